@@ -1,1 +1,19 @@
-//! x
+//! Builds Alibaba Cloud ECS images from Packer templates, in CI, leaving
+//! nothing behind.
+//!
+//! Data flows one way: `inputs` → `template` → `plan` → `engine` → `builder`
+//! with `communicator` and `provisioner` → `artifact` → `postprocessor` →
+//! `report`. See `docs/architecture.md` for the rules each module keeps.
+
+pub mod artifact;
+pub mod clock;
+pub mod cloud;
+pub mod communicator;
+pub mod engine;
+pub mod error;
+pub mod journal;
+pub mod plan;
+pub mod postprocessor;
+pub mod provisioner;
+pub mod secret;
+pub mod template;

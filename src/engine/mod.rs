@@ -1,0 +1,4 @@
+//! Runs a plan: all builds at once, each to its end, then the summary.
+
+pub mod event;
+pub mod stop;

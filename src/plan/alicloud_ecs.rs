@@ -1,0 +1,209 @@
+//! The `alicloud-ecs` builder as typed options.
+//!
+//! Field names are Packer's; sizes are GiB; see the plugin's documentation
+//! and the ECS API for what each one does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::template::source::Spanned;
+
+/// Everything the builder needs.
+#[derive(Debug, Clone)]
+pub struct AlicloudEcs {
+    /// Who calls, and where.
+    pub access: Access,
+    /// What the image will be.
+    pub image: ImageOptions,
+    /// What the temporary instance will be.
+    pub run: RunOptions,
+}
+
+/// Who calls, and where.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Keys from the template; the environment serves when absent.
+    pub keys: Option<Keys>,
+    /// The region the build runs in.
+    pub region: Spanned<String>,
+    /// ECS endpoint of the main region, host with optional scheme and port.
+    pub custom_endpoint_ecs: Option<Spanned<String>>,
+    /// Do not ask Alibaba Cloud whether the regions exist.
+    pub skip_region_validation: bool,
+}
+
+/// Static keys.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// AccessKey id.
+    pub access_key: String,
+    /// AccessKey secret.
+    pub secret_key: Secret,
+    /// STS token that belongs to them.
+    pub security_token: Option<Secret>,
+}
+
+/// What the image will be.
+#[derive(Debug, Clone)]
+pub struct ImageOptions {
+    /// `image_name`.
+    pub name: Spanned<String>,
+    /// `image_version`.
+    pub version: Option<String>,
+    /// `image_description`.
+    pub description: Option<String>,
+    /// `target_image_family`.
+    pub target_family: Option<Spanned<String>>,
+    /// `boot_mode`.
+    pub boot_mode: Option<String>,
+    /// `tags` and `tag` blocks.
+    pub tags: BTreeMap<String, String>,
+    /// `image_share_account`.
+    pub share_accounts: Vec<String>,
+    /// `image_unshare_account`.
+    pub unshare_accounts: Vec<String>,
+    /// `image_copy_regions` and `image_copy_names`, joined; without the main
+    /// region and without repetitions.
+    pub copies: Vec<Copy>,
+    /// `image_encrypted`, when written.
+    pub encrypted: Option<bool>,
+    /// `kms_key_id` for the main region's encrypted copy.
+    pub kms_key_id: Option<String>,
+    /// `image_force_delete` or `-force`.
+    pub force_delete: bool,
+    /// `image_force_delete_snapshots` or `-force`.
+    pub force_delete_snapshots: bool,
+    /// `image_ignore_data_disks`.
+    pub ignore_data_disks: bool,
+    /// `image_delete_ssh_private_key`: detach the key pair and reboot before
+    /// the image is made.
+    pub delete_ssh_private_key: bool,
+    /// `skip_create_image`.
+    pub skip_create: bool,
+    /// `skip_image_validation`: find expired source images too.
+    pub skip_validation: bool,
+    /// `wait_snapshot_ready_timeout`, default one hour.
+    pub ready_timeout: Duration,
+    /// `wait_copying_image_ready_timeout`, default one hour.
+    pub copy_timeout: Duration,
+}
+
+/// A copy in another region.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// Where to.
+    pub region: Spanned<String>,
+    /// Its name; the image's own name when absent.
+    pub name: Option<String>,
+    /// `image_copy_kms_ids` or `kms_key_copy_ids`.
+    pub kms_key_id: Option<String>,
+}
+
+/// What the temporary instance will be.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// `source_image` or `image_family`.
+    pub source: Source,
+    /// `instance_type`.
+    pub instance_type: Spanned<String>,
+    /// `instance_name`.
+    pub instance_name: Option<String>,
+    /// `zone_id`.
+    pub zone_id: Option<Spanned<String>>,
+    /// `io_optimized`, when written.
+    pub io_optimized: Option<bool>,
+    /// `internet_charge_type`.
+    pub internet_charge_type: Option<String>,
+    /// `internet_max_bandwidth_out` in Mbit/s, when positive.
+    pub internet_max_bandwidth_out: Option<u32>,
+    /// Which address is used and how it is made.
+    pub address: Address,
+    /// `vpc_id`, or how to make one.
+    pub vpc_id: Option<Spanned<String>>,
+    /// `vpc_name`.
+    pub vpc_name: Option<String>,
+    /// `vpc_cidr_block`.
+    pub vpc_cidr_block: Option<Spanned<String>>,
+    /// `vswitch_id`.
+    pub vswitch_id: Option<Spanned<String>>,
+    /// `vswitch_name`.
+    pub vswitch_name: Option<String>,
+    /// `security_group_id`.
+    pub security_group_id: Option<Spanned<String>>,
+    /// `security_group_name`.
+    pub security_group_name: Option<String>,
+    /// Address ranges the temporary security group lets in.
+    pub security_group_source_cidrs: Vec<String>,
+    /// `security_enhancement_strategy`.
+    pub security_enhancement_strategy: Option<String>,
+    /// `ecs_ram_role_name`.
+    pub ecs_ram_role_name: Option<Spanned<String>>,
+    /// `run_tags`, on every temporary resource.
+    pub run_tags: BTreeMap<String, String>,
+    /// `resource_group_id`, on everything that takes one.
+    pub resource_group_id: Option<String>,
+    /// `user_data` or the bytes of `user_data_file`, not yet base64.
+    pub user_data: Option<Secret>,
+    /// `ssh_keypair_name`.
+    pub ssh_keypair_name: Option<Spanned<String>>,
+    /// `ssh_password` or `winrm_password`.
+    pub password: Option<Secret>,
+    /// `system_disk_mapping`.
+    pub system_disk: Disk,
+    /// `image_disk_mappings`.
+    pub data_disks: Vec<Disk>,
+    /// `force_stop_instance`.
+    pub force_stop: bool,
+    /// `disable_stop_instance`.
+    pub disable_stop: bool,
+}
+
+/// Where the instance's system disk comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// `source_image`.
+    Image(Spanned<String>),
+    /// `image_family`.
+    Family(Spanned<String>),
+}
+
+/// Which address is used and how it is made.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// The private address; `also_eip` when the template asks for both.
+    Private {
+        /// Associate an EIP for egress all the same.
+        also_eip: bool,
+    },
+    /// A temporary EIP, the default.
+    TemporaryEip,
+    /// The user's own EIP (`eip_id`).
+    Eip(Spanned<String>),
+    /// A public address made with the instance
+    /// (`internet_max_bandwidth_out` > 0).
+    InstancePublicIp,
+}
+
+/// A disk of the instance.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// `disk_name`.
+    pub name: Option<String>,
+    /// `disk_category`.
+    pub category: Option<String>,
+    /// `disk_size` in GiB, when positive.
+    pub size_gib: Option<u32>,
+    /// `disk_snapshot_id`.
+    pub snapshot_id: Option<Spanned<String>>,
+    /// `disk_description`.
+    pub description: Option<String>,
+    /// `disk_delete_with_instance`, when written.
+    pub delete_with_instance: Option<bool>,
+    /// `disk_device`, with its leading slash.
+    pub device: Option<String>,
+    /// `disk_encrypted`, when written.
+    pub encrypted: Option<bool>,
+    /// `disk_kms_key_id`.
+    pub kms_key_id: Option<String>,
+}

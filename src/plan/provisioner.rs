@@ -1,0 +1,141 @@
+//! What runs on the machine: Packer's provisioners as typed options.
+//!
+//! Strings that Packer renders at run time (`{{.Vars}}`, `{{.Path}}`, build
+//! data) are kept as they are; everything else is already rendered.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::plan::Meta;
+use crate::template::source::{Span, Spanned};
+
+/// A provisioner of one build.
+#[derive(Debug, Clone)]
+pub struct Provisioner {
+    /// Where its block stands.
+    pub span: Span,
+    /// When and how often it runs.
+    pub meta: Meta,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// The provisioners there are.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Scripts on the machine.
+    Shell(Box<Shell>),
+    /// Files to or from the machine.
+    File(File),
+    /// Scripts on this machine.
+    ShellLocal(Box<ShellLocal>),
+    /// A wait.
+    Sleep(Duration),
+}
+
+impl Kind {
+    /// The type as templates write it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Shell(_) => "shell",
+            Self::File(_) => "file",
+            Self::ShellLocal(_) => "shell-local",
+            Self::Sleep(_) => "sleep",
+        }
+    }
+}
+
+/// Options of `shell`.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// Lines of one script; rendered again at run time.
+    pub inline: Vec<String>,
+    /// Script files on this machine.
+    pub scripts: Vec<Spanned<PathBuf>>,
+    /// `environment_vars` then `env`, later ones win; without Packer's own.
+    pub environment: Vec<(String, String)>,
+    /// `env_var_format`; default `%s='%s' `, with an env file `export %s='%s'\n`.
+    pub env_var_format: String,
+    /// `execute_command`, rendered at run time with Vars, Path, EnvVarFile.
+    pub execute_command: String,
+    /// First line of an inline script, without `#!`.
+    pub inline_shebang: String,
+    /// Whether the user wrote `inline_shebang`.
+    pub inline_shebang_is_set: bool,
+    /// Keep CRLF as it is.
+    pub binary: bool,
+    /// Path of the script on the machine (`remote_path`), or else
+    /// `remote_folder` and a generated name or `remote_file`.
+    pub remote_path: Option<String>,
+    /// Default `/tmp`.
+    pub remote_folder: String,
+    /// Default `script_<0-9998>.sh`, made at run time.
+    pub remote_file: Option<String>,
+    /// Leave the script on the machine.
+    pub skip_clean: bool,
+    /// A lost connection is expected.
+    pub expect_disconnect: bool,
+    /// How long upload and start are tried again.
+    pub start_retry_timeout: Duration,
+    /// Exit codes that mean success.
+    pub valid_exit_codes: Vec<u32>,
+    /// Send the environment as a file instead of on the command line.
+    pub use_env_var_file: bool,
+    /// Wait after it.
+    pub pause_after: Duration,
+}
+
+/// Options of `file`.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// What to copy.
+    pub source: FileSource,
+    /// Where to.
+    pub destination: String,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// What `file` copies.
+#[derive(Debug, Clone)]
+pub enum FileSource {
+    /// Paths on this machine, or on the instance for a download.
+    Paths(Vec<Spanned<String>>),
+    /// The text itself (`content`).
+    Content(String),
+}
+
+/// Which way `file` copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// To the machine.
+    #[default]
+    Upload,
+    /// From the machine.
+    Download,
+}
+
+/// Options of `shell-local`, as provisioner and as post-processor.
+#[derive(Debug, Clone)]
+pub struct ShellLocal {
+    /// Lines of one script (also `command`); rendered again at run time.
+    pub inline: Vec<String>,
+    /// Script files.
+    pub scripts: Vec<Spanned<PathBuf>>,
+    /// `environment_vars` then `env`.
+    pub environment: Vec<(String, String)>,
+    /// Default `%s='%s' `.
+    pub env_var_format: String,
+    /// Default `["/bin/sh","-c","{{.Vars}} {{.Script}}"]`.
+    pub execute_command: Vec<String>,
+    /// First line of an inline script, without `#!`.
+    pub inline_shebang: String,
+    /// Whether the user wrote `inline_shebang`.
+    pub inline_shebang_is_set: bool,
+    /// Suffix of the temporary script.
+    pub tempfile_extension: String,
+    /// Go's names of operating systems it runs on; all when empty.
+    pub only_on: Vec<String>,
+    /// Exit codes that mean success.
+    pub valid_exit_codes: Vec<u32>,
+}
