@@ -1,0 +1,82 @@
+//! What makes a machine and turns it into an image.
+//!
+//! A builder never deletes what it made: the journal's sweep does, called by
+//! the engine with the kinds of resources that are no longer needed.
+
+use async_trait::async_trait;
+
+use crate::artifact::Artifact;
+use crate::cloud::Cloud;
+use crate::communicator::ssh::KeyPair;
+use crate::engine::event::{EventKind, Events};
+use crate::engine::stop::Stop;
+use crate::error::Result;
+use crate::journal::Journal;
+use crate::journal::tags::RunTags;
+
+pub mod alicloud_ecs;
+
+/// What a builder works with.
+pub struct BuildContext<'a> {
+    /// The build's name.
+    pub build: &'a str,
+    /// Where progress goes.
+    pub events: &'a Events,
+    /// When to stop.
+    pub stop: &'a Stop,
+    /// The only way to create anything.
+    pub journal: &'a Journal,
+    /// What temporary resources carry.
+    pub tags: &'a RunTags,
+    /// Alibaba Cloud's API.
+    pub cloud: &'a Cloud,
+}
+
+/// A machine that runs.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its id at the provider.
+    pub id: String,
+    /// The address to connect to; never empty.
+    pub host: String,
+    /// The key pair made for it, if one was.
+    pub key_pair: Option<KeyPair>,
+}
+
+/// The phases of a build, in order. Provisioning is the engine's, between
+/// [`Builder::prepare`] and [`Builder::halt`].
+#[async_trait]
+pub trait Builder: Send + Sync {
+    /// What the captured image is known by between the last two phases.
+    type Captured: Send;
+
+    /// Makes a machine that runs and has an address.
+    async fn prepare(&self, cx: &BuildContext<'_>) -> Result<Machine>;
+
+    /// Brings the machine to rest.
+    async fn halt(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()>;
+
+    /// Makes the image and waits until it is available. `None` when the
+    /// template asks for no image.
+    async fn capture(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<Option<Self::Captured>>;
+
+    /// Completes the image: tags, copies, shares, replacing an older one. The
+    /// machine may be gone by now.
+    async fn finish(&self, cx: &BuildContext<'_>, captured: Self::Captured) -> Result<Artifact>;
+}
+
+impl BuildContext<'_> {
+    /// Runs a part of the build that deserves a row in the timeline.
+    pub async fn step<T>(&self, step: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.events.emit(EventKind::StepStarted { step });
+        let start = tokio::time::Instant::now();
+        let outcome = work.await;
+        self.events.emit(EventKind::StepFinished {
+            step,
+            elapsed: self.stop.clock().elapsed(start),
+            resources: Vec::new(),
+            succeeded: outcome.is_ok(),
+        });
+        outcome
+    }
+}

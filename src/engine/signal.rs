@@ -1,0 +1,111 @@
+//! SIGINT, SIGTERM and SIGHUP: the first one stops and cleans up, the second
+//! one cleans up without niceties. Nothing makes us leave work undone but
+//! SIGKILL, and for that there is the journal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use super::event::Events;
+use super::stop::Stop;
+use crate::error::{Error, Kind, Result};
+
+/// The signals that stop a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Hang-up, 1.
+    Hangup,
+    /// Interrupt, 2.
+    Interrupt,
+    /// Terminate, 15.
+    Terminate,
+}
+
+impl Signal {
+    const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
+
+    /// The signal's number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hangup => "hangup",
+            Self::Interrupt => "interrupt",
+            Self::Terminate => "terminated",
+        }
+    }
+}
+
+/// Installed handlers. Remembers the first signal.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    first: Arc<AtomicU8>,
+    streams: Arc<std::sync::Mutex<Option<Vec<(Signal, Stream)>>>>,
+}
+
+impl Signals {
+    /// Installs the handlers. As process 1 of a container we would otherwise
+    /// ignore SIGINT and SIGTERM, so this comes before anything else.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn install() -> Result<Self> {
+        let mut streams = Vec::new();
+        for signal_name in Signal::ALL {
+            let kind = SignalKind::from_raw(i32::from(signal_name.number()));
+            let stream = signal(kind).map_err(|error| {
+                Error::new(Kind::Internal, "Cannot install signal handlers").with_source(error)
+            })?;
+            streams.push((signal_name, stream));
+        }
+        let streams = Arc::new(std::sync::Mutex::new(Some(streams)));
+        Ok(Self { first: Arc::new(AtomicU8::new(0)), streams })
+    }
+
+    /// Passes signals on to `stop` until the returned task is aborted.
+    pub fn watch(&self, stop: &Stop, events: &Events) -> tokio::task::JoinHandle<()> {
+        let streams = self.streams.lock().ok().and_then(|mut streams| streams.take());
+        let (first, stop, events) = (Arc::clone(&self.first), stop.clone(), events.clone());
+        tokio::spawn(async move {
+            let mut streams = streams.unwrap_or_default();
+            while let Some(signal) = next(&mut streams).await {
+                let is_first =
+                    first.compare_exchange(0, signal.number(), Ordering::SeqCst, Ordering::SeqCst).is_ok();
+                if is_first {
+                    events.say(format!("Cancelling build after receiving {}", signal.word()));
+                    stop.stop();
+                } else {
+                    events.say(format!("Received {} again, cleaning up in a hurry", signal.word()));
+                    stop.hurry();
+                }
+            }
+        })
+    }
+
+    /// The first signal that came.
+    pub fn first(&self) -> Option<Signal> {
+        let number = self.first.load(Ordering::SeqCst);
+        Signal::ALL.into_iter().find(|signal| signal.number() == number)
+    }
+}
+
+async fn next(streams: &mut [(Signal, Stream)]) -> Option<Signal> {
+    let waits = streams.iter_mut().map(|(signal, stream)| {
+        Box::pin(async move {
+            stream.recv().await;
+            *signal
+        })
+    });
+    let waits: Vec<_> = waits.collect();
+    if waits.is_empty() {
+        return None;
+    }
+    Some(futures_util::future::select_all(waits).await.0)
+}

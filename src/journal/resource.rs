@@ -1,0 +1,81 @@
+//! The kinds of temporary resources and the order they are deleted in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a run may create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The temporary instance.
+    Instance,
+    /// An EIP bound to the instance, a temporary or the user's own one. Its id
+    /// is `<allocation id>/<instance id>`.
+    EipAssociation,
+    /// A copy of the image, in the region of the copy.
+    ImageCopy,
+    /// The image itself.
+    Image,
+    /// The temporary EIP.
+    Eip,
+    /// The temporary key pair; its id is its name.
+    KeyPair,
+    /// The temporary security group.
+    SecurityGroup,
+    /// The temporary vSwitch.
+    VSwitch,
+    /// A snapshot of the system disk made for the image.
+    Snapshot,
+    /// The temporary VPC.
+    Vpc,
+}
+
+impl Kind {
+    /// Deletion order as data. Everything in one wave can be deleted at the
+    /// same time; a wave begins when the one before is done. The instance is
+    /// in the first one because it costs the most.
+    pub const WAVES: [&[Kind]; 3] = [
+        &[Self::Instance, Self::EipAssociation, Self::ImageCopy, Self::Image],
+        &[Self::Eip, Self::KeyPair, Self::SecurityGroup, Self::VSwitch, Self::Snapshot],
+        &[Self::Vpc],
+    ];
+
+    /// The words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::EipAssociation => "EIP association",
+            Self::ImageCopy => "image copy",
+            Self::Image => "image",
+            Self::Eip => "EIP",
+            Self::KeyPair => "key pair",
+            Self::SecurityGroup => "security group",
+            Self::VSwitch => "vSwitch",
+            Self::Snapshot => "snapshot",
+            Self::Vpc => "VPC",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vpc_outlives_what_is_inside_it() {
+        let wave = |kind| Kind::WAVES.iter().position(|wave| wave.contains(&kind)).unwrap();
+        for inside in [Kind::Instance, Kind::VSwitch, Kind::SecurityGroup] {
+            assert!(wave(inside) < wave(Kind::Vpc));
+        }
+        assert!(wave(Kind::Instance) < wave(Kind::SecurityGroup));
+        assert!(wave(Kind::EipAssociation) < wave(Kind::Eip));
+        assert!(wave(Kind::Image) < wave(Kind::Snapshot));
+    }
+}
