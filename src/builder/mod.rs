@@ -39,6 +39,8 @@ pub struct Machine {
     pub id: String,
     /// The address to connect to; never empty.
     pub host: String,
+    /// The image it was started from.
+    pub source_image: String,
     /// The key pair made for it, if one was.
     pub key_pair: Option<KeyPair>,
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::engine::event::{EventKind, Events, Resource};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
+mod delete;
 mod find;
 mod log;
 pub mod permit;

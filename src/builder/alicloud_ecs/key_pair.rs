@@ -1,0 +1,84 @@
+//! The key pair of the temporary instance: made here, only its public half
+//! leaves this machine.
+
+use super::AlicloudEcs;
+use crate::builder::BuildContext;
+use crate::cloud::ecs::{DescribeKeyPairs, ImportKeyPair};
+use crate::cloud::{self, Tag};
+use crate::communicator::ssh::KeyPair;
+use crate::error::Result;
+use crate::journal::resource::Kind;
+use crate::journal::tags;
+use crate::plan::communicator::{Communicator, Ssh};
+
+/// The key pair that RunInstances names.
+pub(super) struct NamedKeyPair {
+    pub(super) name: String,
+    /// Ours, or none when the user brought it.
+    pub(super) generated: Option<KeyPair>,
+}
+
+impl AlicloudEcs<'_> {
+    pub(super) async fn key_pair(&self, cx: &BuildContext<'_>) -> Result<Option<NamedKeyPair>> {
+        if let Some(name) = &self.options.run.ssh_keypair_name {
+            cx.events.say(format!("Using existing SSH key pair: {name}"));
+            return Ok(Some(NamedKeyPair { name: name.value.clone(), generated: None }));
+        }
+        match self.communicator {
+            Communicator::Ssh(ssh) if needs_temporary_key(ssh) => {
+                self.import_temporary_key(cx, ssh).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn import_temporary_key(&self, cx: &BuildContext<'_>, ssh: &Ssh) -> Result<NamedKeyPair> {
+        let generated = KeyPair::generate(ssh.temporary_key)?;
+        let name = self.name(cx, ssh.temporary_key_pair_name.as_ref(), "key");
+        cx.events.say(format!("Importing temporary key pair: {name}"));
+        let intent = self.intent(cx, Kind::KeyPair, &name);
+        cx.journal
+            .create(cx.events, intent, async |slot| {
+                let request = ImportKeyPair {
+                    key_pair_name: name.clone(),
+                    public_key_body: generated.public_line().to_owned(),
+                    resource_group_id: self.resource_group(),
+                    tag: self.tags(cx, slot),
+                };
+                match cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await {
+                    Ok(_) => Ok((name.clone(), ())),
+                    // The action takes no ClientToken. A repetition after a
+                    // lost reply finds what the first one made.
+                    Err(error) if cloud::is_code(&error, ALREADY_EXISTS) => {
+                        let is_ours = self.is_our_key_pair(cx, &name, slot.number).await?;
+                        if is_ours { Ok((name.clone(), ())) } else { Err(error) }
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+            .await
+            .map_err(|error| error.context(format!("Cannot import key pair {name}")))?;
+        Ok(NamedKeyPair { name, generated: Some(generated) })
+    }
+
+    async fn is_our_key_pair(&self, cx: &BuildContext<'_>, name: &str, number: u64) -> Result<bool> {
+        let request = DescribeKeyPairs {
+            key_pair_name: Some(name.to_owned()),
+            tag: vec![
+                Tag::new(tags::RUN_ID, cx.journal.run()),
+                Tag::new(tags::INTENT, number.to_string()),
+            ],
+            ..Default::default()
+        };
+        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        Ok(answer.key_pairs.iter().any(|key_pair| key_pair.key_pair_name == name))
+    }
+}
+
+const ALREADY_EXISTS: &[&str] = &["KeyPair.AlreadyExist", "InvalidKeyPairName.Duplicate"];
+
+/// A temporary key is made when the template gives no other way in.
+fn needs_temporary_key(ssh: &Ssh) -> bool {
+    ssh.temporary_key_pair_name.is_some()
+        || (ssh.private_key_file.is_none() && ssh.password.is_none() && !ssh.agent_auth)
+}

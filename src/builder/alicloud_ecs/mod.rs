@@ -1,0 +1,121 @@
+//! The `alicloud-ecs` builder: a temporary instance becomes a custom image.
+//!
+//! Order of calls: check region, name and source image; key pair, EIP and
+//! network at the same time; RunInstances; (provisioners); StopInstance;
+//! CreateImage; tags, copies and shares. Nothing here deletes what it made.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{BuildContext, Builder, Machine};
+use crate::artifact::Artifact;
+use crate::cloud::Tag;
+use crate::error::Result;
+use crate::journal::{Intent, Slot};
+use crate::journal::resource::Kind;
+use crate::plan::alicloud_ecs as plan;
+use crate::plan::communicator::Communicator;
+
+mod address;
+mod check;
+mod cidr;
+mod image;
+mod instance;
+mod key_pair;
+mod network;
+mod publish;
+mod zone;
+
+pub use image::Captured;
+
+/// Packer's id of this builder, in manifests.
+pub const BUILDER_ID: &str = "alibaba.alicloud";
+
+/// How long things may take that normally take seconds.
+const NETWORK_LIMIT: Duration = Duration::from_secs(180);
+
+/// One build with this builder.
+pub struct AlicloudEcs<'a> {
+    options: &'a plan::AlicloudEcs,
+    communicator: &'a Communicator,
+}
+
+impl<'a> AlicloudEcs<'a> {
+    /// A build with these options.
+    pub fn new(options: &'a plan::AlicloudEcs, communicator: &'a Communicator) -> Self {
+        Self { options, communicator }
+    }
+
+    fn region(&self) -> &str {
+        &self.options.access.region.value
+    }
+
+    fn intent(&self, cx: &BuildContext<'_>, kind: Kind, name: impl Into<String>) -> Intent {
+        Intent {
+            build: cx.build.to_owned(),
+            kind,
+            region: self.region().to_owned(),
+            name: name.into(),
+        }
+    }
+
+    /// `packer-<run>-<what>`, unless the template gives a name.
+    fn name(&self, cx: &BuildContext<'_>, given: Option<&String>, what: &str) -> String {
+        let short = cx.journal.run().split('-').next().unwrap_or_default();
+        given.cloned().unwrap_or_else(|| format!("alicloud-image-{short}-{what}"))
+    }
+
+    /// Our tags for an intent, and the user's `run_tags`.
+    fn tags(&self, cx: &BuildContext<'_>, slot: &Slot) -> Vec<Tag> {
+        let own = cx.tags.of_intent(slot.number);
+        let run_tags = self.options.run.run_tags.clone();
+        own.into_iter().chain(run_tags).map(|(key, value)| Tag::new(key, value)).collect()
+    }
+
+    fn resource_group(&self) -> Option<String> {
+        self.options.run.resource_group_id.clone()
+    }
+}
+
+#[async_trait]
+impl Builder for AlicloudEcs<'_> {
+    type Captured = Captured;
+
+    async fn prepare(&self, cx: &BuildContext<'_>) -> Result<Machine> {
+        let checked = cx.step("Check", self.check(cx)).await?;
+        // All three run to their end even if one fails: a call that is cut off
+        // has an unknown fate, which costs the sweep a search.
+        let (key_pair, network, eip) = tokio::join!(
+            cx.step("Import key pair", self.key_pair(cx)),
+            cx.step("Create network", self.network(cx, &checked.zones)),
+            cx.step("Allocate address", self.eip(cx)),
+        );
+        let (key_pair, network, eip) = (key_pair?, network?, eip?);
+        let launch = self.launch(cx, &checked, network, key_pair.as_ref());
+        let instance = cx.step("Create instance", launch).await?;
+        let host = cx.step("Assign address", self.host(cx, &instance, eip)).await?;
+        Ok(Machine {
+            id: instance.instance_id,
+            host,
+            source_image: checked.source_image,
+            key_pair: key_pair.and_then(|key_pair| key_pair.generated),
+        })
+    }
+
+    async fn halt(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()> {
+        self.stop_instance(cx, machine).await
+    }
+
+    async fn capture(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<Option<Captured>> {
+        if self.options.image.skip_create {
+            cx.events.say("Skipping image creation...");
+            return Ok(None);
+        }
+        self.create_image(cx, machine).await.map(Some)
+    }
+
+    async fn finish(&self, cx: &BuildContext<'_>, captured: Captured) -> Result<Artifact> {
+        cx.step("Publish image", self.publish(cx, captured)).await
+    }
+}

@@ -1,0 +1,200 @@
+//! One build's life: machine, provisioners, image, and at every outcome the
+//! sweep of what it made.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::event::{BuildResult, EventKind, Events, Leftover};
+use super::stop::Stop;
+use super::{Connections, Settings, connect};
+use crate::artifact::Artifact;
+use crate::builder::alicloud_ecs::AlicloudEcs;
+use crate::builder::{BuildContext, Builder, Machine};
+use crate::cloud::Cloud;
+use crate::communicator::Communicator;
+use crate::error::{Error, Result};
+use crate::journal::Journal;
+use crate::journal::resource::Kind;
+use crate::journal::sweep::{self, Scope};
+use crate::plan::{self, OnError};
+use crate::provisioner::{self, BuildData};
+
+/// Everything a build shares with the others of its run.
+pub(super) struct RunContext<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) connections: &'a Connections,
+    pub(super) journal: &'a Journal,
+    pub(super) stop: &'a Stop,
+    pub(super) events: &'a Events,
+}
+
+/// Runs a build to its end and reports it.
+pub(super) async fn run(build: &plan::Build, cx: &RunContext<'_>) -> (Arc<BuildResult>, Vec<Leftover>) {
+    let start = Instant::now();
+    let events = cx.events.for_build(&build.name);
+    let (artifacts, error, leftovers) = match cx.connections.cloud(&build.builder) {
+        Ok(cloud) => BuildRun { build, cx, events: &events, cloud: &cloud }.run().await,
+        Err(error) => (Vec::new(), Some(error), Vec::new()),
+    };
+    let result = Arc::new(BuildResult {
+        name: build.name.clone(),
+        builder_type: build.builder.type_name(),
+        elapsed: cx.stop.clock().elapsed(start),
+        artifacts,
+        error: error.map(|error| error.at(build.span)),
+    });
+    events.emit(EventKind::BuildFinished(Arc::clone(&result)));
+    (result, leftovers)
+}
+
+struct BuildRun<'a> {
+    build: &'a plan::Build,
+    cx: &'a RunContext<'a>,
+    events: &'a Events,
+    cloud: &'a Cloud,
+}
+
+impl BuildRun<'_> {
+    async fn run(&self) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
+        let plan::Builder::AlicloudEcs(options) = &self.build.builder;
+        let builder = AlicloudEcs::new(options, &self.build.communicator);
+        let (artifact, data, error) = match self.make(&builder).await {
+            Ok((artifact, data)) => (artifact, data, None),
+            Err(error) => (None, BuildData::default(), Some(error)),
+        };
+        let leftovers = self.clean_up(error.is_some()).await;
+        let Some(artifact) = artifact else { return (Vec::new(), error, leftovers) };
+        let (artifacts, error) = self.post_process(artifact, &data).await;
+        (artifacts, error, leftovers)
+    }
+
+    /// The phases up to the finished artifact.
+    async fn make(&self, builder: &AlicloudEcs<'_>) -> Result<(Option<Artifact>, BuildData)> {
+        let cx = self.build_context();
+        let machine = builder.prepare(&cx).await?;
+        let data = self.provision(&cx, &machine).await?;
+        // The address is released while the machine stops and its image is
+        // made: that takes minutes, and nobody connects any more.
+        let address = self.sweep(Scope::kinds(&self.build.name, &[Kind::EipAssociation, Kind::Eip]));
+        let image = async {
+            cx.step("Stop instance", builder.halt(&cx, &machine)).await?;
+            builder.capture(&cx, &machine).await
+        };
+        let (captured, _) = tokio::join!(image, address);
+        let Some(captured) = captured? else { return Ok((None, data)) };
+        let machine_parts = self.sweep(Scope::machine(&self.build.name));
+        let (artifact, _) = tokio::join!(builder.finish(&cx, captured), machine_parts);
+        Ok((Some(artifact?), data))
+    }
+
+    async fn provision(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<BuildData> {
+        let mut data = connect::build_data(self.build, machine, self.cx.settings, cx.journal.run());
+        let plan::communicator::Communicator::Ssh(options) = &self.build.communicator else {
+            self.run_provisioners(None, &data).await?;
+            return Ok(data);
+        };
+        let ssh = cx.step("Connect", connect::ssh(options, machine, self.cx.settings, cx)).await?;
+        connect::add_secrets(&mut data, self.events);
+        let outcome = self.run_provisioners(Some(&ssh), &data).await;
+        if outcome.is_ok() {
+            connect::remove_temporary_key(&ssh, machine, cx).await;
+        }
+        ssh.close().await;
+        outcome.map(|()| data)
+    }
+
+    async fn run_provisioners(&self, machine: Option<&dyn Communicator>, data: &BuildData) -> Result<()> {
+        let cx = self.provision_context(machine, data, self.cx.stop);
+        for provisioner in &self.build.provisioners {
+            let outcome = self
+                .build_context()
+                .step("Provision", provisioner::run(provisioner, &cx))
+                .await
+                .map_err(|error| error.at(provisioner.span));
+            if let Err(error) = outcome {
+                return Err(self.after_failed_provisioner(machine, data, error).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the error-cleanup-provisioner, unless the connection is gone or
+    /// the run was stopped.
+    async fn after_failed_provisioner(
+        &self,
+        machine: Option<&dyn Communicator>,
+        data: &BuildData,
+        error: Error,
+    ) -> Error {
+        let Some(provisioner) = &self.build.error_cleanup_provisioner else { return error };
+        if self.cx.stop.is_stopped() {
+            return error;
+        }
+        self.events.say("Provisioning step had errors: Running the cleanup provisioner, if present...");
+        let cx = self.provision_context(machine, data, self.cx.stop);
+        match provisioner::run(provisioner, &cx).await {
+            Ok(()) => error,
+            Err(cleanup) => {
+                error.context(format!("Cleanup failed: {}", crate::error::one_line(&cleanup)))
+            }
+        }
+    }
+
+    async fn post_process(&self, artifact: Artifact, data: &BuildData) -> (Vec<Artifact>, Option<Error>) {
+        if self.cx.stop.is_stopped() {
+            return (vec![artifact], Some(Error::cancelled()));
+        }
+        let cx = self.provision_context(None, data, self.cx.stop);
+        let outcome =
+            crate::postprocessor::run_sequences(&self.build.post_processors, artifact, &cx).await;
+        (outcome.artifacts, outcome.errors.into_iter().next())
+    }
+
+    /// Deletes what this build made and nobody needs, or says what is kept.
+    async fn clean_up(&self, failed: bool) -> Vec<Leftover> {
+        if failed && self.cx.settings.on_error != OnError::Cleanup {
+            return self.keep_everything();
+        }
+        self.sweep(Scope::build(&self.build.name)).await
+    }
+
+    fn keep_everything(&self) -> Vec<Leftover> {
+        let leftovers = sweep::unswept(self.cx.journal, &Scope::build(&self.build.name));
+        for leftover in &leftovers {
+            self.events.emit(EventKind::Leftover(leftover.clone()));
+        }
+        leftovers
+    }
+
+    async fn sweep(&self, scope: Scope) -> Vec<Leftover> {
+        let stop = self.cx.stop.for_cleanup();
+        sweep::sweep(self.cx.journal, &scope, self.cloud, self.events, &stop).await
+    }
+
+    fn build_context(&self) -> BuildContext<'_> {
+        BuildContext {
+            build: &self.build.name,
+            events: self.events,
+            stop: self.cx.stop,
+            journal: self.cx.journal,
+            tags: &self.cx.settings.tags,
+            cloud: self.cloud,
+        }
+    }
+
+    fn provision_context<'a>(
+        &'a self,
+        communicator: Option<&'a dyn Communicator>,
+        data: &'a BuildData,
+        stop: &'a Stop,
+    ) -> provisioner::Context<'a> {
+        provisioner::Context {
+            events: self.events,
+            stop,
+            communicator,
+            data,
+            environment: &self.cx.settings.environment,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From a running machine to a connection, and the facts provisioners get.
+
+use std::collections::BTreeMap;
+
+use super::Settings;
+use super::event::{EventKind, Events, Stream};
+use crate::builder::{BuildContext, Machine};
+use crate::communicator::ssh::{Ssh, Target};
+use crate::communicator::{Communicator, Output};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{self, communicator};
+use crate::provisioner::BuildData;
+use crate::secret::Secret;
+
+/// Packer's placeholder for builders without an HTTP server.
+const NO_HTTP_SERVER: [(&str, &str); 3] = [
+    ("PackerHTTPIP", "ERR_HTTP_IP_NOT_IMPLEMENTED_BY_BUILDER"),
+    ("PackerHTTPPort", "ERR_HTTP_PORT_NOT_IMPLEMENTED_BY_BUILDER"),
+    ("PackerHTTPAddr", "ERR_HTTP_ADDR_NOT_IMPLEMENTED_BY_BUILDER"),
+];
+
+/// Connects by SSH and waits as long as the template allows.
+pub(super) async fn ssh(
+    options: &communicator::Ssh,
+    machine: &Machine,
+    settings: &Settings,
+    cx: &BuildContext<'_>,
+) -> Result<Ssh> {
+    let host = options.host.clone().unwrap_or_else(|| machine.host.clone());
+    if host.is_empty() {
+        // Dialling an empty host reaches this machine's own sshd.
+        return Err(Error::new(Kind::Connect, format!("Instance {} has no address", machine.id))
+            .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
+    }
+    let target = Target { host, port: settings.guest_port.unwrap_or(options.port) };
+    let key = machine.key_pair.as_ref();
+    Ssh::connect(options, target, key, settings.agent_socket.as_deref(), cx.events, cx.stop).await
+}
+
+/// What `{{ build `ID` }}` and its like give.
+pub(super) fn build_data(
+    build: &plan::Build,
+    machine: &Machine,
+    settings: &Settings,
+    run_id: &str,
+) -> BuildData {
+    let mut values: BTreeMap<String, String> =
+        NO_HTTP_SERVER.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let mut set = |name: &str, value: &str| values.insert(name.to_owned(), value.to_owned());
+    set("ID", &machine.id);
+    set("Host", &machine.host);
+    set("PackerRunUUID", run_id);
+    set("WinRMPassword", "");
+    match &build.communicator {
+        communicator::Communicator::None => {
+            set("ConnType", "none");
+        }
+        communicator::Communicator::Ssh(ssh) => {
+            set("ConnType", "ssh");
+            set("Port", &ssh.port.to_string());
+            set("User", &ssh.username.value);
+            set("Password", ssh.password.as_ref().map_or("", Secret::expose));
+            set("SSHPublicKey", machine.key_pair.as_ref().map_or("", |key| key.public_line()));
+            set("SSHPrivateKey", machine.key_pair.as_ref().map_or("", |key| key.private_pem().expose()));
+        }
+    }
+    BuildData {
+        build_name: build.name.clone(),
+        builder_type: build.builder.type_name().to_owned(),
+        run_id: run_id.to_owned(),
+        values,
+        force: settings.force,
+    }
+}
+
+/// Hides what the build's data holds in secret.
+pub(super) fn add_secrets(data: &mut BuildData, events: &Events) {
+    for name in ["Password", "SSHPrivateKey"] {
+        if let Some(value) = data.values.get(name).filter(|value| !value.is_empty()) {
+            events.emit(EventKind::Secret(Secret::new(value.clone())));
+        }
+    }
+}
+
+/// Takes the temporary key out of the machine's `authorized_keys`, so that the
+/// image does not let its builder in. Matched by the key itself: whether its
+/// comment survives is up to the guest's cloud-init.
+pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &BuildContext<'_>) {
+    let Some(key) = &machine.key_pair else { return };
+    let Some(blob) = key.public_line().split_whitespace().nth(1) else { return };
+    let command = format!(
+        "for f in \"$HOME/.ssh/authorized_keys\" /root/.ssh/authorized_keys; do \
+         [ -f \"$f\" ] && [ -w \"$f\" ] || continue; \
+         grep -vF '{blob}' \"$f\" > \"$f.new\"; cat \"$f.new\" > \"$f\"; rm -f \"$f.new\"; done; true"
+    );
+    cx.events.say("Removing the temporary key from authorized_keys...");
+    match ssh.exec(&command, &mut Discard).await {
+        Ok(status) if status.code() == 0 => {}
+        Ok(status) => cx.events.warn(format!(
+            "The temporary key may still be in the image: removing it ended with {}",
+            status.code()
+        )),
+        Err(error) => cx.events.warn(format!(
+            "The temporary key may still be in the image: {}",
+            crate::error::one_line(&error)
+        )),
+    }
+}
+
+struct Discard;
+
+impl Output for Discard {
+    fn line(&mut self, _: Stream, _: &[u8]) {}
+}

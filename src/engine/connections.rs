@@ -1,0 +1,74 @@
+//! From a build's access options to a client of Alibaba Cloud.
+
+use std::sync::Arc;
+
+use crate::cloud::credential::StaticCredentials;
+use crate::cloud::{Cloud, CloudConfig, Endpoints, SignatureAlgorithm, Transport};
+use crate::error::{Error, Kind, Result};
+use crate::plan::Builder;
+use crate::plan::alicloud_ecs::{Access, Keys};
+
+/// What the environment and the command line say about the cloud.
+#[derive(Clone)]
+pub struct Connections {
+    /// Keys that serve when the template has none.
+    pub keys: Option<Keys>,
+    /// Endpoints that replace the regular ones.
+    pub endpoints: Endpoints,
+    /// How requests are signed.
+    pub signature: SignatureAlgorithm,
+    /// What carries requests; shared by all builds.
+    pub transport: Arc<dyn Transport>,
+}
+
+impl Connections {
+    /// The client a builder uses.
+    ///
+    /// # Errors
+    /// When there are no keys or an endpoint is malformed.
+    pub fn cloud(&self, builder: &Builder) -> Result<Cloud> {
+        let Builder::AlicloudEcs(options) = builder;
+        self.for_access(&options.access)
+    }
+
+    /// The client of a command without template.
+    ///
+    /// # Errors
+    /// When the environment has no keys.
+    pub fn from_environment(&self) -> Result<Cloud> {
+        let keys = self.keys.as_ref().ok_or_else(no_keys)?;
+        Ok(self.with(keys, self.endpoints.clone()))
+    }
+
+    fn for_access(&self, access: &Access) -> Result<Cloud> {
+        let keys = access.keys.as_ref().or(self.keys.as_ref()).ok_or_else(no_keys)?;
+        let mut endpoints = self.endpoints.clone();
+        if let Some(custom) = &access.custom_endpoint_ecs {
+            endpoints
+                .set_ecs_of_region(&access.region.value, &custom.value)
+                .map_err(|error| error.at(custom.span))?;
+        }
+        Ok(self.with(keys, endpoints))
+    }
+
+    fn with(&self, keys: &Keys, endpoints: Endpoints) -> Cloud {
+        let credentials = StaticCredentials::new(
+            keys.access_key.clone(),
+            keys.secret_key.clone(),
+            keys.security_token.clone(),
+        );
+        Cloud::new(CloudConfig {
+            credentials: Arc::new(credentials),
+            endpoints,
+            signature: self.signature,
+            transport: Arc::clone(&self.transport),
+        })
+    }
+}
+
+fn no_keys() -> Error {
+    Error::new(Kind::Credentials, "No AccessKey for Alibaba Cloud was given").with_hint(
+        "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and `secret_key` \
+         in the template; to try a template without an account use `build --sandbox`",
+    )
+}

@@ -1,0 +1,153 @@
+//! Finding resources by their tags: an intent whose call has an unknown fate,
+//! or everything of a run whose journal is lost.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::log::Entry;
+use super::resource::Kind;
+use super::tags;
+use crate::cloud::ecs::{
+    ANY_IMAGE_STATUS, DescribeImages, DescribeInstances, DescribeKeyPairs, DescribeSecurityGroups,
+    DescribeSnapshots,
+};
+use crate::cloud::vpc::{DescribeEipAddresses, DescribeVSwitches, DescribeVpcs};
+use crate::cloud::{Cloud, Tag};
+use crate::engine::stop::Stop;
+use crate::error::Result;
+
+/// A resource with our tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: String,
+    /// Where it is.
+    pub region: String,
+    /// The run that made it.
+    pub run: String,
+    /// When anyone may delete it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Kinds that carry tags. An EIP association has none: it ends with its EIP.
+const TAGGED: [Kind; 7] = [
+    Kind::Instance,
+    Kind::Eip,
+    Kind::KeyPair,
+    Kind::SecurityGroup,
+    Kind::VSwitch,
+    Kind::Snapshot,
+    Kind::Vpc,
+];
+
+/// How often an unknown fate is looked up: what was just made may take a
+/// moment to be listed.
+const LOOK_UPS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// The id of what an intent made, if it made anything.
+pub(super) async fn resolve(cloud: &Cloud, run: &str, entry: &Entry, stop: &Stop) -> Result<Option<String>> {
+    let intent = &entry.intent;
+    if intent.kind == Kind::EipAssociation {
+        return Ok(Some(intent.name.clone()));
+    }
+    let tags = vec![Tag::new(tags::RUN_ID, run), Tag::new(tags::INTENT, entry.number.to_string())];
+    for look_up in 1..=LOOK_UPS {
+        let found = list(cloud, &intent.region, intent.kind, &tags, stop).await?;
+        if let Some((id, _)) = found.into_iter().next() {
+            return Ok(Some(id));
+        }
+        if look_up < LOOK_UPS && !stop.is_hurried() {
+            stop.sleep(PAUSE).await?;
+        }
+    }
+    Ok(None)
+}
+
+/// Temporary resources in a region: of one run, or of all.
+///
+/// Images are not among them: one that is available may be what was asked
+/// for, and only the journal knows.
+///
+/// # Errors
+/// When a listing fails.
+pub async fn by_tags(cloud: &Cloud, region: &str, run: Option<&str>, stop: &Stop) -> Result<Vec<Found>> {
+    let filter = match run {
+        Some(run) => Tag::new(tags::RUN_ID, run),
+        None => Tag::key_only(tags::RUN_ID),
+    };
+    let filter = [filter];
+    let mut found = Vec::new();
+    for kind in TAGGED {
+        for (id, tags) in list(cloud, region, kind, &filter, stop).await? {
+            found.extend(recognize(kind, id, region, &tags));
+        }
+    }
+    Ok(found)
+}
+
+fn recognize(kind: Kind, id: String, region: &str, tags: &[Tag]) -> Option<Found> {
+    let value = |key: &str| tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
+    Some(Found {
+        kind,
+        id,
+        region: region.to_owned(),
+        run: value(tags::RUN_ID)?.to_owned(),
+        expires_at: value(tags::EXPIRES_AT).and_then(|text| text.parse().ok()),
+    })
+}
+
+/// Ids and tags of all resources of a kind that have all the tags.
+async fn list(
+    cloud: &Cloud,
+    region: &str,
+    kind: Kind,
+    tags: &[Tag],
+    stop: &Stop,
+) -> Result<Vec<(String, Vec<Tag>)>> {
+    let tag = tags.to_vec();
+    /// One listing: request type, page size, the list in the answer, the id.
+    macro_rules! pages {
+        ($request:ident { $($field:ident: $value:expr),* }, $size:literal, $list:ident, $id:ident) => {{
+            let mut all = Vec::new();
+            for page in 1.. {
+                let request = $request {
+                    tag: tag.clone(),
+                    page_number: Some(page),
+                    page_size: Some($size),
+                    $($field: $value,)*
+                    ..Default::default()
+                };
+                let answer = cloud.call(region, &request, stop).await?;
+                let is_last = answer.$list.len() < $size;
+                all.extend(answer.$list.into_iter().map(|item| (item.$id, item.tags)));
+                if is_last {
+                    break;
+                }
+            }
+            all
+        }};
+    }
+    Ok(match kind {
+        Kind::Instance => pages!(DescribeInstances {}, 100, instances, instance_id),
+        Kind::Image | Kind::ImageCopy => pages!(
+            DescribeImages {
+                image_owner_alias: Some("self".into()),
+                status: Some(ANY_IMAGE_STATUS.into())
+            },
+            100, images, image_id
+        ),
+        Kind::Snapshot => pages!(DescribeSnapshots {}, 100, snapshots, snapshot_id),
+        Kind::KeyPair => pages!(DescribeKeyPairs {}, 50, key_pairs, key_pair_name),
+        Kind::SecurityGroup => {
+            pages!(DescribeSecurityGroups {}, 50, security_groups, security_group_id)
+        }
+        Kind::Vpc => pages!(DescribeVpcs {}, 50, vpcs, vpc_id),
+        Kind::VSwitch => pages!(DescribeVSwitches {}, 50, vswitches, vswitch_id),
+        Kind::Eip => pages!(DescribeEipAddresses {}, 100, eip_addresses, allocation_id),
+        Kind::EipAssociation => Vec::new(),
+    })
+}
