@@ -1,0 +1,155 @@
+//! HMAC-SHA1, "SignatureVersion 1.0" of the RPC style; the documentation
+//! calls it "V2" and has discontinued it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
+use super::{FORM, Signature, Stamp, Unsigned, encode, form};
+use crate::cloud::credential::Credential;
+use crate::cloud::transport::Signed;
+use crate::secret::Secret;
+
+/// Signs a request.
+pub(super) fn sign(request: Unsigned<'_>, credential: &Credential, stamp: &Stamp) -> Signature {
+    let common = common(request, credential, stamp);
+    let mut all: BTreeMap<&str, &str> = request.parameters.iter().collect();
+    all.extend(common.iter().map(|(name, value)| (*name, value.as_str())));
+    let string_to_sign = string_to_sign("POST", &all);
+    let signature = signature(&string_to_sign, &credential.secret);
+    all.insert("Signature", &signature);
+    let request = Signed {
+        url: request.url.clone(),
+        headers: vec![("content-type", FORM.to_owned())],
+        body: form(all),
+        read_timeout: request.read_timeout,
+    };
+    Signature {
+        request,
+        string_to_sign,
+    }
+}
+
+fn common(
+    request: Unsigned<'_>,
+    credential: &Credential,
+    stamp: &Stamp,
+) -> Vec<(&'static str, String)> {
+    let mut common = vec![
+        ("Action", request.action.to_owned()),
+        ("Version", request.product.version().to_owned()),
+        ("Format", "JSON".to_owned()),
+        ("AccessKeyId", credential.access_key_id.clone()),
+        ("SignatureMethod", "HMAC-SHA1".to_owned()),
+        ("SignatureVersion", "1.0".to_owned()),
+        ("SignatureNonce", stamp.nonce.clone()),
+        ("Timestamp", stamp.time_text()),
+    ];
+    if let Some(token) = &credential.security_token {
+        common.push(("SecurityToken", token.expose().to_owned()));
+    }
+    common
+}
+
+/// Parameters are sorted by the bytes of their names: `Tag.10` before `Tag.2`.
+fn string_to_sign(method: &str, parameters: &BTreeMap<&str, &str>) -> String {
+    let query = form(parameters.iter().map(|(name, value)| (*name, *value)));
+    format!("{method}&%2F&{}", encode(&query))
+}
+
+fn signature(string_to_sign: &str, secret: &Secret) -> String {
+    let key = format!("{}&", secret.expose());
+    let mut mac =
+        Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(string_to_sign.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::cloud::Product;
+    use crate::cloud::parameters::Parameters;
+
+    #[derive(Deserialize)]
+    struct Vector {
+        name: String,
+        method: String,
+        params: BTreeMap<String, String>,
+        access_key_secret: String,
+        canonical_query: String,
+        string_to_sign: String,
+        signature: String,
+    }
+
+    fn vectors() -> Vec<Vector> {
+        let all: serde_json::Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
+        serde_json::from_value(all["rpc_v1"].clone()).unwrap()
+    }
+
+    fn borrowed(parameters: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+        parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn all_vectors_are_met() {
+        let vectors = vectors();
+        assert_eq!(vectors.len(), 6);
+        for vector in vectors {
+            let parameters = borrowed(&vector.params);
+            let query = form(parameters.iter().map(|(name, value)| (*name, *value)));
+            assert_eq!(query, vector.canonical_query, "{}", vector.name);
+            let text = string_to_sign(&vector.method, &parameters);
+            assert_eq!(text, vector.string_to_sign, "{}", vector.name);
+            let signature = signature(&text, &Secret::new(vector.access_key_secret));
+            assert_eq!(signature, vector.signature, "{}", vector.name);
+        }
+    }
+
+    #[test]
+    fn a_whole_request_with_a_token_meets_its_vector() {
+        let vectors = vectors();
+        let vector = vectors
+            .iter()
+            .find(|v| v.name == "sts-token-import-image")
+            .unwrap();
+        let given = |name: &str| vector.params[name].clone();
+        let mut parameters = Parameters::default();
+        for (name, value) in &vector.params {
+            parameters.add(name, value);
+        }
+        let credential = Credential {
+            access_key_id: given("AccessKeyId"),
+            secret: Secret::new(&*vector.access_key_secret),
+            security_token: Some(Secret::new(given("SecurityToken"))),
+            expiration: None,
+        };
+        let stamp = Stamp {
+            nonce: given("SignatureNonce"),
+            time: given("Timestamp").parse().unwrap(),
+        };
+        let unsigned = Unsigned {
+            url: &"https://ecs.cn-beijing.aliyuncs.com".parse().unwrap(),
+            product: Product::Ecs,
+            action: "ImportImage",
+            parameters: &parameters,
+            read_timeout: std::time::Duration::from_secs(1),
+        };
+        let signed = sign(unsigned, &credential, &stamp);
+        assert_eq!(signed.string_to_sign, vector.string_to_sign);
+        let sent = format!("Signature={}&", encode(&vector.signature));
+        assert!(
+            signed.request.body.contains(&sent),
+            "{}",
+            signed.request.body
+        );
+    }
+}
