@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::cloud::credential::StaticCredentials;
-use crate::cloud::{Cloud, CloudConfig, Endpoints, SignatureAlgorithm, Transport};
+use crate::cloud::credential::Static;
+use crate::cloud::endpoint::Endpoints;
+use crate::cloud::transport::Transport;
+use crate::cloud::{Cloud, CloudConfig, Product, SignatureAlgorithm};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Builder;
 use crate::plan::alicloud_ecs::{Access, Keys};
@@ -44,15 +46,15 @@ impl Connections {
         let keys = access.keys.as_ref().or(self.keys.as_ref()).ok_or_else(no_keys)?;
         let mut endpoints = self.endpoints.clone();
         if let Some(custom) = &access.custom_endpoint_ecs {
-            endpoints
-                .set_ecs_of_region(&access.region.value, &custom.value)
+            endpoints = endpoints
+                .with_regional(Product::Ecs, &access.region.value, &custom.value)
                 .map_err(|error| error.at(custom.span))?;
         }
         Ok(self.with(keys, endpoints))
     }
 
     fn with(&self, keys: &Keys, endpoints: Endpoints) -> Cloud {
-        let credentials = StaticCredentials::new(
+        let credentials = Static::new(
             keys.access_key.clone(),
             keys.secret_key.clone(),
             keys.security_token.clone(),

@@ -8,7 +8,7 @@ use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, CancelCopyImage, DeleteImage, DeleteInstance, DeleteKeyPairs,
     DeleteSecurityGroup, DeleteSnapshot, DescribeImages, DescribeInstances, Image,
 };
-use crate::cloud::parameters::JsonList;
+use crate::cloud::JsonList;
 use crate::cloud::vpc::{
     DeleteVSwitch, DeleteVpc, DescribeEipAddresses, ReleaseEipAddress, UnassociateEipAddress,
 };

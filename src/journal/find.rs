@@ -75,11 +75,8 @@ pub(super) async fn resolve(cloud: &Cloud, run: &str, entry: &Entry, stop: &Stop
 /// # Errors
 /// When a listing fails.
 pub async fn by_tags(cloud: &Cloud, region: &str, run: Option<&str>, stop: &Stop) -> Result<Vec<Found>> {
-    let filter = match run {
-        Some(run) => Tag::new(tags::RUN_ID, run),
-        None => Tag::key_only(tags::RUN_ID),
-    };
-    let filter = [filter];
+    let of_run = run.map(|run| Tag::new(tags::RUN_ID, run));
+    let filter: Vec<_> = std::iter::once(Tag::new(tags::TEMPORARY, "true")).chain(of_run).collect();
     let mut found = Vec::new();
     for kind in TAGGED {
         for (id, tags) in list(cloud, region, kind, &filter, stop).await? {

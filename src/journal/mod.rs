@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::cloud;
 use crate::engine::event::{EventKind, Events, Resource};
 use crate::error::{Error, Kind as ErrorKind, Result};
 
@@ -97,7 +98,7 @@ impl Journal {
         let (id, value) = match call(&slot).await {
             Ok(created) => created,
             Err(error) => {
-                if is_refusal(&error) {
+                if !cloud::is_fate_unknown(&error) {
                     self.settle(&Record::Deleted { number })?;
                 }
                 return Err(error);
@@ -163,12 +164,6 @@ pub struct Slot {
 /// The journal's path of a run.
 pub fn path_of(directory: &Path, run: &str) -> PathBuf {
     directory.join(format!("{run}.journal"))
-}
-
-/// Whether the server said no, so that certainly nothing was made. A lost
-/// connection, a time-out, a server error or a cancellation says nothing.
-fn is_refusal(error: &Error) -> bool {
-    error.api_failure().is_some_and(|failure| (400..500).contains(&failure.http_status))
 }
 
 #[cfg(test)]

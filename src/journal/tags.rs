@@ -11,6 +11,9 @@ pub const INTENT: &str = "alicloud-image:intent";
 /// Tag key: when the resource may be deleted by anyone, RFC 3339 in UTC.
 pub const EXPIRES_AT: &str = "alicloud-image:expires-at";
 
+/// Tag key whose value is `true` on everything that a run deletes at its end.
+pub const TEMPORARY: &str = "alicloud-image:temporary";
+
 /// What every temporary resource of a run carries.
 #[derive(Debug, Clone)]
 pub struct RunTags {
@@ -36,6 +39,7 @@ impl RunTags {
             (RUN_ID.to_owned(), self.run.clone()),
             (INTENT.to_owned(), number.to_string()),
             (EXPIRES_AT.to_owned(), self.expires_at_text()),
+            (TEMPORARY.to_owned(), "true".to_owned()),
         ];
         own.into_iter().chain(self.ci.iter().cloned()).collect()
     }

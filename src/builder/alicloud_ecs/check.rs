@@ -40,13 +40,12 @@ impl AlicloudEcs<'_> {
             .chain(copies)
             .filter(|region| !endpoint::is_known_region(&region.value))
             .collect();
-        if unknown.is_empty() || self.options.access.skip_region_validation {
+        let access = &self.options.access;
+        // Whoever has an endpoint of their own knows their region.
+        if unknown.is_empty() || access.skip_region_validation || access.custom_endpoint_ecs.is_some() {
             return Ok(());
         }
-        // An unknown region has no endpoint to ask at: any known one answers.
-        let asked = unknown[0].value.clone();
-        let at = if cx.cloud.has_custom_endpoint() { &asked } else { REGION_TO_ASK };
-        let answer = cx.cloud.call(at, &DescribeRegions {}, cx.stop).await?;
+        let answer = cx.cloud.call(REGION_TO_ASK, &DescribeRegions {}, cx.stop).await?;
         for region in unknown {
             if !answer.regions.iter().any(|known| known.region_id == region.value) {
                 return Err(no_such_region(region));
@@ -154,7 +153,7 @@ impl AlicloudEcs<'_> {
     }
 }
 
-/// Where regions are listed from when our own endpoint is in doubt.
+/// Where regions are listed: a region in doubt has no endpoint to ask at.
 const REGION_TO_ASK: &str = "cn-hangzhou";
 
 fn no_such_region(region: &Spanned<String>) -> Error {

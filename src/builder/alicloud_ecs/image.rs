@@ -8,7 +8,7 @@ use crate::cloud::Tag;
 use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, CreateImage, CreateSnapshot, DescribeDisks, DescribeImages, DescribeSnapshots, Image,
 };
-use crate::cloud::parameters::JsonList;
+use crate::cloud::JsonList;
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;

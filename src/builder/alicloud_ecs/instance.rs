@@ -11,7 +11,7 @@ use crate::cloud::ecs::{
     DataDisk, DescribeInstances, DetachKeyPair, Instance, RebootInstance, RunInstances, StopInstance,
     SystemDisk,
 };
-use crate::cloud::parameters::JsonList;
+use crate::cloud::JsonList;
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::cloud;
 use crate::error::{Error, Kind as ErrorKind, Result};
