@@ -6,14 +6,17 @@
 //! `report`. See `docs/architecture.md` for the rules each module keeps.
 
 pub mod artifact;
+pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod communicator;
 pub mod engine;
 pub mod error;
+pub mod inputs;
 pub mod journal;
 pub mod plan;
 pub mod postprocessor;
 pub mod provisioner;
+pub mod report;
 pub mod secret;
 pub mod template;

@@ -1,0 +1,463 @@
+//! The command line as clap definitions: exactly what was typed, no logic.
+//!
+//! `inputs` turns Packer's spellings (`-var-file=f`, `-color=false`) into the
+//! ones defined here and resolves the result. Facts: Packer's own `-help`
+//! texts for every option it has; the rest is ours.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The exit codes, for `--help` and the documentation.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+    0  all requested images were made, or the template is valid
+    1  a build failed
+    2  bad command line, input or template; nothing was created
+    3  no usable credentials, or a permission is missing; no image was made
+    4  -only/-except left no build
+    5  some builds succeeded and some failed
+    6  resources could not be deleted (only with --fail-on-leftovers)
+    7  the deadline of --timeout-minutes was reached; resources were deleted
+   70  a bug in this program; the journal was kept
+  130  stopped by SIGINT; resources were deleted
+  143  stopped by SIGTERM; resources were deleted
+
+Options may be written with one dash or two, as in Packer: -var-file=f is
+--var-file f.";
+
+/// Builds Alibaba Cloud ECS images from Packer templates and leaves nothing
+/// behind.
+#[derive(Debug, Parser)]
+#[command(
+    name = "alicloud-image",
+    bin_name = "alicloud-image",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    infer_subcommands = false,
+    max_term_width = 100,
+    color = clap::ColorChoice::Never,
+    after_help = EXIT_CODES
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the images of a template
+    Build(Build),
+    /// Check a template without creating anything
+    Validate(Validate),
+    /// Show what a template contains
+    Inspect(Inspect),
+    /// Delete what an interrupted run left behind
+    Cleanup(Cleanup),
+    /// Run the simulated cloud for tests and demonstrations
+    Sandbox(Sandbox),
+    /// Print the version
+    Version(Version),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Accepted for scripts written for Packer; there are no plugins to install
+    #[command(hide = true)]
+    Init(Init),
+    /// Print the generated pages of the documentation
+    #[command(hide = true)]
+    Docs,
+}
+
+/// How the run is shown.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Colours: `true` on a terminal unless switched off
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = go_bool)]
+    pub color: Option<bool>,
+    /// Lines of comma-separated values, as Packer writes them
+    #[arg(long)]
+    pub machine_readable: bool,
+    /// Begin each line with the time
+    #[arg(long)]
+    pub timestamp_ui: bool,
+    /// What to write to standard output; with `json`, text goes to standard error
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// The CI system to write outputs, annotations and a summary for
+    #[arg(long, value_name = "SYSTEM", default_value = "auto")]
+    pub ci: Ci,
+    /// Write the results as `KEY=VALUE` lines to a file
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Show steps and resources; twice: also the API calls on standard error
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The template and its variables.
+#[derive(Debug, Args)]
+pub struct Template {
+    /// The template: a file, a directory of `.pkr.hcl` files, or `-`
+    #[arg(value_name = "TEMPLATE")]
+    pub template: PathBuf,
+    /// Set a variable; may be repeated and wins over files
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub var: Vec<(String, String)>,
+    /// Read variables from a file; may be repeated, later ones win
+    #[arg(long, value_name = "FILE")]
+    pub var_file: Vec<PathBuf>,
+    /// Only the builds with these names
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// All builds but those with these names
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub except: Vec<String>,
+    /// The template's language, when its name does not tell
+    #[arg(long, value_name = "LANGUAGE")]
+    pub config_type: Option<ConfigType>,
+}
+
+/// How to reach Alibaba Cloud.
+#[derive(Debug, Args)]
+pub struct Cloud {
+    /// Sign requests in this way
+    #[arg(long, value_name = "VERSION", default_value = "acs3")]
+    pub signature: Signature,
+    /// Where runs note what they create
+    #[arg(long, value_name = "DIR")]
+    pub journal_dir: Option<PathBuf>,
+}
+
+/// `build`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Build {
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub template: Template,
+    /// Replace an image that has the same name
+    #[arg(long)]
+    pub force: bool,
+    /// What to do with temporary resources after a failed step
+    #[arg(long, value_name = "ACTION", default_value = "cleanup")]
+    pub on_error: OnError,
+    /// How many builds run at the same time; below 1 for all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub parallel_builds: i64,
+    /// One build at a time, with details
+    #[arg(long)]
+    pub debug: bool,
+    /// Warn about variables in files that the template does not declare
+    #[arg(long)]
+    pub warn_on_undeclared_var: bool,
+    /// Stop and clean up after this time; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub timeout_minutes: u32,
+    /// When `cleanup --expired` may delete what this run creates
+    #[arg(long, value_name = "N", default_value_t = 6,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub resource_ttl_hours: u32,
+    /// Exit with 6 when a temporary resource could not be deleted
+    #[arg(long)]
+    pub fail_on_leftovers: bool,
+    /// Build against a simulated cloud inside this program
+    #[arg(long)]
+    pub sandbox: bool,
+    /// With `--sandbox`: how many seconds a simulated second takes
+    #[arg(long, value_name = "F", default_value = "0.01", value_parser = scale)]
+    pub sandbox_time_scale: f64,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub cloud: Cloud,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub output: Output,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
+}
+
+/// Options of Packer that need nothing from us; scripts may pass them.
+#[derive(Debug, Args)]
+pub struct WithoutEffect {
+    /// Accepted: there are no plugins
+    #[arg(long, hide = true)]
+    pub ignore_prerelease_plugins: bool,
+    /// Accepted: evaluation has no order one could see
+    #[arg(long, hide = true)]
+    pub use_sequential_evaluation: bool,
+    /// Accepted: there is no registry
+    #[arg(long, hide = true)]
+    pub skip_enforcement: bool,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Validate {
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub template: Template,
+    /// Only check that the template can be parsed
+    #[arg(long)]
+    pub syntax_only: bool,
+    /// Do not warn about variables in files that the template does not declare
+    #[arg(long)]
+    pub no_warn_undeclared_var: bool,
+    /// Accepted: there are no data sources
+    #[arg(long, hide = true)]
+    pub evaluate_datasources: bool,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub output: Output,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub struct Inspect {
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub template: Template,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub output: Output,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
+}
+
+/// `cleanup`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Cleanup {
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub scope: CleanupScope,
+    /// Where to look for tagged resources; may be repeated
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub region: Vec<String>,
+    /// Show what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Exit with 6 when something could not be deleted
+    #[arg(long)]
+    pub fail_on_leftovers: bool,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub cloud: Cloud,
+    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What `cleanup` deletes: exactly one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct CleanupScope {
+    /// What the run with this journal created
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// What the run with this id created
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// What any run created whose time to live has passed
+    #[arg(long)]
+    pub expired: bool,
+}
+
+/// `sandbox`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub struct Sandbox {
+    /// The port on 127.0.0.1; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub port: u16,
+    /// How many seconds a simulated second takes
+    #[arg(long, value_name = "F", default_value = "1", value_parser = scale)]
+    pub time_scale: f64,
+    /// How long resources take to become ready
+    #[arg(long, value_name = "KIND", default_value = "realistic")]
+    pub delays: Delays,
+    /// The SSH port of every simulated instance; 22 if it may be used, else any
+    #[arg(long, value_name = "PORT")]
+    pub guest_port: Option<u16>,
+    /// Answer commands from a script instead of running them in a shell
+    #[arg(long)]
+    pub scripted_guests: bool,
+    /// A RAM policy (JSON) that every request must satisfy
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Milliseconds that every answer takes
+    #[arg(long, value_name = "MS", default_value_t = 120)]
+    pub latency: u64,
+    /// How much delays vary: 0.3 is 30 % up and down
+    #[arg(long, value_name = "F", default_value = "0.3", value_parser = spread)]
+    pub jitter: f64,
+    /// Seed of ids and jitter, for repeatable runs
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// `version`.
+#[derive(Debug, Args)]
+pub struct Version {
+    /// Lines of comma-separated values, as Packer writes them
+    #[arg(long)]
+    pub machine_readable: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Accepted: there are no plugins
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Accepted: there are no plugins
+    #[arg(long)]
+    pub force: bool,
+    /// The template
+    pub template: Option<PathBuf>,
+}
+
+/// The values of `-on-error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Delete everything temporary
+    Cleanup,
+    /// Keep everything
+    Abort,
+    /// Nobody can be asked: as `cleanup`, with a warning
+    Ask,
+    /// Run the error-cleanup-provisioner, then keep everything
+    RunCleanupProvisioner,
+}
+
+/// The values of `-config-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigType {
+    /// HCL2
+    Hcl2,
+    /// Packer's JSON
+    Json,
+}
+
+/// The values of `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object per event and line
+    Json,
+}
+
+/// The values of `--ci`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Ci {
+    /// Find out
+    Auto,
+    /// None
+    None,
+    /// GitHub Actions
+    Github,
+}
+
+/// The values of `--signature`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signature {
+    /// ACS3-HMAC-SHA256
+    Acs3,
+    /// HMAC-SHA1 in the parameters
+    RpcV1,
+}
+
+/// The values of `--delays`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Delays {
+    /// As long as in the real cloud
+    Realistic,
+    /// At once
+    None,
+}
+
+/// Go's `strconv.ParseBool`, which Packer's boolean options accept.
+pub fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// `name=value`; the value is everything after the first `=`.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// A part of the whole, from 0 to 1.
+pub fn spread(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// A positive finite factor.
+pub fn scale(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|factor: &f64| factor.is_finite() && *factor > 0.0)
+        .ok_or_else(|| "expected a positive number".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn go_bool_is_gos_parse_bool() {
+        assert_eq!(go_bool("T"), Ok(true));
+        assert_eq!(go_bool("0"), Ok(false));
+        assert!(go_bool("yes").is_err());
+    }
+
+    #[test]
+    fn a_value_may_hold_equals_signs() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("a").is_err());
+        assert!(key_value("=a").is_err());
+    }
+
+    #[test]
+    fn scales_are_positive_and_finite() {
+        assert_eq!(scale("0.5"), Ok(0.5));
+        for bad in ["0", "-1", "inf", "NaN", "x"] {
+            assert!(scale(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The inputs of the GitHub action, turned into a command line and an
+//! environment, so that both ways in are resolved by the same code.
+//!
+//! GitHub gives an input as `INPUT_` and its name in capitals; hyphens stay.
+//! Every declared input is there, perhaps empty. No input reaches a shell.
+//! Facts: GitHub's metadata syntax and the runner's source.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use super::command::{CleanupArgs, Command, TemplateArgs};
+use super::env::Environment;
+use crate::error::{Error, Kind, Result};
+use crate::report::Settings;
+
+/// The program's name as the action's main entry point.
+pub const MAIN_PROGRAM: &str = "alicloud-image-action";
+/// The program's name as the action's post entry point.
+pub const POST_PROGRAM: &str = "alicloud-image-post";
+
+/// GitHub ends a cancelled job after five minutes; the sweep of the post step
+/// must be done before.
+const POST_DEADLINE: Duration = Duration::from_secs(240);
+
+/// An input of the action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// Its name in `action.yml`.
+    pub name: &'static str,
+    /// Its default there.
+    pub default: &'static str,
+}
+
+const fn input(name: &'static str, default: &'static str) -> Input {
+    Input { name, default }
+}
+
+/// All inputs, in the order of `action.yml`.
+pub const INPUTS: &[Input] = &[
+    input("command", "build"),
+    input("template", ""),
+    input("working-directory", "."),
+    input("vars", ""),
+    input("var-files", ""),
+    input("only", ""),
+    input("except", ""),
+    input("region", ""),
+    input("access-key-id", ""),
+    input("access-key-secret", ""),
+    input("security-token", ""),
+    input("ecs-endpoint", ""),
+    input("vpc-endpoint", ""),
+    input("sts-endpoint", ""),
+    input("on-error", "cleanup"),
+    input("force", "false"),
+    input("parallel", "0"),
+    input("timeout-minutes", "0"),
+    input("resource-ttl-hours", "6"),
+    input("fail-on-leftovers", "false"),
+    input("run-id", ""),
+    input("sandbox", "false"),
+    input("summary", "true"),
+    input("annotations", "true"),
+    input("log-level", "info"),
+];
+
+/// What the main step does.
+pub(super) fn main(environment: &Environment) -> Result<Command> {
+    let inputs = Inputs(environment);
+    let environment = inputs.overlay()?;
+    let arguments = match inputs.get("command") {
+        "build" => inputs.build()?,
+        "validate" => inputs.template_command("validate")?,
+        "inspect" => inputs.template_command("inspect")?,
+        "cleanup" => inputs.cleanup()?,
+        other => {
+            return Err(bad_input("command", other)
+                .with_hint("Use `build`, `validate`, `inspect` or `cleanup`"));
+        }
+    };
+    let command = super::command_line(arguments, &environment)?;
+    in_directory(command, inputs.working_directory()?)
+}
+
+/// What the post step does: delete what the main step left, if anything.
+pub(super) fn post(environment: &Environment) -> Result<Command> {
+    let inputs = Inputs(environment);
+    // What a sandbox inside the main step held is gone with it.
+    let journal = match (environment.get("STATE_journal"), inputs.flag("sandbox")?) {
+        (Some(journal), false) => journal,
+        _ => return Ok(Command::Print("Nothing to clean up\n".to_owned())),
+    };
+    let arguments = vec![
+        "alicloud-image".into(),
+        "cleanup".into(),
+        "--ci=github".into(),
+        assigned("--journal", journal),
+    ];
+    match super::command_line(arguments, &inputs.overlay()?)? {
+        Command::Cleanup(args) => Ok(Command::Cleanup(Box::new(CleanupArgs {
+            is_post_step: true,
+            deadline: Some(POST_DEADLINE),
+            regions: environment
+                .get("STATE_region")
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+            ..*args
+        }))),
+        other => Ok(other),
+    }
+}
+
+struct Inputs<'a>(&'a Environment);
+
+impl Inputs<'_> {
+    /// An input, or its default when it is empty.
+    fn get(&self, name: &str) -> &str {
+        let default = INPUTS
+            .iter()
+            .find(|input| input.name == name)
+            .map_or("", |input| input.default);
+        self.0.get(&variable_of(name)).unwrap_or(default)
+    }
+
+    fn optional(&self, name: &str) -> Option<&str> {
+        Some(self.get(name)).filter(|value| !value.is_empty())
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        match self.get(name) {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(bad_input(name, other).with_hint("Use exactly `true` or `false`")),
+        }
+    }
+
+    /// The lines of a list without blank ones and comments.
+    fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.get(name)
+            .lines()
+            .map(str::trim_start)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    }
+
+    fn build(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.of_template("build")?;
+        for (option, name) in [
+            ("--on-error", "on-error"),
+            ("--parallel-builds", "parallel"),
+            ("--timeout-minutes", "timeout-minutes"),
+            ("--resource-ttl-hours", "resource-ttl-hours"),
+        ] {
+            arguments.push(assigned(option, self.get(name).trim()));
+        }
+        for name in ["force", "fail-on-leftovers", "sandbox"] {
+            arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
+        }
+        arguments.extend(self.template()?);
+        Ok(arguments)
+    }
+
+    fn template_command(&self, command: &str) -> Result<Vec<OsString>> {
+        let mut arguments = self.of_template(command)?;
+        arguments.extend(self.template()?);
+        Ok(arguments)
+    }
+
+    fn of_template(&self, command: &str) -> Result<Vec<OsString>> {
+        let mut arguments = self.start(command)?;
+        for (option, name) in [
+            ("--var", "vars"),
+            ("--var-file", "var-files"),
+            ("--only", "only"),
+            ("--except", "except"),
+        ] {
+            arguments.extend(self.lines(name).map(|line| assigned(option, line)));
+        }
+        Ok(arguments)
+    }
+
+    /// The positional argument, which may begin with a dash.
+    fn template(&self) -> Result<[OsString; 2]> {
+        let template = self.optional("template").ok_or_else(|| {
+            Error::new(Kind::Usage, "Input `template` is empty")
+                .with_hint("Give the path of a Packer template, relative to `working-directory`")
+        })?;
+        Ok(["--".into(), template.into()])
+    }
+
+    fn cleanup(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.start("cleanup")?;
+        arguments.push(
+            self.optional("run-id")
+                .map_or_else(|| "--expired".into(), |run| assigned("--run", run)),
+        );
+        arguments.extend(self.lines("region").map(|line| assigned("--region", line)));
+        if self.flag("fail-on-leftovers")? {
+            arguments.push("--fail-on-leftovers".into());
+        }
+        Ok(arguments)
+    }
+
+    fn start(&self, command: &str) -> Result<Vec<OsString>> {
+        let mut arguments: Vec<OsString> = vec![
+            "alicloud-image".into(),
+            command.into(),
+            "--ci=github".into(),
+        ];
+        match self.get("log-level") {
+            "info" => {}
+            "debug" => arguments.push("-v".into()),
+            "trace" => arguments.push("-vv".into()),
+            other => {
+                return Err(
+                    bad_input("log-level", other).with_hint("Use `info`, `debug` or `trace`")
+                );
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// The environment with the inputs in it that have a variable of their
+    /// own. Keys replace the first family as a whole.
+    fn overlay(&self) -> Result<Environment> {
+        let mut environment = self.0.clone();
+        let mut set = |name: &str, value: &str| {
+            environment.variables.insert(name.into(), value.into());
+        };
+        match (
+            self.optional("access-key-id"),
+            self.optional("access-key-secret"),
+        ) {
+            (Some(id), Some(secret)) => {
+                set("ALICLOUD_ACCESS_KEY", id);
+                set("ALICLOUD_SECRET_KEY", secret);
+                set("ALICLOUD_SECURITY_TOKEN", self.get("security-token"));
+                set("SECURITY_TOKEN", "");
+            }
+            (None, None) => {}
+            _ => {
+                return Err(Error::new(
+                    Kind::Usage,
+                    "Only one of the inputs `access-key-id` and `access-key-secret` is set",
+                )
+                .with_hint("Set both, or neither and use the environment"));
+            }
+        }
+        if let Some(region) = self.lines("region").next() {
+            set("ALICLOUD_REGION", region);
+        }
+        for product in ["ECS", "VPC", "STS"] {
+            let name = format!("{}-endpoint", product.to_lowercase());
+            if let Some(endpoint) = self.optional(&name) {
+                check_endpoint(&name, endpoint)?;
+                set(&format!("ALIBABA_CLOUD_ENDPOINT_{product}"), endpoint);
+            }
+        }
+        for (name, variable) in [
+            ("summary", "ALICLOUD_IMAGE_SUMMARY"),
+            ("annotations", "ALICLOUD_IMAGE_ANNOTATIONS"),
+        ] {
+            if !self.flag(name)? {
+                set(variable, "false");
+            }
+        }
+        Ok(environment)
+    }
+
+    /// The directory to work in, under the workspace.
+    fn working_directory(&self) -> Result<WorkingDirectory> {
+        let typed = self.get("working-directory");
+        let workspace = self.0.path("GITHUB_WORKSPACE").unwrap_or_default();
+        let relative = under(Path::new(typed), &workspace).ok_or_else(|| {
+            bad_input("working-directory", typed).with_hint("Use a directory inside the workspace")
+        })?;
+        Ok(WorkingDirectory {
+            absolute: workspace.join(&relative),
+            relative,
+        })
+    }
+}
+
+struct WorkingDirectory {
+    absolute: PathBuf,
+    relative: PathBuf,
+}
+
+fn in_directory(mut command: Command, directory: WorkingDirectory) -> Result<Command> {
+    let settle = |template: Option<&mut TemplateArgs>, report: &mut Settings| {
+        if let Some(template) = template {
+            template.directory = Some(directory.absolute.clone());
+        }
+        if let Some(github) = &mut report.github {
+            github.directory.clone_from(&directory.relative);
+        }
+    };
+    match &mut command {
+        Command::Build(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Validate(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Cleanup(args) => settle(None, &mut args.report),
+        _ => {}
+    }
+    Ok(command)
+}
+
+/// The path relative to the workspace, without `..`; none when it leaves it.
+fn under(path: &Path, workspace: &Path) -> Option<PathBuf> {
+    let relative = if path.is_absolute() {
+        path.strip_prefix(workspace).ok()?
+    } else {
+        path
+    };
+    let mut clean = PathBuf::new();
+    for component in relative.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if clean.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(clean)
+}
+
+/// Requests carry a token: in clear only to this machine.
+fn check_endpoint(name: &str, endpoint: &str) -> Result<()> {
+    let Some(rest) = endpoint.strip_prefix("http://") else {
+        return Ok(());
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let is_loopback = host.is_some_and(|host| {
+        host == "localhost"
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
+    });
+    if is_loopback {
+        return Ok(());
+    }
+    Err(bad_input(name, endpoint).with_hint("Use https, or http on a loopback address"))
+}
+
+fn variable_of(name: &str) -> String {
+    format!("INPUT_{}", name.to_uppercase())
+}
+
+fn assigned(option: &str, value: &str) -> OsString {
+    format!("{option}={value}").into()
+}
+
+fn bad_input(name: &str, value: &str) -> Error {
+    Error::new(
+        Kind::Usage,
+        format!("Bad value of input `{name}`: `{value}`"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

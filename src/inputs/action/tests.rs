@@ -1,0 +1,192 @@
+use super::*;
+use crate::inputs::{CleanupScope, resolve};
+use crate::plan::OnError;
+
+fn run(program: &str, variables: &[(&str, &str)]) -> Result<Command> {
+    let base = [("GITHUB_WORKSPACE", "/github/workspace"), ("HOME", "/h")];
+    let environment = Environment::of(base.into_iter().chain(variables.iter().copied()));
+    resolve(
+        [OsString::from(format!("/usr/local/bin/{program}"))],
+        &environment,
+    )
+}
+
+fn build(variables: &[(&str, &str)]) -> crate::inputs::BuildArgs {
+    match run(MAIN_PROGRAM, variables).unwrap() {
+        Command::Build(args) => *args,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn message(variables: &[(&str, &str)]) -> String {
+    run(MAIN_PROGRAM, variables).unwrap_err().to_string()
+}
+
+#[test]
+fn a_build_takes_every_input() {
+    let args = build(&[
+        ("INPUT_TEMPLATE", "-odd name.json"),
+        ("INPUT_WORKING-DIRECTORY", "images/./web/../db"),
+        ("INPUT_VARS", "# comment\na=1,2\n  b= x=y \n\nc="),
+        ("INPUT_VAR-FILES", "one.json\ntwo.json"),
+        ("INPUT_ONLY", "web\ndb"),
+        ("INPUT_FORCE", "true"),
+        ("INPUT_ON-ERROR", "abort"),
+        ("INPUT_PARALLEL", "2"),
+        ("INPUT_TIMEOUT-MINUTES", "30"),
+        ("INPUT_RESOURCE-TTL-HOURS", ""),
+        ("INPUT_REGION", "cn-beijing"),
+        ("INPUT_ECS-ENDPOINT", "http://127.0.0.1:8080"),
+        ("INPUT_LOG-LEVEL", "debug"),
+    ]);
+    assert_eq!(args.template.path, Path::new("-odd name.json"));
+    assert_eq!(
+        args.template.directory.as_deref(),
+        Some(Path::new("/github/workspace/images/db"))
+    );
+    let vars = [("a", "1,2"), ("b", " x=y "), ("c", "")];
+    assert_eq!(
+        args.template.variables.vars,
+        vars.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    assert_eq!(
+        args.template.variables.files,
+        [Path::new("one.json"), Path::new("two.json")]
+    );
+    assert_eq!(args.template.only, ["web", "db"]);
+    assert!(args.force);
+    assert_eq!(args.on_error, OnError::Abort);
+    assert_eq!(args.parallel_builds, Some(2));
+    assert_eq!(args.deadline, Some(Duration::from_secs(1800)));
+    assert_eq!(args.resource_ttl, Duration::from_secs(6 * 3600));
+    assert_eq!(args.cloud.region.as_deref(), Some("cn-beijing"));
+    assert_eq!(
+        args.cloud.endpoints.ecs.as_deref(),
+        Some("http://127.0.0.1:8080")
+    );
+    assert_eq!(args.report.verbose, 1);
+    assert_eq!(
+        args.report.github.unwrap().directory,
+        Path::new("images/db")
+    );
+}
+
+#[test]
+fn keys_from_inputs_replace_the_whole_family() {
+    let keys = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("INPUT_ACCESS-KEY-ID", "id"),
+        ("INPUT_ACCESS-KEY-SECRET", "secret"),
+        ("ALICLOUD_SECURITY_TOKEN", "someone else's"),
+        ("SECURITY_TOKEN", "someone else's"),
+    ])
+    .cloud
+    .keys
+    .unwrap();
+    assert_eq!(keys.access_key, "id");
+    assert_eq!(keys.secret_key.expose(), "secret");
+    assert_eq!(keys.security_token, None);
+}
+
+#[test]
+fn summary_and_annotations_can_be_switched_off() {
+    let github = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("GITHUB_STEP_SUMMARY", "/s"),
+        ("INPUT_SUMMARY", "false"),
+        ("INPUT_ANNOTATIONS", "false"),
+    ])
+    .report
+    .github
+    .unwrap();
+    assert!(github.summary.is_none() && !github.annotations);
+}
+
+#[test]
+fn bad_inputs_are_refused() {
+    let template = ("INPUT_TEMPLATE", "t.json");
+    let table: &[(&[(&str, &str)], &str)] = &[
+        (&[], "Input `template` is empty"),
+        (
+            &[("INPUT_COMMAND", "plan")],
+            "Bad value of input `command`: `plan`",
+        ),
+        (
+            &[template, ("INPUT_FORCE", "True")],
+            "Bad value of input `force`: `True`",
+        ),
+        (
+            &[template, ("INPUT_WORKING-DIRECTORY", "a/../../b")],
+            "Bad value of input `working-directory`: `a/../../b`",
+        ),
+        (
+            &[template, ("INPUT_WORKING-DIRECTORY", "/etc")],
+            "Bad value of input `working-directory`: `/etc`",
+        ),
+        (
+            &[template, ("INPUT_ACCESS-KEY-ID", "id")],
+            "Only one of the inputs `access-key-id` and `access-key-secret` is set",
+        ),
+        (
+            &[template, ("INPUT_STS-ENDPOINT", "http://10.0.0.1:80")],
+            "Bad value of input `sts-endpoint`: `http://10.0.0.1:80`",
+        ),
+        (
+            &[template, ("INPUT_ONLY", "a"), ("INPUT_EXCEPT", "b")],
+            "Both `-only` and `-except` were given",
+        ),
+    ];
+    for (variables, expected) in table {
+        assert_eq!(message(variables), *expected);
+    }
+}
+
+#[test]
+fn an_input_cannot_become_another_option() {
+    let args = build(&[
+        ("INPUT_TEMPLATE", "--sandbox"),
+        ("INPUT_VARS", "a=--force -force"),
+    ]);
+    assert_eq!(args.template.path, Path::new("--sandbox"));
+    assert!(args.sandbox.is_none() && !args.force);
+}
+
+#[test]
+fn the_post_step_sweeps_the_journal_of_the_main_step() {
+    let command = run(
+        POST_PROGRAM,
+        &[
+            ("STATE_journal", "/h/x.journal"),
+            ("STATE_region", "cn-beijing"),
+        ],
+    );
+    let Ok(Command::Cleanup(args)) = command else {
+        panic!("{command:?}");
+    };
+    assert_eq!(args.scope, CleanupScope::Journal("/h/x.journal".into()));
+    assert!(args.is_post_step);
+    assert_eq!(args.deadline, Some(POST_DEADLINE));
+    assert_eq!(args.regions, ["cn-beijing"]);
+}
+
+#[test]
+fn the_post_step_has_nothing_to_do_without_a_journal_or_after_a_sandbox() {
+    let sandbox = [("STATE_journal", "/j"), ("INPUT_SANDBOX", "true")];
+    for variables in [&[][..], &sandbox[..]] {
+        let command = run(POST_PROGRAM, variables).unwrap();
+        assert!(matches!(command, Command::Print(_)), "{command:?}");
+    }
+}
+
+#[test]
+fn cleanup_is_of_a_run_or_of_everything_expired() {
+    let of_run = [("INPUT_COMMAND", "cleanup"), ("INPUT_RUN-ID", "r1")];
+    let expired = [("INPUT_COMMAND", "cleanup"), ("INPUT_REGION", "cn-a\ncn-b")];
+    let scope = |variables: &[(&str, &str)]| match run(MAIN_PROGRAM, variables).unwrap() {
+        Command::Cleanup(args) => (args.scope, args.regions),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(scope(&of_run), (CleanupScope::Run("r1".into()), vec![]));
+    let regions = vec!["cn-a".to_owned(), "cn-b".to_owned()];
+    assert_eq!(scope(&expired), (CleanupScope::Expired, regions));
+}

@@ -1,0 +1,209 @@
+//! The resolved commands: every choice made, nothing left to look up.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{ConfigType, Delays, Signature};
+use crate::plan::OnError;
+use crate::plan::alicloud_ecs::Keys;
+use crate::report::Settings;
+
+/// What the user asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Build the images of a template.
+    Build(Box<BuildArgs>),
+    /// Check a template.
+    Validate(Box<ValidateArgs>),
+    /// Show a template.
+    Inspect(Box<InspectArgs>),
+    /// Delete what an interrupted run left behind.
+    Cleanup(Box<CleanupArgs>),
+    /// Run the simulated cloud.
+    Sandbox(SandboxArgs),
+    /// Print the version.
+    Version {
+        /// As Packer's lines of comma-separated values.
+        machine_readable: bool,
+    },
+    /// Print a completion script.
+    Completions(clap_complete::Shell),
+    /// Print the generated pages of the documentation.
+    Docs,
+    /// Print this text, if any, and succeed: help, and commands that have
+    /// nothing to do.
+    Print(String),
+}
+
+/// `build`.
+#[derive(Debug)]
+pub struct BuildArgs {
+    /// The template and its variables.
+    pub template: TemplateArgs,
+    /// How to reach Alibaba Cloud.
+    pub cloud: CloudArgs,
+    /// How the run is shown.
+    pub report: Settings,
+    /// Replace an image that has the same name.
+    pub force: bool,
+    /// What happens to temporary resources after a failed step.
+    pub on_error: OnError,
+    /// How many builds run at the same time; none for all.
+    pub parallel_builds: Option<usize>,
+    /// The run's own deadline, nominal.
+    pub deadline: Option<Duration>,
+    /// When `cleanup --expired` may delete what this run creates.
+    pub resource_ttl: Duration,
+    /// The simulated cloud to build against instead of the real one: how many
+    /// seconds a simulated second takes.
+    pub sandbox: Option<f64>,
+    /// Socket of the SSH agent.
+    pub agent_socket: Option<PathBuf>,
+    /// The environment of programs that the template starts.
+    pub children: Vec<(OsString, OsString)>,
+    /// What the user should know before the run begins.
+    pub warnings: Vec<String>,
+}
+
+/// `validate`.
+#[derive(Debug)]
+pub struct ValidateArgs {
+    /// The template and its variables.
+    pub template: TemplateArgs,
+    /// The region for templates that name none.
+    pub region: Option<String>,
+    /// Whether keys are known from outside the template.
+    pub has_keys: bool,
+    /// How the run is shown.
+    pub report: Settings,
+    /// Only check that the template can be parsed.
+    pub syntax_only: bool,
+}
+
+/// `inspect`.
+#[derive(Debug)]
+pub struct InspectArgs {
+    /// The template and its variables.
+    pub template: TemplateArgs,
+    /// How the run is shown.
+    pub report: Settings,
+}
+
+/// `cleanup`.
+#[derive(Debug)]
+pub struct CleanupArgs {
+    /// What is deleted.
+    pub scope: CleanupScope,
+    /// Where to look for tagged resources; empty for the known regions.
+    pub regions: Vec<String>,
+    /// Only show it.
+    pub dry_run: bool,
+    /// How long it may take, nominal.
+    pub deadline: Option<Duration>,
+    /// Whether it runs as the post step of the GitHub action, where leftovers
+    /// are no failure and a missing journal means there is nothing to do.
+    pub is_post_step: bool,
+    /// How to reach Alibaba Cloud.
+    pub cloud: CloudArgs,
+    /// How the run is shown.
+    pub report: Settings,
+}
+
+/// What `cleanup` deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CleanupScope {
+    /// What the run with this journal created.
+    Journal(PathBuf),
+    /// What the run with this id created.
+    Run(String),
+    /// What any run created whose time to live has passed.
+    Expired,
+}
+
+/// `sandbox`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SandboxArgs {
+    /// The port on 127.0.0.1; 0 for any.
+    pub port: u16,
+    /// How many seconds a simulated second takes.
+    pub time_scale: f64,
+    /// How long resources take to become ready.
+    pub delays: Delays,
+    /// The SSH port of every simulated instance; none for 22 if it may be
+    /// used, else any.
+    pub guest_port: Option<u16>,
+    /// Answer commands from a script instead of running them in a shell.
+    pub scripted_guests: bool,
+    /// A RAM policy (JSON) that every request must satisfy.
+    pub policy: Option<PathBuf>,
+    /// How long every answer takes, nominal.
+    pub latency: Duration,
+    /// How much delays vary, as a part of the whole.
+    pub jitter: f64,
+    /// Seed of ids and jitter.
+    pub seed: Option<u64>,
+    /// The environment of programs that simulated instances start.
+    pub children: Vec<(OsString, OsString)>,
+}
+
+/// The template and its variables.
+#[derive(Debug, Clone)]
+pub struct TemplateArgs {
+    /// The directory to change to before anything is read, if any; all paths
+    /// are relative to it.
+    pub directory: Option<PathBuf>,
+    /// The template as the user gave it; `-` for standard input.
+    pub path: PathBuf,
+    /// Its language, when its name does not tell.
+    pub config_type: Option<ConfigType>,
+    /// Values for its variables.
+    pub variables: VariableInputs,
+    /// Only these builds, when there are any.
+    pub only: Vec<String>,
+    /// Not these builds.
+    pub except: Vec<String>,
+}
+
+/// Values for a template's variables, weakest first: environment, files,
+/// `vars`.
+#[derive(Debug, Clone, Default)]
+pub struct VariableInputs {
+    /// The environment, for `PKR_VAR_*` and `{{env}}`.
+    pub environment: BTreeMap<String, String>,
+    /// Variable files, later ones win.
+    pub files: Vec<PathBuf>,
+    /// `-var`, later ones win.
+    pub vars: Vec<(String, String)>,
+    /// Warn about variables in files that the template does not declare.
+    pub warn_on_undeclared: bool,
+}
+
+/// How to reach Alibaba Cloud.
+#[derive(Debug, Clone)]
+pub struct CloudArgs {
+    /// Keys for templates that have none.
+    pub keys: Option<Keys>,
+    /// The region for templates that name none.
+    pub region: Option<String>,
+    /// Endpoints instead of the usual ones.
+    pub endpoints: Endpoints,
+    /// How requests are signed.
+    pub signature: Signature,
+    /// Where runs note what they create.
+    pub journal_dir: PathBuf,
+    /// How many seconds a second of waiting takes.
+    pub time_scale: f64,
+}
+
+/// Endpoints: hosts with optional scheme and port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Elastic Compute Service.
+    pub ecs: Option<String>,
+    /// Virtual Private Cloud.
+    pub vpc: Option<String>,
+    /// Security Token Service.
+    pub sts: Option<String>,
+}

@@ -1,0 +1,373 @@
+//! Every environment variable the program reads, in one table, and the rules
+//! for reading them: an empty variable counts as not set, and keys are taken
+//! from one family of names as a whole.
+//!
+//! Facts: Packer's configuration page; the credentials chain of Alibaba
+//! Cloud's SDKs; the variables that Alibaba Cloud's GitHub action exports.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::plan::alicloud_ecs::Keys;
+use crate::secret::Secret;
+
+/// A variable and what it does, for the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name; a family ends with `*`.
+    pub name: &'static str,
+    /// What it does, without final dot.
+    pub purpose: &'static str,
+}
+
+const fn variable(name: &'static str, purpose: &'static str) -> Variable {
+    Variable { name, purpose }
+}
+
+/// All variables, in the order of the documentation.
+pub const VARIABLES: &[Variable] = &[
+    variable("ALICLOUD_ACCESS_KEY", "AccessKey id, first family"),
+    variable("ALICLOUD_SECRET_KEY", "AccessKey secret, first family"),
+    variable("ALICLOUD_SECURITY_TOKEN", "STS token, first family"),
+    variable(
+        "SECURITY_TOKEN",
+        "STS token, first family, the name Packer's plugin reads",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ACCESS_KEY_ID",
+        "AccessKey id, second family (Alibaba Cloud SDKs)",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        "AccessKey secret, second family",
+    ),
+    variable("ALIBABA_CLOUD_SECURITY_TOKEN", "STS token, second family"),
+    variable("ALIBABACLOUD_ACCESS_KEY_ID", "AccessKey id, third family"),
+    variable(
+        "ALIBABACLOUD_ACCESS_KEY_SECRET",
+        "AccessKey secret, third family",
+    ),
+    variable("ALIBABACLOUD_SECURITY_TOKEN", "STS token, third family"),
+    variable(
+        "ALICLOUD_REGION",
+        "Region when the template names none; also ALIBABA_CLOUD_REGION, ALIBABA_CLOUD_REGION_ID and ALIBABACLOUD_REGION_ID",
+    ),
+    variable("ALIBABA_CLOUD_REGION", "As ALICLOUD_REGION"),
+    variable("ALIBABA_CLOUD_REGION_ID", "As ALICLOUD_REGION"),
+    variable("ALIBABACLOUD_REGION_ID", "As ALICLOUD_REGION"),
+    variable(
+        "ALIBABA_CLOUD_ENDPOINT_ECS",
+        "ECS endpoint of every region; also ECS_ENDPOINT",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ENDPOINT_VPC",
+        "VPC endpoint of every region; also VPC_ENDPOINT",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ENDPOINT_STS",
+        "STS endpoint; also STS_ENDPOINT",
+    ),
+    variable("ECS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_ECS"),
+    variable("VPC_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_VPC"),
+    variable("STS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_STS"),
+    variable("PKR_VAR_*", "Value of the input variable with this name"),
+    variable(
+        "PACKER_LOG",
+        "Anything but `0`: API calls on standard error",
+    ),
+    variable("PACKER_NO_COLOR", "Any value: no colours"),
+    variable("NO_COLOR", "Any value: no colours"),
+    variable(
+        "FORCE_COLOR",
+        "Any value but `0`: colours without a terminal",
+    ),
+    variable("RUNNER_DEBUG", "`1`: as --verbose (GitHub sets it)"),
+    variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
+    variable("HOME", "Where the journals are, in .alicloud-image"),
+    variable("TMPDIR", "Where the journals are when HOME is not set"),
+    variable("ALICLOUD_IMAGE_JOURNAL_DIR", "As --journal-dir"),
+    variable(
+        "ALICLOUD_IMAGE_TIME_SCALE",
+        "Seconds a second of waiting takes; for tests against a sandbox",
+    ),
+    variable("ALICLOUD_IMAGE_SUMMARY", "`false`: no job summary"),
+    variable("ALICLOUD_IMAGE_ANNOTATIONS", "`false`: no annotations"),
+    variable("GITHUB_ACTIONS", "`true`: write for GitHub Actions"),
+    variable("GITHUB_OUTPUT", "Where step outputs go"),
+    variable("GITHUB_STATE", "Where facts for the post step go"),
+    variable("GITHUB_STEP_SUMMARY", "Where the job summary goes"),
+    variable(
+        "GITHUB_WORKSPACE",
+        "What annotations' paths are relative to",
+    ),
+    variable("GITHUB_RUN_ID", "The link in the summary's footer"),
+    variable("GITHUB_SHA", "The commit in the summary's footer"),
+    variable("INPUT_*", "Inputs of the GitHub action"),
+    variable("STATE_*", "Facts from the main step, in the post step"),
+];
+
+/// Variables that programs started by a template must not see: our cloud
+/// keys, the action's inputs and the tokens of the CI runner.
+const HIDDEN: &[&str] = &[
+    "ALICLOUD_ACCESS_KEY",
+    "ALICLOUD_SECRET_KEY",
+    "ALICLOUD_SECURITY_TOKEN",
+    "SECURITY_TOKEN",
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "ALIBABACLOUD_ACCESS_KEY_ID",
+    "ALIBABACLOUD_ACCESS_KEY_SECRET",
+    "ALIBABACLOUD_SECURITY_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+];
+
+const HIDDEN_PREFIXES: &[&str] = &["INPUT_", "STATE_"];
+
+struct Family {
+    id: &'static str,
+    secret: &'static str,
+    tokens: &'static [&'static str],
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        id: "ALICLOUD_ACCESS_KEY",
+        secret: "ALICLOUD_SECRET_KEY",
+        tokens: &["ALICLOUD_SECURITY_TOKEN", "SECURITY_TOKEN"],
+    },
+    Family {
+        id: "ALIBABA_CLOUD_ACCESS_KEY_ID",
+        secret: "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        tokens: &["ALIBABA_CLOUD_SECURITY_TOKEN"],
+    },
+    Family {
+        id: "ALIBABACLOUD_ACCESS_KEY_ID",
+        secret: "ALIBABACLOUD_ACCESS_KEY_SECRET",
+        tokens: &["ALIBABACLOUD_SECURITY_TOKEN"],
+    },
+];
+
+const REGIONS: &[&str] = &[
+    "ALICLOUD_REGION",
+    "ALIBABA_CLOUD_REGION",
+    "ALIBABA_CLOUD_REGION_ID",
+    "ALIBABACLOUD_REGION_ID",
+];
+
+/// What surrounds the program, as data.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The environment variables.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_is_terminal: bool,
+}
+
+impl Environment {
+    /// An environment without a terminal, for tests and for `docs`.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self {
+            variables: variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A variable's value; none when it is empty or not UTF-8.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let value = self.variables.get(OsStr::new(name))?.to_str()?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A variable that holds a path; none when it is empty.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        let value = self.variables.get(OsStr::new(name))?;
+        (!value.is_empty()).then(|| PathBuf::from(value))
+    }
+
+    /// Whether a switch such as `NO_COLOR` is on.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.variables
+            .get(OsStr::new(name))
+            .is_some_and(|value| !value.is_empty())
+    }
+
+    /// Every variable that is text, for `{{env}}` and `PKR_VAR_*`.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        self.variables
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?.into(), value.to_str()?.into())))
+            .collect()
+    }
+
+    /// The keys of the first family that is complete.
+    pub fn keys(&self) -> Option<Keys> {
+        FAMILIES.iter().find_map(|family| {
+            Some(Keys {
+                access_key: self.get(family.id)?.to_owned(),
+                secret_key: Secret::new(self.get(family.secret)?),
+                security_token: self.first(family.tokens).map(Secret::new),
+            })
+        })
+    }
+
+    /// Says which half of a family is missing, when no family is complete.
+    pub fn incomplete_keys(&self) -> Option<String> {
+        if self.keys().is_some() {
+            return None;
+        }
+        FAMILIES.iter().find_map(|family| {
+            let (there, missing) = match (self.get(family.id), self.get(family.secret)) {
+                (Some(_), None) => (family.id, family.secret),
+                (None, Some(_)) => (family.secret, family.id),
+                _ => return None,
+            };
+            Some(format!(
+                "`{there}` is set but `{missing}` is not: both are ignored"
+            ))
+        })
+    }
+
+    /// Secret values in the environment, whether they are used or not.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let names = FAMILIES
+            .iter()
+            .flat_map(|family| family.tokens.iter().copied().chain([family.secret]));
+        names
+            .chain(["ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+            .filter_map(|name| self.get(name))
+            .map(Secret::new)
+            .collect()
+    }
+
+    /// The region to use when the template names none.
+    pub fn region(&self) -> Option<&str> {
+        self.first(REGIONS)
+    }
+
+    /// The endpoint of a product: `ECS`, `VPC` or `STS`.
+    pub fn endpoint(&self, product: &str) -> Option<&str> {
+        self.get(&format!("ALIBABA_CLOUD_ENDPOINT_{product}"))
+            .or_else(|| self.get(&format!("{product}_ENDPOINT")))
+    }
+
+    /// What programs started by a template may see.
+    pub fn for_children(&self) -> Vec<(OsString, OsString)> {
+        self.variables
+            .iter()
+            .filter(|(name, _)| !is_hidden(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    HIDDEN.contains(&&*name)
+        || HIDDEN_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(variables: &[(&str, &str)]) -> Option<(String, String, Option<String>)> {
+        let keys = Environment::of(variables.iter().copied()).keys()?;
+        Some((
+            keys.access_key,
+            keys.secret_key.expose().to_owned(),
+            keys.security_token.map(|token| token.expose().to_owned()),
+        ))
+    }
+
+    #[test]
+    fn each_family_is_read() {
+        for family in FAMILIES {
+            for token in family.tokens {
+                assert_eq!(
+                    keys(&[(family.id, "i"), (family.secret, "s"), (token, "t")]),
+                    Some(("i".into(), "s".into(), Some("t".into())))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn families_are_never_mixed() {
+        let mixed = [
+            ("ALICLOUD_ACCESS_KEY", "a"),
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "b"),
+            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "bs"),
+            ("SECURITY_TOKEN", "t"),
+        ];
+        assert_eq!(keys(&mixed), Some(("b".into(), "bs".into(), None)));
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let blank = [
+            ("ALICLOUD_ACCESS_KEY", ""),
+            ("ALICLOUD_SECRET_KEY", ""),
+            ("ALIBABACLOUD_ACCESS_KEY_ID", "c"),
+            ("ALIBABACLOUD_ACCESS_KEY_SECRET", "cs"),
+        ];
+        assert_eq!(keys(&blank), Some(("c".into(), "cs".into(), None)));
+    }
+
+    #[test]
+    fn half_a_family_is_said() {
+        let environment = Environment::of([("ALICLOUD_SECRET_KEY", "s")]);
+        assert_eq!(
+            environment.incomplete_keys().unwrap(),
+            "`ALICLOUD_SECRET_KEY` is set but `ALICLOUD_ACCESS_KEY` is not: both are ignored"
+        );
+        assert_eq!(Environment::default().incomplete_keys(), None);
+    }
+
+    #[test]
+    fn children_see_no_keys_inputs_or_tokens() {
+        let environment = Environment::of([
+            ("ALICLOUD_SECRET_KEY", "s"),
+            ("INPUT_ACCESS-KEY-SECRET", "s"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "s"),
+            ("PATH", "/bin"),
+        ]);
+        assert_eq!(
+            environment.for_children(),
+            [(OsString::from("PATH"), OsString::from("/bin"))]
+        );
+    }
+
+    #[test]
+    fn every_name_that_is_read_is_documented_once() {
+        let documented: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+        let families = FAMILIES.iter().flat_map(|family| {
+            family
+                .tokens
+                .iter()
+                .copied()
+                .chain([family.id, family.secret])
+        });
+        for name in families.chain(REGIONS.iter().copied()) {
+            assert!(documented.contains(&name), "{name}");
+        }
+        let mut unique = documented.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), documented.len());
+    }
+}

@@ -1,0 +1,275 @@
+//! From what was typed to what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::command::{
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, InspectArgs, SandboxArgs,
+    TemplateArgs, ValidateArgs, VariableInputs,
+};
+use super::{ci, env::Environment};
+use crate::cli;
+use crate::error::{Error, Kind, Result};
+use crate::plan::OnError;
+use crate::report::{Format, Settings};
+
+/// The name of the directory for journals, in the home directory.
+const JOURNAL_DIR: &str = ".alicloud-image";
+
+/// Keys this short are nobody's real keys; hiding them would make the output
+/// unreadable.
+const SHORTEST_HIDDEN_KEY_ID: usize = 16;
+
+pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<Command> {
+    Ok(match typed {
+        cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
+        cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
+        cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
+        cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed, environment)),
+        cli::Command::Version(typed) => Command::Version {
+            machine_readable: typed.machine_readable,
+        },
+        cli::Command::Completions(typed) => Command::Completions(typed.shell),
+        cli::Command::Init(_) => Command::Print(String::new()),
+        cli::Command::Docs => Command::Docs,
+    })
+}
+
+fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
+    let (on_error, ask_warning) = on_error(typed.on_error);
+    let mut settings = report(typed.output, environment);
+    settings.fail_on_leftovers = typed.fail_on_leftovers;
+    settings.verbose = settings.verbose.max(u8::from(typed.debug));
+    Ok(BuildArgs {
+        template: template(typed.template, typed.warn_on_undeclared_var, environment)?,
+        cloud: cloud(typed.cloud, environment)?,
+        report: settings,
+        force: typed.force,
+        on_error,
+        parallel_builds: parallel(typed.parallel_builds, typed.debug),
+        deadline: minutes(typed.timeout_minutes),
+        resource_ttl: Duration::from_secs(u64::from(typed.resource_ttl_hours) * 3600),
+        sandbox: typed.sandbox.then_some(typed.sandbox_time_scale),
+        agent_socket: environment.path("SSH_AUTH_SOCK"),
+        children: environment.for_children(),
+        warnings: ask_warning
+            .into_iter()
+            .chain(environment.incomplete_keys())
+            .collect(),
+    })
+}
+
+/// Nobody answers a question in CI, and a build that waits for one leaves its
+/// instance running: `ask` becomes the choice that deletes it.
+pub(super) fn on_error(typed: cli::OnError) -> (OnError, Option<String>) {
+    match typed {
+        cli::OnError::Cleanup => (OnError::Cleanup, None),
+        cli::OnError::Abort => (OnError::Abort, None),
+        cli::OnError::RunCleanupProvisioner => (OnError::RunCleanupProvisioner, None),
+        cli::OnError::Ask => (
+            OnError::Cleanup,
+            Some("`-on-error=ask` is treated as `cleanup`: nobody can be asked".to_owned()),
+        ),
+    }
+}
+
+/// Packer's rule: `-debug` means one at a time, below 1 means all at once.
+fn parallel(builds: i64, is_debug: bool) -> Option<usize> {
+    if is_debug {
+        return Some(1);
+    }
+    usize::try_from(builds).ok().filter(|builds| *builds > 0)
+}
+
+fn minutes(minutes: u32) -> Option<Duration> {
+    (minutes > 0).then(|| Duration::from_secs(u64::from(minutes) * 60))
+}
+
+fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateArgs> {
+    Ok(ValidateArgs {
+        template: template(typed.template, !typed.no_warn_undeclared_var, environment)?,
+        region: environment.region().map(str::to_owned),
+        has_keys: environment.keys().is_some(),
+        report: report(typed.output, environment),
+        syntax_only: typed.syntax_only,
+    })
+}
+
+fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs> {
+    Ok(InspectArgs {
+        template: template(typed.template, false, environment)?,
+        report: report(typed.output, environment),
+    })
+}
+
+fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs> {
+    let mut settings = report(typed.output, environment);
+    settings.fail_on_leftovers = typed.fail_on_leftovers;
+    Ok(CleanupArgs {
+        scope: match (typed.scope.journal, typed.scope.run) {
+            (Some(journal), _) => CleanupScope::Journal(journal),
+            (None, Some(run)) => CleanupScope::Run(run),
+            (None, None) => CleanupScope::Expired,
+        },
+        regions: typed.region,
+        dry_run: typed.dry_run,
+        deadline: None,
+        is_post_step: false,
+        cloud: cloud(typed.cloud, environment)?,
+        report: settings,
+    })
+}
+
+fn sandbox(typed: cli::Sandbox, environment: &Environment) -> SandboxArgs {
+    SandboxArgs {
+        port: typed.port,
+        time_scale: typed.time_scale,
+        delays: typed.delays,
+        guest_port: typed.guest_port.filter(|port| *port != 0),
+        scripted_guests: typed.scripted_guests,
+        policy: typed.policy,
+        latency: Duration::from_millis(typed.latency),
+        jitter: typed.jitter,
+        seed: typed.seed,
+        children: environment.for_children(),
+    }
+}
+
+fn template(
+    typed: cli::Template,
+    warn_on_undeclared: bool,
+    environment: &Environment,
+) -> Result<TemplateArgs> {
+    if !typed.only.is_empty() && !typed.except.is_empty() {
+        return Err(
+            Error::new(Kind::Usage, "Both `-only` and `-except` were given")
+                .with_hint("Use one of them"),
+        );
+    }
+    Ok(TemplateArgs {
+        directory: None,
+        path: typed.template,
+        config_type: typed.config_type,
+        variables: VariableInputs {
+            environment: environment.texts(),
+            files: typed.var_file,
+            vars: typed.var,
+            warn_on_undeclared,
+        },
+        only: names(typed.only),
+        except: names(typed.except),
+    })
+}
+
+/// `-only=` selects nothing special in Packer: empty names are dropped.
+fn names(typed: Vec<String>) -> Vec<String> {
+    typed.into_iter().filter(|name| !name.is_empty()).collect()
+}
+
+pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<CloudArgs> {
+    let endpoint = |product| environment.endpoint(product).map(str::to_owned);
+    Ok(CloudArgs {
+        keys: environment.keys(),
+        region: environment.region().map(str::to_owned),
+        endpoints: Endpoints {
+            ecs: endpoint("ECS"),
+            vpc: endpoint("VPC"),
+            sts: endpoint("STS"),
+        },
+        signature: typed.signature,
+        journal_dir: typed
+            .journal_dir
+            .unwrap_or_else(|| journal_dir(environment)),
+        time_scale: time_scale(environment)?,
+    })
+}
+
+pub(super) fn journal_dir(environment: &Environment) -> PathBuf {
+    environment
+        .path("ALICLOUD_IMAGE_JOURNAL_DIR")
+        .or_else(|| Some(environment.path("HOME")?.join(JOURNAL_DIR)))
+        .or_else(|| Some(environment.path("TMPDIR")?.join(JOURNAL_DIR)))
+        .unwrap_or_else(|| PathBuf::from("/tmp").join(JOURNAL_DIR))
+}
+
+fn time_scale(environment: &Environment) -> Result<f64> {
+    let Some(text) = environment.get("ALICLOUD_IMAGE_TIME_SCALE") else {
+        return Ok(1.0);
+    };
+    cli::scale(text).map_err(|reason| {
+        Error::new(
+            Kind::Usage,
+            format!("Bad value of `ALICLOUD_IMAGE_TIME_SCALE`: {reason}"),
+        )
+    })
+}
+
+pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings {
+    let format = match typed.format {
+        cli::Format::Json => Format::Json,
+        cli::Format::Text if typed.machine_readable => Format::MachineReadable,
+        cli::Format::Text => Format::Text,
+    };
+    Settings {
+        format,
+        color: color(typed.color, format, environment),
+        timestamps: typed.timestamp_ui,
+        verbose: typed.verbose.max(verbose(environment)),
+        github: ci::github(typed.ci, environment),
+        output_file: typed.output_file,
+        fail_on_leftovers: false,
+        secrets: secrets(environment),
+    }
+}
+
+/// How a run is shown when the command line could not be understood.
+pub fn fallback_settings(environment: &Environment) -> Settings {
+    let typed = cli::Output {
+        color: None,
+        machine_readable: false,
+        timestamp_ui: false,
+        format: cli::Format::Text,
+        ci: cli::Ci::Auto,
+        output_file: None,
+        verbose: 0,
+    };
+    report(typed, environment)
+}
+
+/// Switched off wins; then FORCE_COLOR; then whether people look at it.
+fn color(typed: Option<bool>, format: Format, environment: &Environment) -> bool {
+    let is_off = typed == Some(false)
+        || ["NO_COLOR", "PACKER_NO_COLOR"]
+            .iter()
+            .any(|name| environment.is_set(name));
+    let is_forced = environment
+        .get("FORCE_COLOR")
+        .is_some_and(|value| value != "0");
+    let is_terminal = match format {
+        Format::Json => environment.stderr_is_terminal,
+        Format::Text | Format::MachineReadable => environment.stdout_is_terminal,
+    };
+    !is_off && format != Format::MachineReadable && (is_forced || is_terminal)
+}
+
+fn verbose(environment: &Environment) -> u8 {
+    let is_logging = environment
+        .get("PACKER_LOG")
+        .is_some_and(|value| value != "0");
+    if is_logging {
+        return 2;
+    }
+    u8::from(environment.get("RUNNER_DEBUG") == Some("1"))
+}
+
+fn secrets(environment: &Environment) -> Vec<crate::secret::Secret> {
+    let mut secrets = environment.secrets();
+    let key_id = environment.keys().map(|keys| keys.access_key);
+    secrets.extend(
+        key_id
+            .filter(|id| id.len() >= SHORTEST_HIDDEN_KEY_ID)
+            .map(crate::secret::Secret::new),
+    );
+    secrets
+}

@@ -1,0 +1,3 @@
+//! Everything the user sees.
+pub mod settings;
+pub use settings::{Format, GitHub, Settings};
