@@ -345,4 +345,3 @@ fn lookup<'v>(object: &'v Value, name: &str) -> Option<&'v Entry> {
         .find(|entry| entry.key == name)
         .or_else(|| entries.iter().find(|e| e.key.eq_ignore_ascii_case(name)))
 }
-
