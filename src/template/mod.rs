@@ -2,8 +2,14 @@
 //! in the source.
 //!
 //! `source` holds texts and spans, `value` the syntax-independent values,
-//! `diagnostic` what is said about them.
+//! `diagnostic` what is said about them. `decode` turns evaluated values into
+//! typed options for `plan`.
 
+pub mod decode;
 pub mod diagnostic;
+pub mod go_duration;
+pub mod go_time;
+pub mod json;
+pub mod nearest;
 pub mod source;
 pub mod value;
