@@ -210,6 +210,15 @@ impl<'v, 'd> Reader<'v, 'd> {
         list.map_or_else(Vec::new, |list| list.value)
     }
 
+    /// A list of texts in which a single text is one element. Packer splits
+    /// it on commas, which breaks commands.
+    pub fn list_or_one(&mut self, name: &str) -> Vec<Spanned<String>> {
+        match self.value(name).map(|value| &value.kind) {
+            Some(ValueKind::String(_)) => self.text(name).into_iter().collect(),
+            _ => self.list(name),
+        }
+    }
+
     /// The texts of a list, without empty ones.
     pub fn texts(&mut self, name: &str) -> Vec<Spanned<String>> {
         let mut list = self.list(name);
