@@ -8,6 +8,8 @@
 pub mod decode;
 pub mod diagnostic;
 pub mod go_duration;
+pub mod go_time;
+pub mod json;
 pub mod nearest;
 pub mod source;
 pub mod value;
