@@ -6,8 +6,47 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::plan::options;
+use crate::plan::reader::Reader;
 use crate::secret::Secret;
+use crate::template::decode::OptionSpec;
 use crate::template::source::Spanned;
+
+mod access;
+mod disk;
+mod image;
+mod run;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+/// The tables of a builder block, with the communicator's.
+pub const OPTIONS: &[&[OptionSpec]] = &[
+    options::access::OPTIONS,
+    options::image::OPTIONS,
+    options::run::OPTIONS,
+    options::communicator::OPTIONS,
+];
+
+/// What the command line and the environment add to a builder block.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Defaults<'a> {
+    /// The environment's region.
+    pub region: Option<&'a str>,
+    /// `-force`.
+    pub force: bool,
+}
+
+/// Reads a builder block. Problems become diagnostics; then the result is not
+/// fit for use.
+pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> AlicloudEcs {
+    let access = access::read(reader, defaults.region);
+    AlicloudEcs {
+        image: image::read(reader, &access, defaults.force),
+        run: run::read(reader, &access),
+        access,
+    }
+}
 
 /// Everything the builder needs.
 #[derive(Debug, Clone)]

@@ -6,6 +6,12 @@ use std::time::Duration;
 use crate::secret::Secret;
 use crate::template::source::Spanned;
 
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use read::read;
+
 /// The communicators there are.
 #[derive(Debug, Clone)]
 pub enum Communicator {

@@ -10,9 +10,14 @@ use crate::secret::Secret;
 use crate::template::source::{Span, Spanned};
 
 pub mod alicloud_ecs;
+pub mod check;
 pub mod communicator;
+pub mod files;
+pub mod options;
 pub mod post_processor;
 pub mod provisioner;
+pub mod reader;
+pub mod select;
 
 /// What a run will do.
 #[derive(Debug, Clone)]

@@ -3,6 +3,12 @@
 use crate::plan::provisioner::ShellLocal;
 use crate::template::source::Span;
 
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use read::{LATER, TYPES, Type};
+
 /// One step of a sequence.
 #[derive(Debug, Clone)]
 pub struct PostProcessor {

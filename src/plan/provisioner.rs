@@ -7,7 +7,87 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::plan::Meta;
+use crate::plan::options;
+use crate::plan::reader::Reader;
+use crate::template::decode::OptionSpec;
 use crate::template::source::{Span, Spanned};
+
+mod file;
+mod script;
+mod shell;
+mod shell_local;
+#[cfg(test)]
+mod tests;
+
+pub use shell_local::read as read_shell_local;
+
+/// The first line of a script made of inline lines.
+const SHEBANG: &str = "/bin/sh -e";
+
+/// A provisioner type: how it is read.
+#[derive(Clone, Copy)]
+pub struct Type {
+    /// The name as templates write it.
+    pub name: &'static str,
+    /// Its options.
+    pub options: &'static [&'static [OptionSpec]],
+    /// The options that are rendered at run time only.
+    pub late: &'static [&'static str],
+    /// Whether there must be a machine.
+    pub needs_machine: bool,
+    /// Reads them.
+    pub read: fn(&mut Reader<'_, '_>) -> Kind,
+}
+
+/// The provisioners there are.
+pub const TYPES: &[Type] = &[
+    Type {
+        name: "shell",
+        options: &[options::shell::OPTIONS],
+        late: &["execute_command"],
+        needs_machine: true,
+        read: shell::read,
+    },
+    Type {
+        name: "file",
+        options: &[options::file::OPTIONS],
+        late: &[],
+        needs_machine: true,
+        read: file::read,
+    },
+    Type {
+        name: "shell-local",
+        options: &[options::shell_local::OPTIONS],
+        late: &["execute_command"],
+        needs_machine: false,
+        read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
+    },
+    Type {
+        name: "sleep",
+        options: &[options::sleep::OPTIONS],
+        late: &[],
+        needs_machine: false,
+        read: sleep,
+    },
+];
+
+/// Packer's provisioners that later versions will have.
+pub const LATER: &[&str] = &[
+    "ansible",
+    "ansible-local",
+    "breakpoint",
+    "powershell",
+    "windows-restart",
+    "windows-shell",
+];
+
+fn sleep(reader: &mut Reader<'_, '_>) -> Kind {
+    let duration = reader.duration("duration");
+    if duration.is_none() && !reader.is_set("duration") {
+        reader.missing("duration", "Set it, for example to `30s`");
+    }
+    Kind::Sleep(duration.unwrap_or_default())
+}
 
 /// A provisioner of one build.
 #[derive(Debug, Clone)]

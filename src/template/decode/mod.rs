@@ -77,6 +77,11 @@ pub enum Status {
         /// Why, as a sentence without final dot.
         why: &'static str,
     },
+    /// Packer has it, this version does not; an error that says so.
+    Unsupported {
+        /// What to do for now, as a sentence without final dot.
+        instead: &'static str,
+    },
 }
 
 /// Reads the options of one block.
@@ -234,8 +239,8 @@ impl<'v, 'd> Decoder<'v, 'd> {
         &self.block
     }
 
-    /// Reports unknown options as errors, and deprecated and ignored ones as
-    /// warnings. `type` and `packer_*` are left alone.
+    /// Reports unknown and unsupported options as errors, and deprecated and
+    /// ignored ones as warnings. `type` and `packer_*` are left alone.
     pub fn finish(self) {
         let mut seen: Vec<&Entry> = Vec::new();
         for entry in self.object.entries() {
@@ -276,6 +281,15 @@ impl<'v, 'd> Decoder<'v, 'd> {
             Status::Ignored { why } => {
                 let message = format!("Option `{}` of {} has no effect", spec.name, self.block);
                 Some(Diagnostic::warning(message, entry.key_span).help(why))
+            }
+            // An empty variable must not stop a build that does without.
+            Status::Unsupported { .. } if is_unset(&entry.value) => None,
+            Status::Unsupported { instead } => {
+                let message = format!(
+                    "Option `{}` of {} is not supported yet",
+                    spec.name, self.block
+                );
+                Some(Diagnostic::error(message, entry.key_span).help(instead))
             }
         }
     }
@@ -334,6 +348,15 @@ impl<'v, 'd> Decoder<'v, 'd> {
 
     fn all_specs(&self) -> impl Iterator<Item = &'static OptionSpec> + use<> {
         self.specs.iter().flat_map(|table| table.iter())
+    }
+}
+
+/// Whether a value says nothing: empty text or `false`.
+fn is_unset(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::Null | ValueKind::Bool(false) => true,
+        ValueKind::String(text) => text.is_empty(),
+        _ => false,
     }
 }
 

@@ -1,0 +1,89 @@
+//! Reads the options of post-processors.
+
+use super::{Checksum, ChecksumType, Kind, Manifest};
+use crate::plan::options;
+use crate::plan::provisioner::read_shell_local;
+use crate::plan::reader::{Reader, alternatives};
+use crate::template::decode::OptionSpec;
+
+/// A post-processor type: how it is read.
+#[derive(Clone, Copy)]
+pub struct Type {
+    /// The name as templates write it.
+    pub name: &'static str,
+    /// Its options.
+    pub options: &'static [&'static [OptionSpec]],
+    /// The options that are rendered at run time only.
+    pub late: &'static [&'static str],
+    /// Reads them.
+    pub read: fn(&mut Reader<'_, '_>) -> Kind,
+}
+
+/// The post-processors there are.
+pub const TYPES: &[Type] = &[
+    Type {
+        name: "manifest",
+        options: &[options::manifest::OPTIONS],
+        late: &[],
+        read: |reader| Kind::Manifest(manifest(reader)),
+    },
+    Type {
+        name: "checksum",
+        options: &[options::checksum::OPTIONS],
+        late: &["output"],
+        read: |reader| Kind::Checksum(checksum(reader)),
+    },
+    Type {
+        name: "shell-local",
+        options: &[options::shell_local::OPTIONS],
+        late: &["execute_command"],
+        read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
+    },
+];
+
+/// Packer's post-processors that later versions will have.
+pub const LATER: &[&str] = &["alicloud-import", "artifice", "compress"];
+
+const CHECKSUM_OUTPUT: &str = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum";
+const DIGESTS: &[(&str, ChecksumType)] = &[
+    ("md5", ChecksumType::Md5),
+    ("sha1", ChecksumType::Sha1),
+    ("sha224", ChecksumType::Sha224),
+    ("sha256", ChecksumType::Sha256),
+    ("sha384", ChecksumType::Sha384),
+    ("sha512", ChecksumType::Sha512),
+];
+
+fn manifest(reader: &mut Reader<'_, '_>) -> Manifest {
+    let old_name = reader.plain("filename");
+    let output = reader.plain("output").or(old_name);
+    let custom_data = reader.map("custom_data");
+    Manifest {
+        output: output.unwrap_or_else(|| "packer-manifest.json".to_owned()),
+        strip_path: reader.flag("strip_path"),
+        strip_time: reader.flag("strip_time"),
+        custom_data: (!custom_data.is_empty()).then(|| custom_data.into_iter().collect()),
+    }
+}
+
+fn checksum(reader: &mut Reader<'_, '_>) -> Checksum {
+    let mut checksum_types = Vec::new();
+    for word in reader.texts("checksum_types") {
+        match DIGESTS.iter().find(|(name, _)| *name == word.value) {
+            Some((_, digest)) => checksum_types.push(*digest),
+            None => {
+                let known: Vec<_> = DIGESTS.iter().map(|(name, _)| *name).collect();
+                let what = format!("contains `{}`, which is not a digest", word.value);
+                let help = format!("Write {}", alternatives(&known));
+                reader.error_at(word.span, "checksum_types", &what, help);
+            }
+        }
+    }
+    if checksum_types.is_empty() {
+        checksum_types.push(ChecksumType::Md5);
+    }
+    Checksum {
+        checksum_types,
+        output: reader.text_or("output", CHECKSUM_OUTPUT),
+    }
+}
