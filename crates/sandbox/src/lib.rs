@@ -3,5 +3,53 @@
 //!
 //! It shares no type with the product on purpose: a wire bug in one must not
 //! be hidden by the same bug in the other.
+//!
+//! ```no_run
+//! # async fn demo() -> std::io::Result<()> {
+//! use alicloud_image_sandbox::{Sandbox, SandboxOptions};
+//!
+//! let sandbox = Sandbox::start(SandboxOptions {
+//!     time_scale: 0.001,
+//!     ..SandboxOptions::default()
+//! })
+//! .await?;
+//! // … let a client work on `sandbox.url()` …
+//! assert!(sandbox.alive().is_empty());
+//! # Ok(()) }
+//! ```
 
 pub mod guest;
+pub mod machine;
+pub mod signature;
+
+mod alive;
+mod api;
+mod auth;
+mod calls;
+mod catalogue;
+mod clock;
+mod driver;
+mod error;
+mod faults;
+mod gateway;
+mod observe;
+mod options;
+mod parameters;
+mod policy;
+mod report;
+mod request;
+mod sandbox;
+mod seed;
+mod server;
+mod state;
+mod world;
+mod xml;
+
+pub use alive::Alive;
+pub use calls::Call;
+pub use error::ApiError;
+pub use faults::{Effect, Fault, StateFault, When};
+pub use options::{AccessKey, Delays, Quotas, SandboxOptions};
+pub use report::{Report, Wait};
+pub use sandbox::Sandbox;
+pub use seed::{Seed, SeedImage};

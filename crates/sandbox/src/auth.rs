@@ -1,0 +1,304 @@
+//! Who calls: access keys, temporary credentials, nonces and time stamps.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use jiff::{Timestamp, tz};
+use serde_json::{Value, json};
+
+use crate::clock::Moment;
+use crate::error::ApiError;
+use crate::options::AccessKey;
+use crate::policy;
+use crate::request::Request;
+use crate::signature::{
+    Acs3Authorization, Acs3Request, acs3_canonical_request, acs3_signature, acs3_string_to_sign,
+    rpc_signature, rpc_string_to_sign, sha256_hex,
+};
+
+/// The account all keys belong to.
+pub(crate) const ACCOUNT_ID: &str = "1234567890123456";
+
+/// How far a time stamp may be off.
+const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// The accounts' keys, sessions and used nonces.
+pub(crate) struct Authority {
+    keys: Vec<AccessKey>,
+    sessions: BTreeMap<String, Session>,
+    nonces: HashSet<String>,
+}
+
+#[derive(Clone)]
+struct Session {
+    secret: String,
+    token: String,
+    expires: Moment,
+    role: String,
+    session_name: String,
+    policy: Option<Value>,
+}
+
+/// An authenticated caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) access_key_id: String,
+    pub(crate) arn: String,
+    pub(crate) identity_type: &'static str,
+    pub(crate) display_name: String,
+    policy: Option<Value>,
+}
+
+/// Temporary credentials as AssumeRole hands them out.
+pub(crate) struct Temporary {
+    pub(crate) access_key_id: String,
+    pub(crate) access_key_secret: String,
+    pub(crate) security_token: String,
+}
+
+impl Caller {
+    /// Checks the caller's policy for a RAM action such as `ecs:RunInstances`.
+    pub(crate) fn authorize(&self, ram_action: &str) -> Result<(), ApiError> {
+        let Some(document) = &self.policy else {
+            return Ok(());
+        };
+        match policy::evaluate(document, ram_action) {
+            policy::Verdict::Allow => Ok(()),
+            verdict => Err(self.forbidden(ram_action, verdict)),
+        }
+    }
+
+    fn forbidden(&self, ram_action: &str, verdict: policy::Verdict) -> ApiError {
+        let explicit = verdict == policy::Verdict::Deny;
+        let mut error = ApiError::new(
+            403,
+            "Forbidden.RAM",
+            "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
+        );
+        error.access_denied = Some(json!({
+            "PolicyType": "AccountLevelIdentityBasedPolicy",
+            "AuthAction": ram_action,
+            "AuthPrincipalType": self.identity_type,
+            "AuthPrincipalDisplayName": self.display_name,
+            "AuthPrincipalOwnerId": ACCOUNT_ID,
+            "NoPermissionType": if explicit { "ExplicitDeny" } else { "ImplicitDeny" },
+            "EncodedDiagnosticMessage": "AQEAAAAAsandbox",
+        }));
+        error
+    }
+}
+
+struct Claim {
+    access_key_id: String,
+    token: Option<String>,
+    nonce: String,
+    timestamp: String,
+}
+
+impl Authority {
+    pub(crate) fn new(keys: Vec<AccessKey>) -> Self {
+        Self {
+            keys,
+            sessions: BTreeMap::new(),
+            nonces: HashSet::new(),
+        }
+    }
+
+    /// Verifies a request; `now` is for the expiry of temporary credentials.
+    pub(crate) fn authenticate(
+        &mut self,
+        request: &Request,
+        now: Moment,
+    ) -> Result<Caller, ApiError> {
+        if let Some(header) = request.headers.get("authorization") {
+            return self.authenticate_acs3(request, header, now);
+        }
+        self.authenticate_rpc(request, now)
+    }
+
+    fn authenticate_rpc(&mut self, request: &Request, now: Moment) -> Result<Caller, ApiError> {
+        let param = |name: &str| {
+            let value = request.params.get(name).filter(|v| !v.is_empty());
+            value
+                .cloned()
+                .ok_or_else(|| ApiError::missing_parameter(name))
+        };
+        if param("SignatureMethod")? != "HMAC-SHA1" || param("SignatureVersion")? != "1.0" {
+            return Err(ApiError::gateway("IncompleteSignature"));
+        }
+        let claim = Claim {
+            access_key_id: param("AccessKeyId")?,
+            token: param("SecurityToken").ok(),
+            nonce: param("SignatureNonce")?,
+            timestamp: param("Timestamp")?,
+        };
+        let given = param("Signature")?;
+        let (caller, secret) = self.identify(&claim, now)?;
+        let string_to_sign = rpc_string_to_sign(&request.method, &request.params);
+        if rpc_signature(&secret, &string_to_sign) != given {
+            let message = format!(
+                "Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
+            );
+            return Err(ApiError::new(400, "SignatureDoesNotMatch", message));
+        }
+        self.use_nonce(claim.nonce)?;
+        Ok(caller)
+    }
+
+    fn authenticate_acs3(
+        &mut self,
+        request: &Request,
+        authorization: &str,
+        now: Moment,
+    ) -> Result<Caller, ApiError> {
+        let incomplete = || ApiError::gateway("IncompleteSignature");
+        let authorization = Acs3Authorization::parse(authorization).ok_or_else(incomplete)?;
+        let header = |name: &str| request.headers.get(name).cloned().ok_or_else(incomplete);
+        check_coverage(request, &authorization.signed_headers).ok_or_else(incomplete)?;
+        let claim = Claim {
+            access_key_id: authorization.access_key_id.clone(),
+            token: request.headers.get("x-acs-security-token").cloned(),
+            nonce: header("x-acs-signature-nonce")?,
+            timestamp: header("x-acs-date")?,
+        };
+        let (caller, secret) = self.identify(&claim, now)?;
+        let canonical = acs3_canonical_request(&Acs3Request {
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            headers: &request.headers,
+            signed_headers: &authorization.signed_headers,
+            body: &request.body,
+        });
+        let string_to_sign = acs3_string_to_sign(&canonical);
+        if acs3_signature(&secret, &string_to_sign) != authorization.signature {
+            let message = format!(
+                "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] server CanonicalRequest is [{canonical}]"
+            );
+            return Err(ApiError::new(400, "SignatureDoesNotMatch", message));
+        }
+        self.use_nonce(claim.nonce)?;
+        Ok(caller)
+    }
+
+    fn identify(&self, claim: &Claim, now: Moment) -> Result<(Caller, String), ApiError> {
+        check_timestamp(&claim.timestamp)?;
+        if let Some(session) = self.sessions.get(&claim.access_key_id) {
+            session.check(claim, now)?;
+            return Ok((session.caller(claim), session.secret.clone()));
+        }
+        let mut keys = self.keys.iter();
+        let key = keys
+            .find(|key| key.id == claim.access_key_id)
+            .ok_or_else(|| ApiError::gateway("InvalidAccessKeyId.NotFound"))?;
+        if claim
+            .token
+            .as_deref()
+            .is_some_and(|token| !token.is_empty())
+        {
+            return Err(ApiError::gateway(
+                "InvalidSecurityToken.MismatchWithAccessKey",
+            ));
+        }
+        Ok((caller_of(key), key.secret.clone()))
+    }
+
+    fn use_nonce(&mut self, nonce: String) -> Result<(), ApiError> {
+        if self.nonces.insert(nonce) {
+            return Ok(());
+        }
+        Err(ApiError::gateway("SignatureNonceUsed"))
+    }
+
+    /// Registers temporary credentials of a role.
+    pub(crate) fn open_session(
+        &mut self,
+        temporary: &Temporary,
+        role: &str,
+        session_name: &str,
+        expires: Moment,
+        policy: Option<Value>,
+    ) {
+        let session = Session {
+            secret: temporary.access_key_secret.clone(),
+            token: temporary.security_token.clone(),
+            expires,
+            role: role.to_owned(),
+            session_name: session_name.to_owned(),
+            policy,
+        };
+        self.sessions
+            .insert(temporary.access_key_id.clone(), session);
+    }
+}
+
+impl Session {
+    fn check(&self, claim: &Claim, now: Moment) -> Result<(), ApiError> {
+        let code = match claim.token.as_deref() {
+            None | Some("") => "MissingSecurityToken",
+            Some(token) if token != self.token => "InvalidSecurityToken.MismatchWithAccessKey",
+            Some(_) if now >= self.expires => "InvalidSecurityToken.Expired",
+            Some(_) => return Ok(()),
+        };
+        Err(ApiError::gateway(code))
+    }
+
+    fn caller(&self, claim: &Claim) -> Caller {
+        Caller {
+            access_key_id: claim.access_key_id.clone(),
+            arn: format!(
+                "acs:ram::{ACCOUNT_ID}:assumed-role/{}/{}",
+                self.role, self.session_name
+            ),
+            identity_type: "AssumedRoleUser",
+            display_name: format!("{}:{}", self.role, self.session_name),
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+fn caller_of(key: &AccessKey) -> Caller {
+    let (arn, identity_type, display_name) = match &key.user {
+        Some(user) => (
+            format!("acs:ram::{ACCOUNT_ID}:user/{user}"),
+            "RAMUser",
+            user.clone(),
+        ),
+        None => (
+            format!("acs:ram::{ACCOUNT_ID}:root"),
+            "Account",
+            "root".to_owned(),
+        ),
+    };
+    Caller {
+        access_key_id: key.id.clone(),
+        arn,
+        identity_type,
+        display_name,
+        policy: key.policy.clone(),
+    }
+}
+
+/// The signature must cover every header that carries meaning, and the hash
+/// the body.
+fn check_coverage(request: &Request, signed_headers: &str) -> Option<()> {
+    let covered: HashSet<&str> = signed_headers.split(';').collect();
+    let meaningful = |name: &str| name.starts_with("x-acs-") || name == "host";
+    let mut names = request.headers.keys().filter(|name| meaningful(name));
+    let all = names.all(|name| covered.contains(name.as_str()));
+    let hash = request.headers.get("x-acs-content-sha256")?;
+    (all && *hash == sha256_hex(&request.body)).then_some(())
+}
+
+fn check_timestamp(text: &str) -> Result<(), ApiError> {
+    let format = "%Y-%m-%dT%H:%M:%SZ";
+    let given = jiff::civil::DateTime::strptime(format, text)
+        .ok()
+        .and_then(|time| time.to_zoned(tz::TimeZone::UTC).ok())
+        .ok_or_else(|| ApiError::gateway("InvalidTimeStamp.Format"))?;
+    let off = given.timestamp().duration_since(Timestamp::now());
+    if off.unsigned_abs() > CLOCK_SKEW {
+        return Err(ApiError::gateway("InvalidTimeStamp.Expired"));
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Resources that are there before the test: their ids are chosen, and they do
+//! not count as alive.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use russh::keys::ssh_key::PublicKey;
+
+use crate::api::fingerprint;
+use crate::catalogue::public_images;
+use crate::state::image::{ImageStatus, Mapping, Snapshot, SnapshotStatus};
+use crate::state::instance::KeyPair;
+use crate::state::network::{Eip, EipStatus, SecurityGroup, VSwitch, Vpc};
+use crate::state::{Common, Tags};
+use crate::world::Shared;
+
+/// Places resources.
+pub struct Seed<'a> {
+    shared: &'a Shared,
+}
+
+/// An own image to place.
+#[derive(Clone, Debug, Default)]
+pub struct SeedImage {
+    /// Region.
+    pub region: String,
+    /// Id, `m-…`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Family, possibly empty.
+    pub family: String,
+    /// Id of the snapshot of its system disk; placed with it when not empty.
+    pub snapshot: String,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl<'a> Seed<'a> {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
+        Self { shared }
+    }
+
+    /// A VPC with a CIDR block such as `172.16.0.0/12`.
+    pub fn vpc(&self, region: &str, id: &str, cidr: &str) -> &Self {
+        let vpc = Vpc {
+            common: common(region, id),
+            cidr: cidr.to_owned(),
+            pending: None,
+        };
+        let (mut world, _) = self.shared.world();
+        world.cloud.vpcs.insert(id.to_owned(), vpc);
+        drop(world);
+        self
+    }
+
+    /// A vSwitch of a VPC that was placed or made before.
+    pub fn vswitch(&self, vpc: &str, id: &str, zone: &str, cidr: &str) -> &Self {
+        let (mut world, _) = self.shared.world();
+        let region = world.cloud.vpcs.get(vpc).map(|v| v.common.region.clone());
+        let vswitch = VSwitch {
+            common: common(&region.unwrap_or_default(), id),
+            vpc: vpc.to_owned(),
+            zone: zone.to_owned(),
+            cidr: cidr.to_owned(),
+            pending: None,
+            deleting: None,
+        };
+        world.cloud.vswitches.insert(id.to_owned(), vswitch);
+        drop(world);
+        self
+    }
+
+    /// A security group of a VPC that was placed or made before.
+    pub fn security_group(&self, vpc: &str, id: &str) -> &Self {
+        let (mut world, _) = self.shared.world();
+        let region = world.cloud.vpcs.get(vpc).map(|v| v.common.region.clone());
+        let group = SecurityGroup {
+            common: common(&region.unwrap_or_default(), id),
+            vpc: vpc.to_owned(),
+            rules: Vec::new(),
+        };
+        world.cloud.security_groups.insert(id.to_owned(), group);
+        drop(world);
+        self
+    }
+
+    /// A key pair with an OpenSSH public key line. A line that is no key is
+    /// placed as it is.
+    pub fn key_pair(&self, region: &str, name: &str, public_key: &str) -> &Self {
+        let parsed = PublicKey::from_openssh(public_key.trim());
+        let pair = KeyPair {
+            common: Common {
+                id: format!("ssh-{name}"),
+                ..common(region, name)
+            },
+            public_key: public_key
+                .split_whitespace()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" "),
+            fingerprint: parsed.map(|key| fingerprint(&key)).unwrap_or_default(),
+        };
+        let key = (region.to_owned(), name.to_owned());
+        let (mut world, _) = self.shared.world();
+        world.cloud.key_pairs.insert(key, pair);
+        drop(world);
+        self
+    }
+
+    /// An elastic IP address; returns the address.
+    pub fn eip(&self, region: &str, id: &str) -> Ipv4Addr {
+        let (mut world, _) = self.shared.world();
+        let address = world.cloud.new_address(1);
+        let eip = Eip {
+            common: common(region, id),
+            address,
+            bandwidth: "5".to_owned(),
+            charge_type: "PayByTraffic".to_owned(),
+            instance: None,
+            status: EipStatus::Available,
+            transition: None,
+        };
+        world.cloud.eips.insert(id.to_owned(), eip);
+        address
+    }
+
+    /// A finished snapshot of a data disk, with its size in GiB.
+    pub fn snapshot(&self, region: &str, id: &str, size: u64) -> &Self {
+        self.add_snapshot(region, id, size, "data");
+        self
+    }
+
+    /// An own, available image.
+    pub fn image(&self, seed: &SeedImage) -> &Self {
+        let mut images = public_images(&seed.region).into_iter();
+        let base = images.next().expect("the catalogue has images");
+        let mut image = base;
+        image.common = Common {
+            name: seed.name.clone(),
+            tags: seed.tags.clone(),
+            ..common(&seed.region, &seed.id)
+        };
+        image.family.clone_from(&seed.family);
+        image.owner_alias = "self";
+        image.status = ImageStatus::Available;
+        image.mappings.clear();
+        if !seed.snapshot.is_empty() {
+            self.add_snapshot(&seed.region, &seed.snapshot, image.size, "system");
+            image.mappings.push(Mapping {
+                snapshot: seed.snapshot.clone(),
+                device: "/dev/xvda".to_owned(),
+                size: image.size,
+                kind: "system",
+            });
+        }
+        let key = (seed.region.clone(), seed.id.clone());
+        let (mut world, _) = self.shared.world();
+        world.cloud.images.insert(key, image);
+        drop(world);
+        self
+    }
+
+    fn add_snapshot(&self, region: &str, id: &str, size: u64, kind: &'static str) {
+        let snapshot = Snapshot {
+            common: common(region, id),
+            disk: String::new(),
+            disk_kind: kind,
+            size,
+            status: SnapshotStatus::Accomplished,
+            transition: None,
+            content: None,
+            platform: "CentOS".to_owned(),
+        };
+        let (mut world, _) = self.shared.world();
+        world.cloud.snapshots.insert(id.to_owned(), snapshot);
+    }
+}
+
+fn common(region: &str, id: &str) -> Common {
+    Common {
+        id: id.to_owned(),
+        region: region.to_owned(),
+        name: id.to_owned(),
+        description: String::new(),
+        resource_group: String::new(),
+        tags: BTreeMap::new(),
+        created: Timestamp::now(),
+        seeded: true,
+    }
+}

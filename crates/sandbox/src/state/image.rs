@@ -1,0 +1,230 @@
+//! Images and snapshots.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{Cloud, Common, Transition};
+use crate::clock::{Moment, iso};
+use crate::faults::{Faults, StateFault};
+use crate::machine::DiskImage;
+use crate::state::instance::tags_json;
+
+#[derive(Clone)]
+pub(crate) struct Image {
+    pub(crate) common: Common,
+    pub(crate) family: String,
+    pub(crate) version: String,
+    pub(crate) owner_alias: &'static str,
+    pub(crate) platform: String,
+    pub(crate) os_name: String,
+    pub(crate) os_type: String,
+    pub(crate) architecture: String,
+    pub(crate) boot_mode: String,
+    /// GiB of the system disk.
+    pub(crate) size: u64,
+    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) status: ImageStatus,
+    pub(crate) transition: Option<Transition>,
+    pub(crate) is_copy: bool,
+    pub(crate) encrypted: bool,
+    pub(crate) shared_with: BTreeSet<String>,
+    pub(crate) disk: Option<DiskImage>,
+    /// Image this one is copied from, while the copy runs.
+    pub(crate) copied_from: Option<(String, String)>,
+}
+
+/// A disk in an image.
+#[derive(Clone)]
+pub(crate) struct Mapping {
+    pub(crate) snapshot: String,
+    pub(crate) device: String,
+    pub(crate) size: u64,
+    pub(crate) kind: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ImageStatus {
+    Creating,
+    Available,
+    UnAvailable,
+    CreateFailed,
+    Deprecated,
+}
+
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) common: Common,
+    pub(crate) disk: String,
+    pub(crate) disk_kind: &'static str,
+    pub(crate) size: u64,
+    pub(crate) status: SnapshotStatus,
+    pub(crate) transition: Option<Transition>,
+    pub(crate) content: Option<DiskImage>,
+    pub(crate) platform: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SnapshotStatus {
+    Progressing,
+    Accomplished,
+    Failed,
+}
+
+impl Cloud {
+    pub(crate) fn settle_images(&mut self, now: Moment, faults: &mut Faults) {
+        for snapshot in self.snapshots.values_mut() {
+            let Some(transition) = snapshot.transition else {
+                continue;
+            };
+            if transition.is_over(now) {
+                snapshot.transition = None;
+                let fails = faults.take_state(StateFault::SnapshotFailed);
+                snapshot.status = if fails {
+                    SnapshotStatus::Failed
+                } else {
+                    SnapshotStatus::Accomplished
+                };
+            }
+        }
+        for image in self.images.values_mut() {
+            let Some(transition) = image.transition else {
+                continue;
+            };
+            if transition.is_over(now) {
+                image.transition = None;
+                image.copied_from = None;
+                let fails = faults.take_state(StateFault::ImageCreateFailed);
+                image.status = if fails {
+                    ImageStatus::CreateFailed
+                } else {
+                    ImageStatus::Available
+                };
+            }
+        }
+    }
+
+    /// An image by id: an own one of the region or a public one.
+    pub(crate) fn image(&self, region: &str, id: &str) -> Option<Image> {
+        let own = self.images.get(&(region.to_owned(), id.to_owned()));
+        own.cloned()
+            .or_else(|| crate::catalogue::public_image(region, id))
+    }
+
+    /// The newest available image of a family: own before public ones.
+    pub(crate) fn newest_of_family(&self, region: &str, family: &str) -> Option<Image> {
+        let own = self.images.values().filter(|image| {
+            image.common.region == region
+                && image.family == family
+                && image.status == ImageStatus::Available
+        });
+        let newest = own.max_by_key(|image| image.common.created).cloned();
+        newest.or_else(|| {
+            let public = crate::catalogue::public_images(region).into_iter();
+            public
+                .filter(|image| image.family == family)
+                .max_by_key(|image| image.common.created)
+        })
+    }
+
+    /// Own images made from a snapshot.
+    pub(crate) fn image_of_snapshot(&self, snapshot: &str) -> Option<&Image> {
+        let uses = |image: &&Image| image.mappings.iter().any(|m| m.snapshot == snapshot);
+        self.images.values().find(uses)
+    }
+}
+
+impl Image {
+    pub(crate) fn is_rpm_family(&self) -> bool {
+        let name = self.platform.to_ascii_lowercase();
+        ["ubuntu", "debian", "windows"]
+            .iter()
+            .all(|other| !name.contains(other))
+    }
+
+    pub(crate) fn percent(&self, now: Moment) -> u64 {
+        self.transition.map_or(100, |t| t.percent(now))
+    }
+
+    pub(crate) fn to_json(&self, now: Moment, in_use: bool) -> Value {
+        let percent = format!("{}%", self.percent(now));
+        let mapping = |mapping: &Mapping| {
+            json!({
+                "Type": mapping.kind,
+                "SnapshotId": mapping.snapshot,
+                "Device": mapping.device,
+                "Size": mapping.size.to_string(),
+                "Progress": percent,
+                "Format": "",
+                "ImportOSSBucket": "",
+                "ImportOSSObject": "",
+            })
+        };
+        let mappings: Vec<Value> = self.mappings.iter().map(mapping).collect();
+        json!({
+            "ImageId": self.common.id,
+            "ImageName": self.common.name,
+            "ImageFamily": self.family,
+            "ImageVersion": self.version,
+            "ImageOwnerAlias": self.owner_alias,
+            "Description": self.common.description,
+            "Status": format!("{:?}", self.status),
+            "Progress": percent,
+            "CreationTime": iso(self.common.created),
+            "Size": self.size,
+            "Platform": self.platform,
+            "OSName": self.os_name,
+            "OSNameEn": self.os_name,
+            "OSType": self.os_type,
+            "Architecture": self.architecture,
+            "BootMode": self.boot_mode,
+            "Usage": if in_use { "instance" } else { "none" },
+            "IsCopied": self.is_copy,
+            "IsSelfShared": (if self.shared_with.is_empty() { "false" } else { "true" }),
+            "IsSubscribed": false,
+            "IsSupportCloudinit": true,
+            "IsSupportIoOptimized": true,
+            "IsPublic": self.owner_alias == "system",
+            "ProductCode": "",
+            "ResourceGroupId": self.common.resource_group,
+            "DiskDeviceMappings": {"DiskDeviceMapping": mappings},
+            "Tags": {"Tag": tags_json(&self.common.tags)},
+        })
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn to_json(&self, now: Moment, used_by_image: bool) -> Value {
+        let percent = self.transition.map_or(100, |t| t.percent(now));
+        json!({
+            "SnapshotId": self.common.id,
+            "SnapshotName": self.common.name,
+            "Description": self.common.description,
+            "RegionId": self.common.region,
+            "Status": self.status.as_str(),
+            "Progress": format!("{percent}%"),
+            "SourceDiskId": self.disk,
+            "SourceDiskSize": self.size.to_string(),
+            "SourceDiskType": self.disk_kind,
+            "SnapshotType": "user",
+            "Usage": if used_by_image { "image" } else { "none" },
+            "Encrypted": false,
+            "Available": self.status == SnapshotStatus::Accomplished,
+            "InstantAccess": false,
+            "Category": "standard",
+            "ResourceGroupId": self.common.resource_group,
+            "CreationTime": iso(self.common.created),
+            "Tags": {"Tag": tags_json(&self.common.tags)},
+        })
+    }
+}
+
+impl SnapshotStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Progressing => "progressing",
+            Self::Accomplished => "accomplished",
+            Self::Failed => "failed",
+        }
+    }
+}
