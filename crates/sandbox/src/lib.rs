@@ -19,6 +19,7 @@
 //! ```
 
 pub mod guest;
+pub mod host;
 pub mod machine;
 pub mod signature;
 
