@@ -1,0 +1,245 @@
+//! Runs the real binary against a sandbox, with a clean environment, and
+//! proves after every run that nothing temporary is alive.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
+use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::machine::NoMachines;
+use alicloud_image_sandbox::{Alive, Call, Sandbox, SandboxOptions};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// How long a simulated second takes. Small enough for a build in two
+/// seconds, large enough for a real SSH handshake within `ssh_timeout`.
+pub const TIME_SCALE: f64 = 0.02;
+
+/// A sandbox, a working directory, and the binary.
+pub struct Lab {
+    pub sandbox: Sandbox,
+    directory: TempDir,
+    environment: BTreeMap<String, String>,
+    may_leave: bool,
+}
+
+/// What a user sees of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub outputs: BTreeMap<String, String>,
+    pub summary: String,
+}
+
+impl Lab {
+    /// With machines whose commands really run.
+    pub async fn new() -> Self {
+        namespaces_available().expect("the tests need user namespaces");
+        let machines = Guests { confinement: Confinement::Namespaces, time_scale: TIME_SCALE };
+        Self::with(SandboxOptions { machines: std::sync::Arc::new(machines), ..options() }).await
+    }
+
+    /// With instances that have no machine: for templates without communicator.
+    pub async fn without_machines() -> Self {
+        Self::with(SandboxOptions { machines: std::sync::Arc::new(NoMachines), ..options() }).await
+    }
+
+    pub async fn with(options: SandboxOptions) -> Self {
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let directory = TempDir::new().unwrap();
+        let environment = environment(&sandbox, directory.path());
+        Self { sandbox, directory, environment, may_leave: false }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> &Self {
+        std::fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn set(&mut self, variable: &str, value: &str) -> &mut Self {
+        self.environment.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn unset(&mut self, variable: &str) -> &mut Self {
+        self.environment.remove(variable);
+        self
+    }
+
+    /// Says that this test leaves something alive on purpose.
+    pub fn may_leave_resources(&mut self) -> &mut Self {
+        self.may_leave = true;
+        self
+    }
+
+    /// Runs the binary to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Outcome {
+        let child = self.start(arguments);
+        self.finish(child).await
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_alicloud-image"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    pub async fn finish(&self, child: Child) -> Outcome {
+        let output = child.wait_with_output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).expect("all output is UTF-8");
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            outputs: parse_outputs(&self.path("outputs")),
+            summary: std::fs::read_to_string(self.path("summary.md")).unwrap_or_default(),
+        }
+    }
+
+    /// Waits until the sandbox has answered a call of this action.
+    pub async fn wait_for_call(&self, action: &str) {
+        let called = || self.sandbox.calls().iter().any(|call| call.action == action);
+        until(called, &format!("a call of {action}")).await;
+    }
+
+    /// Waits until a file in the working directory exists.
+    pub async fn wait_for_file(&self, name: &str) {
+        until(|| self.path(name).exists(), &format!("the file {name}")).await;
+    }
+
+    pub fn calls(&self, action: &str) -> Vec<Call> {
+        let mut calls = self.sandbox.calls();
+        calls.retain(|call| call.action == action);
+        calls
+    }
+
+    /// The one call of an action.
+    pub fn call(&self, action: &str) -> Call {
+        let calls = self.calls(action);
+        assert_eq!(calls.len(), 1, "calls of {action}: {calls:#?}");
+        calls.into_iter().next().unwrap()
+    }
+
+    /// What lives, except images and the snapshots they consist of.
+    pub fn temporary(&self) -> Vec<Alive> {
+        let of_images: Vec<String> = self
+            .sandbox
+            .images()
+            .iter()
+            .flat_map(|image| {
+                let mappings = &image["DiskDeviceMappings"]["DiskDeviceMapping"];
+                mappings.as_array().cloned().unwrap_or_default()
+            })
+            .filter_map(|mapping| mapping["SnapshotId"].as_str().map(str::to_owned))
+            .collect();
+        let mut alive = self.sandbox.alive();
+        alive.retain(|one| one.kind != "image" && !of_images.contains(&one.id));
+        alive
+    }
+
+    /// Asserts that not even an image is alive.
+    pub fn assert_empty(&self) {
+        assert_eq!(self.sandbox.alive(), vec![]);
+    }
+}
+
+/// Every test ends by proving that nothing was left behind.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !self.may_leave && !std::thread::panicking() {
+            assert_eq!(self.temporary(), vec![], "left behind");
+        }
+    }
+}
+
+impl Outcome {
+    #[track_caller]
+    pub fn success(self) -> Self {
+        assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn failure(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// What people see, both streams.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Looks again and again until something is so; a test that hangs fails.
+async fn until(condition: impl Fn() -> bool, what: &str) {
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..12_000 {
+        looks.tick().await;
+        if condition() {
+            return;
+        }
+    }
+    panic!("waited a minute for {what}");
+}
+
+pub fn options() -> SandboxOptions {
+    SandboxOptions { time_scale: TIME_SCALE, ..Default::default() }
+}
+
+fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
+    let url = sandbox.url();
+    let file = |name: &str| home.join(name).display().to_string();
+    [
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
+        ("HOME", home.display().to_string()),
+        ("ALICLOUD_ACCESS_KEY", sandbox.access_key_id().to_owned()),
+        ("ALICLOUD_SECRET_KEY", sandbox.access_key_secret().to_owned()),
+        ("ALIBABA_CLOUD_ENDPOINT_ECS", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_STS", url),
+        ("ALICLOUD_IMAGE_TIME_SCALE", TIME_SCALE.to_string()),
+        ("ALICLOUD_IMAGE_GUEST_PORT", sandbox.guest_port().to_string()),
+        ("ALICLOUD_IMAGE_JOURNAL_DIR", file("journals")),
+        ("GITHUB_ACTIONS", "true".to_owned()),
+        ("GITHUB_WORKSPACE", home.display().to_string()),
+        ("GITHUB_OUTPUT", file("outputs")),
+        ("GITHUB_STATE", file("state")),
+        ("GITHUB_STEP_SUMMARY", file("summary.md")),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Reads the `name<<DELIMITER` form of GitHub's file commands.
+fn parse_outputs(path: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut outputs = BTreeMap::new();
+    let mut lines = text.lines();
+    while let Some(head) = lines.next() {
+        let (name, delimiter) = head.split_once("<<").expect("outputs use delimiters");
+        let value: Vec<_> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+        outputs.insert(name.to_owned(), value.join("\n"));
+    }
+    outputs
+}
