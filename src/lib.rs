@@ -14,6 +14,7 @@ pub mod error;
 pub mod journal;
 pub mod plan;
 pub mod postprocessor;
+pub mod process;
 pub mod provisioner;
 pub mod secret;
 pub mod template;
