@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod journal;
 pub mod plan;
 pub mod postprocessor;
+pub mod process;
 pub mod provisioner;
 pub mod report;
 pub mod secret;

@@ -1,1 +1,176 @@
-//! What happens to an artifact after its build.
+//! What happens to an artifact after its build: Packer's post-processors.
+//!
+//! ```text
+//! builder's artifact ─┬─ sequence 1: pp → artifact → pp → artifact
+//!                     └─ sequence 2: pp → artifact
+//! ```
+//!
+//! Differences from Packer: a failing post-processor never destroys an
+//! artifact, and an artifact that is passed on unchanged is listed once.
+//! Nothing is destroyed here; what is not kept is given back as data.
+
+use crate::artifact::Artifact;
+use crate::error::{Error, Kind, Result};
+use crate::plan::post_processor as plan;
+use crate::provisioner::{Context, shell_local};
+
+mod checksum;
+mod manifest;
+
+/// What post-processing left.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Artifacts that remain, the builder's first.
+    pub artifacts: Vec<Artifact>,
+    /// Artifacts the template does not keep; the caller destroys them.
+    pub discarded: Vec<Artifact>,
+    /// Why sequences ended early, at most one for each.
+    pub errors: Vec<Error>,
+}
+
+impl Outcome {
+    /// A stop counts as one error, wherever it was noticed.
+    fn note_stop(&mut self, cx: &Context<'_>) {
+        if cx.stop.is_stopped() {
+            self.errors.retain(|error| error.kind() != Kind::Cancelled);
+            self.errors.push(Error::cancelled());
+        }
+    }
+}
+
+/// What a post-processor made of its input.
+struct Processed {
+    artifact: Artifact,
+    /// Whether the input is kept when the template does not say.
+    keep_by_default: bool,
+    /// Whether the template cannot change that.
+    keep_is_forced: bool,
+}
+
+impl Processed {
+    /// For post-processors that must not lose the artifact they describe.
+    fn keeping(artifact: Artifact) -> Self {
+        Self {
+            artifact,
+            keep_by_default: true,
+            keep_is_forced: true,
+        }
+    }
+
+    fn keeps_input(&self, written: Option<bool>) -> bool {
+        let forced = self.keep_by_default && self.keep_is_forced;
+        forced || written.unwrap_or(self.keep_by_default)
+    }
+}
+
+/// Lets the artifact flow through every sequence. A failure ends its
+/// sequence; the next one still runs. When the run is stopped nothing more
+/// runs and everything made so far remains.
+pub async fn run_sequences(
+    sequences: &[Vec<plan::PostProcessor>],
+    artifact: Artifact,
+    cx: &Context<'_>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut keep_original = sequences.is_empty();
+    for sequence in sequences {
+        if cx.stop.is_stopped() {
+            break;
+        }
+        keep_original |= run_sequence(sequence, &artifact, cx, &mut outcome).await;
+    }
+    outcome.note_stop(cx);
+    let keep_original = keep_original || !outcome.errors.is_empty();
+    outcome.artifacts.retain(|made| *made != artifact);
+    if keep_original {
+        outcome.artifacts.insert(0, artifact);
+    } else {
+        outcome.discarded.insert(0, artifact);
+    }
+    outcome
+}
+
+/// Gives whether the sequence keeps the builder's artifact.
+async fn run_sequence(
+    sequence: &[plan::PostProcessor],
+    original: &Artifact,
+    cx: &Context<'_>,
+    outcome: &mut Outcome,
+) -> bool {
+    let mut keep_original = false;
+    let mut current = original.clone();
+    for (index, step) in sequence.iter().enumerate() {
+        let processed = match process(step, &current, cx).await {
+            Ok(processed) => processed,
+            Err(error) => {
+                outcome.errors.push(error);
+                keep_original = true;
+                break;
+            }
+        };
+        let keep = processed.keeps_input(step.keep_input_artifact);
+        let input = std::mem::replace(&mut current, processed.artifact);
+        match (index, keep) {
+            (0, keep) => keep_original |= keep,
+            (_, true) => add(&mut outcome.artifacts, input),
+            (_, false) => outcome.discarded.push(input),
+        }
+    }
+    add(&mut outcome.artifacts, current);
+    keep_original
+}
+
+fn add(artifacts: &mut Vec<Artifact>, artifact: Artifact) {
+    if !artifacts.contains(&artifact) {
+        artifacts.push(artifact);
+    }
+}
+
+async fn process(
+    step: &plan::PostProcessor,
+    input: &Artifact,
+    cx: &Context<'_>,
+) -> Result<Processed> {
+    let type_name = step.kind.type_name();
+    cx.events.say(if step.name == type_name {
+        format!("Running post-processor: {type_name}")
+    } else {
+        format!("Running post-processor: {} (type {type_name})", step.name)
+    });
+    dispatch(&step.kind, input, cx)
+        .await
+        .map_err(|error| failed(error, &step.name).at(step.span))
+}
+
+/// The failure as one of a post-processor; being stopped stays that.
+fn failed(error: Error, name: &str) -> Error {
+    match error.kind() {
+        Kind::Cancelled => error,
+        _ => {
+            let span = error.span();
+            Error::new(Kind::PostProcess, format!("Post-processor `{name}` failed"))
+                .at(span)
+                .with_source(error)
+        }
+    }
+}
+
+async fn dispatch(kind: &plan::Kind, input: &Artifact, cx: &Context<'_>) -> Result<Processed> {
+    match kind {
+        plan::Kind::Manifest(manifest) => {
+            manifest::run(manifest, input, cx).await?;
+            Ok(Processed::keeping(input.clone()))
+        }
+        plan::Kind::Checksum(checksum) => {
+            let artifact = checksum::run(checksum, input, cx).await?;
+            Ok(Processed::keeping(artifact))
+        }
+        plan::Kind::ShellLocal(local) => {
+            shell_local::run(local, cx).await?;
+            Ok(Processed::keeping(input.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
