@@ -6,6 +6,7 @@
 //! `report`. See `docs/architecture.md` for the rules each module keeps.
 
 pub mod artifact;
+pub mod builder;
 pub mod cli;
 pub mod clock;
 pub mod cloud;

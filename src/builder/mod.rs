@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::artifact::Artifact;
 use crate::cloud::Cloud;
-use crate::communicator::ssh::KeyPair;
+use crate::communicator::ssh::key::KeyPair;
 use crate::engine::event::{EventKind, Events};
 use crate::engine::stop::Stop;
 use crate::error::Result;
@@ -46,8 +46,9 @@ pub struct Machine {
 }
 
 /// The phases of a build, in order. Provisioning is the engine's, between
-/// [`Builder::prepare`] and [`Builder::halt`].
-#[async_trait]
+/// [`Builder::prepare`] and [`Builder::halt`]. All builds of a run share one
+/// task, as nearly all they do is wait; so their futures need not be `Send`.
+#[async_trait(?Send)]
 pub trait Builder: Send + Sync {
     /// What the captured image is known by between the last two phases.
     type Captured: Send;

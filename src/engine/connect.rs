@@ -34,7 +34,7 @@ pub(super) async fn ssh(
     }
     let target = Target { host, port: settings.guest_port.unwrap_or(options.port) };
     let key = machine.key_pair.as_ref();
-    Ssh::connect(options, target, key, settings.agent_socket.as_deref(), cx.events, cx.stop).await
+    Ssh::connect(options, target, key, settings.agent_socket.clone(), cx.events, cx.stop).await
 }
 
 /// What `{{ build `ID` }}` and its like give.
@@ -60,8 +60,8 @@ pub(super) fn build_data(
             set("Port", &ssh.port.to_string());
             set("User", &ssh.username.value);
             set("Password", ssh.password.as_ref().map_or("", Secret::expose));
-            set("SSHPublicKey", machine.key_pair.as_ref().map_or("", |key| key.public_line()));
-            set("SSHPrivateKey", machine.key_pair.as_ref().map_or("", |key| key.private_pem().expose()));
+            set("SSHPublicKey", machine.key_pair.as_ref().map_or("", |key| key.public.as_str()));
+            set("SSHPrivateKey", machine.key_pair.as_ref().map_or("", |key| key.private.expose()));
         }
     }
     BuildData {
@@ -87,7 +87,7 @@ pub(super) fn add_secrets(data: &mut BuildData, events: &Events) {
 /// comment survives is up to the guest's cloud-init.
 pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &BuildContext<'_>) {
     let Some(key) = &machine.key_pair else { return };
-    let Some(blob) = key.public_line().split_whitespace().nth(1) else { return };
+    let Some(blob) = key.public.split_whitespace().nth(1) else { return };
     let command = format!(
         "for f in \"$HOME/.ssh/authorized_keys\" /root/.ssh/authorized_keys; do \
          [ -f \"$f\" ] && [ -w \"$f\" ] || continue; \

@@ -84,9 +84,10 @@ async fn run_builds(
 async fn with_deadline<T>(deadline: Option<Duration>, stop: &Stop, work: impl Future<Output = T>) -> (T, bool) {
     tokio::pin!(work);
     let Some(deadline) = deadline else { return (work.await, false) };
+    let clock = stop.clock();
     tokio::select! {
         output = &mut work => (output, false),
-        () = stop.clock().sleep(deadline) => {
+        () = clock.sleep(deadline) => {
             stop.stop();
             (work.await, true)
         }

@@ -22,7 +22,6 @@ const INSTANCE_LIMIT: Duration = Duration::from_secs(300);
 const EIP_LIMIT: Duration = Duration::from_secs(180);
 /// An image that is still being made may refuse to be deleted until then.
 const IMAGE_LIMIT: Duration = Duration::from_secs(600);
-const IMAGE_PACE: Pace = Pace::every(Duration::from_secs(5));
 
 /// Calls Alibaba Cloud in one region, where nothing is left to create.
 pub(super) struct Deleter<'a> {
@@ -63,7 +62,7 @@ impl Deleter<'_> {
         self.unless_gone(&DeleteInstance { instance_id: id.into(), force: Some(true) }).await?;
         let list = DescribeInstances { instance_ids: Some(JsonList::one(id)), ..Default::default() };
         let what = format!("waiting for instance {id} to be released");
-        wait::until(self.stop, INSTANCE_LIMIT, Pace::DELETED, &what, async || {
+        wait::until(self.stop, INSTANCE_LIMIT, Pace::DELETE, &what, async || {
             let answer = self.cloud.call(self.region, &list, self.stop).await?;
             Ok(if answer.instances.is_empty() { Poll::Ready(()) } else { Poll::Pending })
         })
@@ -81,7 +80,7 @@ impl Deleter<'_> {
         let list =
             DescribeEipAddresses { allocation_id: Some(allocation_id.into()), ..Default::default() };
         let what = format!("waiting for EIP {allocation_id} to be free");
-        wait::until(self.stop, EIP_LIMIT, Pace::EIP_ASSOCIATED, &what, async || {
+        wait::until(self.stop, EIP_LIMIT, Pace::EIP, &what, async || {
             let answer = self.cloud.call(self.region, &list, self.stop).await?;
             let is_ours = |status: &str| matches!(status, "InUse" | "Unassociating");
             let bound = answer.eip_addresses.iter().any(|eip| {
@@ -115,7 +114,7 @@ impl Deleter<'_> {
     async fn delete_image(&self, id: &str) -> Result<()> {
         let request = DeleteImage { image_id: id.into(), force: Some(true) };
         let what = format!("waiting for image {id} to accept its deletion");
-        wait::until(self.stop, IMAGE_LIMIT, IMAGE_PACE, &what, async || {
+        wait::until(self.stop, IMAGE_LIMIT, Pace::DELETE, &what, async || {
             match self.cloud.call(self.region, &request, self.stop).await {
                 Ok(_) => Ok(Poll::Ready(())),
                 Err(error) if cloud::is_gone(&error, DeleteImage::NAME) => Ok(Poll::Ready(())),

@@ -25,7 +25,7 @@ pub mod tags;
 pub use log::{Entry, Intent};
 use log::{Log, Record};
 use permit::Permit;
-use resource::Kind;
+
 
 /// The journal of one run. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -169,6 +169,7 @@ pub fn path_of(directory: &Path, run: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use super::resource::Kind;
     use crate::error::ApiFailure;
 
     struct Silent;

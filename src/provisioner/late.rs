@@ -6,8 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Kind, Result};
 use crate::provisioner::BuildData;
+use crate::template::interpolate::{self, BuildAccess};
 
 /// Fields of a template, without the leading dot.
 pub(crate) type Fields = BTreeMap<String, String>;
@@ -18,18 +21,19 @@ pub(crate) type Fields = BTreeMap<String, String>;
 /// [`Kind::Provision`] (the build has begun, so it is no [`Kind::Template`])
 /// when the text is no template, or names a field or a fact there is not.
 pub(crate) fn render(text: &str, fields: &Fields, data: &BuildData) -> Result<String> {
-    let mut rendered = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (action, after) = after
-            .split_once("}}")
-            .ok_or_else(|| Error::new(Kind::Provision, "A `{{` has no `}}`"))?;
-        rendered.push_str(before);
-        rendered.push_str(evaluate(action.trim(), fields, data)?);
-        rest = after;
-    }
-    rendered.push_str(rest);
-    Ok(rendered)
+    // What names variables or the time was rendered with the template.
+    let no_variables = BTreeMap::new();
+    let context = interpolate::Context {
+        fields,
+        build: BuildAccess::Known(&data.values),
+        ..interpolate::Context::new(&no_variables, "", "", Timestamp::now())
+    };
+    let context = context.for_build(&data.build_name, &data.builder_type);
+    interpolate::render(text, &context).map_err(|error| {
+        let wrapped = Error::new(Kind::Provision, format!("Cannot render `{text}`"));
+        let wrapped = error.hint.iter().fold(wrapped, |wrapped, hint| wrapped.with_hint(hint));
+        wrapped.with_source(error)
+    })
 }
 
 /// Renders a text that may never have been meant as a template, for example
@@ -42,30 +46,6 @@ pub(crate) fn render_or_keep(text: &str, data: &BuildData) -> String {
 pub(crate) fn fields<const N: usize>(pairs: [(&str, &str); N]) -> Fields {
     let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Fields::from(owned)
-}
-
-fn evaluate<'a>(action: &str, fields: &'a Fields, data: &'a BuildData) -> Result<&'a str> {
-    let unknown = || {
-        Error::new(
-            Kind::Provision,
-            format!("`{{{{{action}}}}}` is not known here"),
-        )
-    };
-    let value = match action.strip_prefix('.') {
-        Some(name) => fields.get(name),
-        None => build_key(action).and_then(|key| data.values.get(key)),
-    };
-    value.map(String::as_str).ok_or_else(unknown)
-}
-
-/// `ID` of ``build `ID` `` and `build "ID"`.
-fn build_key(action: &str) -> Option<&str> {
-    let argument = action.strip_prefix("build")?.trim_start();
-    ['`', '"'].into_iter().find_map(|quote| {
-        argument
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::AlicloudEcs;
 use crate::builder::BuildContext;
 use crate::cloud::ecs::{DescribeKeyPairs, ImportKeyPair};
 use crate::cloud::{self, Tag};
-use crate::communicator::ssh::KeyPair;
+use crate::communicator::ssh::key::KeyPair;
 use crate::error::Result;
 use crate::journal::resource::Kind;
 use crate::journal::tags;
@@ -41,7 +41,7 @@ impl AlicloudEcs<'_> {
             .create(cx.events, intent, async |slot| {
                 let request = ImportKeyPair {
                     key_pair_name: name.clone(),
-                    public_key_body: generated.public_line().to_owned(),
+                    public_key_body: generated.public.clone(),
                     resource_group_id: self.resource_group(),
                     tag: self.tags(cx, slot),
                 };

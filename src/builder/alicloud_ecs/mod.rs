@@ -78,7 +78,7 @@ impl<'a> AlicloudEcs<'a> {
     }
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Builder for AlicloudEcs<'_> {
     type Captured = Captured;
 
