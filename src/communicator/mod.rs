@@ -1,5 +1,7 @@
 //! Talking to a machine: one small trait, an implementation per protocol.
 
+pub mod ssh;
+
 use std::path::Path;
 
 use async_trait::async_trait;

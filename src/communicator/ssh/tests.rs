@@ -1,0 +1,1 @@
+//! The communicator against a server in this process.
