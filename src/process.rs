@@ -63,7 +63,7 @@ const TERMINATION_GRACE: Duration = Duration::from_secs(1);
 
 /// How long output is still awaited after the child has ended, because a
 /// process it left in the background may hold the pipe open for ever.
-const DRAIN_GRACE: Duration = Duration::from_secs(2);
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// A file that is open for writing while another thread forks cannot be
 /// executed ("Text file busy"): whoever writes a script or forks holds this.
@@ -238,8 +238,10 @@ async fn follow(child: &mut Child, output: &mut dyn Output) -> io::Result<ExitSt
     let mut until = None;
     while ended.is_none() || stdout.is_open() || stderr.is_open() {
         tokio::select! {
-            read = stdout.read(), if stdout.is_open() => stdout.take(read, output),
-            read = stderr.read(), if stderr.is_open() => stderr.take(read, output),
+            // In this order, so that what is there is read before we give up.
+            biased;
+            read = stderr.read(), if stderr.is_open() => stderr.take(&read, output),
+            read = stdout.read(), if stdout.is_open() => stdout.take(&read, output),
             status = child.wait(), if ended.is_none() => {
                 ended = Some(status?);
                 // Real time: what the kernel does is not scaled.
@@ -288,9 +290,9 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
     }
 
     /// Takes what [`Pipe::read`] gave; its end or an error closes the pipe.
-    fn take(&mut self, read: io::Result<usize>, output: &mut dyn Output) {
+    fn take(&mut self, read: &io::Result<usize>, output: &mut dyn Output) {
         match read {
-            Ok(count) if count > 0 => self.lines.push(&self.buffer[..count], output),
+            Ok(count) if *count > 0 => self.lines.push(&self.buffer[..*count], output),
             _ => self.reader = None,
         }
     }

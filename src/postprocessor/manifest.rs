@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::artifact::Artifact;
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::plan::post_processor::Manifest;
 use crate::provisioner::{Context, late};
@@ -26,7 +27,8 @@ use crate::provisioner::{Context, late};
 const MODE: u32 = 0o664;
 
 /// Time between two tries to get the lock, and the limit for all of them.
-const LOCK_DELAY: Duration = Duration::from_millis(50);
+/// Real times: what happens on this machine's disk is not scaled.
+const LOCK_DELAY: Duration = Duration::from_millis(10);
 const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The whole file.
@@ -196,17 +198,12 @@ impl Lock {
         let mut path = manifest.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let taking = async {
-            loop {
-                match try_lock(&path) {
-                    Ok(Some(file)) => return Ok(file),
-                    Ok(None) => cx.stop.sleep(LOCK_DELAY).await?,
-                    Err(error) => return Err(unwritable(&path, error)),
-                }
-            }
-        };
-        let what = format!("for the lock {}", path.display());
-        let file = cx.stop.within(LOCK_LIMIT, &what, taking).await??;
+        let clock = Clock::default();
+        let taking = clock.timeout(LOCK_LIMIT, lock(&path));
+        let file = cx.stop.race(taking).await?.ok_or_else(|| {
+            let message = format!("Timed out waiting for the lock {}", path.display());
+            Error::new(Kind::Timeout, message)
+        })??;
         Ok(Self { path, _file: file })
     }
 }
@@ -216,6 +213,15 @@ impl Drop for Lock {
         // Deleted while it is locked: whoever opened it meanwhile sees that
         // its file is no longer the one at the path.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn lock(path: &Path) -> Result<fs::File> {
+    loop {
+        match try_lock(path).map_err(|error| unwritable(path, error))? {
+            Some(file) => return Ok(file),
+            None => Clock::default().sleep(LOCK_DELAY).await,
+        }
     }
 }
 
@@ -240,5 +246,34 @@ fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
         Ok(theirs) => Ok(ours.ino() == theirs.ino() && ours.dev() == theirs.dev()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_on_a_deleted_file_is_no_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let first = fs::File::create(&path).unwrap();
+        assert!(is_at(&first, &path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&first, &path).unwrap());
+        fs::File::create(&path).unwrap();
+        assert!(!is_at(&first, &path).unwrap());
+    }
+
+    #[test]
+    fn one_has_the_lock_and_a_file_left_behind_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        fs::write(&path, "left by a crash").unwrap();
+        let first = try_lock(&path).unwrap();
+        assert!(first.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        drop(first);
+        assert!(try_lock(&path).unwrap().is_some());
     }
 }

@@ -48,18 +48,12 @@ pub(super) async fn run(shell: &Shell, cx: &Context<'_>, limit: Limit) -> Result
         env_file: None,
         leftovers: Vec::new(),
     };
-    let result = limit.apply(cx, cx.race(session.provision())).await;
+    let work = async { cx.stop.race(session.provision()).await? };
+    let result = limit.apply(cx, work).await;
     if let Err(error) = &result {
         session.clean_after(error).await;
     }
     result
-}
-
-impl Context<'_> {
-    /// The result, or [`Kind::Cancelled`] when the run is stopped first.
-    async fn race<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
-        self.stop.race(future).await?
-    }
 }
 
 /// What one run of the provisioner keeps on the machine.
