@@ -9,7 +9,11 @@ pub mod decode;
 pub mod diagnostic;
 pub mod go_duration;
 pub mod go_time;
+pub mod interpolate;
 pub mod json;
 pub mod nearest;
 pub mod source;
 pub mod value;
+
+/// The version of Packer that templates are told they run under.
+pub const PACKER_VERSION: &str = "1.15.0";

@@ -18,6 +18,8 @@ mod merge;
 mod weak;
 
 pub use merge::merge;
+pub(in crate::template) use weak::{parse_bool, parse_int};
+
 pub use weak::Mismatch;
 
 /// One option that a block may have.

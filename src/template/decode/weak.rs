@@ -98,7 +98,7 @@ fn cut_number(digits: &str) -> Option<i64> {
 
 /// Go's `ParseInt` with base 0: `0x`, `0o`, `0b` and a leading zero choose the
 /// base, `_` may separate digits. Empty text counts as zero.
-fn parse_int(text: &str) -> Option<i64> {
+pub(in crate::template) fn parse_int(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
     }
