@@ -18,6 +18,8 @@ pub mod post_processor;
 pub mod provisioner;
 pub mod reader;
 pub mod select;
+#[cfg(test)]
+mod testing;
 
 /// What a run will do.
 #[derive(Debug, Clone)]

@@ -1,1 +1,474 @@
+use std::fs;
 
+use super::*;
+use crate::plan::testing::{Outcome, read_in};
+
+const BASE: &str = r#""region":"cn-beijing","image_name":"web","source_image":"m-1",
+    "instance_type":"ecs.g6.large","ssh_username":"root""#;
+
+fn read_text(text: &str) -> Outcome<AlicloudEcs> {
+    read_in(".", text, OPTIONS, |reader| {
+        read(reader, Defaults::default())
+    })
+}
+
+/// The base block with more options.
+fn with(more: &str) -> Outcome<AlicloudEcs> {
+    read_text(&format!("{{{BASE},{more}}}"))
+}
+
+/// What is found about the base block with more options, without the block's
+/// name.
+fn findings(more: &str) -> Vec<String> {
+    let findings = with(more).findings.into_iter();
+    findings
+        .map(|line| line.replace(" of `it`", "").replace(" in `it`", ""))
+        .collect()
+}
+
+#[test]
+fn a_minimal_block_has_upstreams_defaults() {
+    let outcome = with(r#""_":null"#);
+    assert_eq!(outcome.findings, ["error: Unknown option `_` in `it`"]);
+    let outcome = read_text(&format!("{{{BASE}}}"));
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    let ecs = outcome.read;
+    assert_eq!(ecs.access.region.value, "cn-beijing");
+    assert!(ecs.access.keys.is_none());
+    assert_eq!(ecs.image.name.value, "web");
+    assert_eq!(ecs.image.ready_timeout, Duration::from_secs(3600));
+    assert_eq!(ecs.image.copy_timeout, Duration::from_secs(3600));
+    assert!(matches!(ecs.run.source, Source::Image(image) if image.value == "m-1"));
+    assert!(matches!(ecs.run.address, Address::TemporaryEip));
+    assert_eq!(ecs.run.security_group_source_cidrs, ["0.0.0.0/0"]);
+}
+
+#[test]
+fn an_empty_block_lacks_everything_at_once() {
+    let outcome = read_text("{}");
+    assert_eq!(
+        outcome.findings,
+        [
+            "error: Option `region` of `it` is missing",
+            "error: Option `image_name` of `it` is missing",
+            "error: Option `source_image` of `it` is missing",
+            "error: Option `instance_type` of `it` is missing",
+        ]
+    );
+}
+
+#[test]
+fn every_rule_has_its_words() {
+    let table: &[(&str, &[&str])] = &[
+        // Access.
+        (
+            r#""access_key":"a""#,
+            &["error: Option `access_key` is set without `secret_key`"],
+        ),
+        (
+            r#""secret_key":"s""#,
+            &["error: Option `secret_key` is set without `access_key`"],
+        ),
+        (r#""access_key":"","secret_key":"""#, &[]),
+        (
+            r#""access_key":"a","secret_key":"s","security_token":"t""#,
+            &[],
+        ),
+        (
+            r#""security_token":"t""#,
+            &["error: Option `security_token` is set without the keys it belongs to"],
+        ),
+        (r#""custom_endpoint_ecs":"127.0.0.1:8080""#, &[]),
+        (r#""custom_endpoint_ecs":"http://127.0.0.1:8080""#, &[]),
+        (
+            r#""custom_endpoint_ecs":"http://ecs.example.com""#,
+            &["warning: Option `custom_endpoint_ecs` is not encrypted"],
+        ),
+        (
+            r#""custom_endpoint_ecs":"https://host/path""#,
+            &["error: Option `custom_endpoint_ecs` is not an endpoint: `https://host/path`"],
+        ),
+        (
+            r#""profile":"p""#,
+            &["error: Option `profile` is not supported yet"],
+        ),
+        (r#""profile":"""#, &[]),
+        (
+            r#""ram_role_name":"r""#,
+            &["error: Option `ram_role_name` is not supported yet"],
+        ),
+        // Image.
+        (
+            r#""image_version":"12345678901234567890123456789012345678901""#,
+            &["error: Option `image_version` has 41 characters"],
+        ),
+        (
+            r#""image_description":"x""#,
+            &["error: Option `image_description` has 1 character"],
+        ),
+        (
+            r#""target_image_family":"acs:x""#,
+            &["error: Option `target_image_family` begins with `acs:`: `acs:x`"],
+        ),
+        (
+            r#""boot_mode":"uefi""#,
+            &["error: Option `boot_mode` is `uefi`, which is not one of its values"],
+        ),
+        (r#""boot_mode":"UEFI-Preferred""#, &[]),
+        (
+            r#""tags":{"acs:x":"y"}"#,
+            &["error: Option `tags` has a key that is not allowed: `acs:x`"],
+        ),
+        (
+            r#""tag":[{"value":"y"}]"#,
+            &["error: Option `key` of `tag` is missing"],
+        ),
+        (
+            r#""tag":{"key":"a","value":"b","x":"y"}"#,
+            &["error: Unknown option `x` in `tag`"],
+        ),
+        (
+            r#""image_share_account":["1234567890123456","me"]"#,
+            &["error: Option `image_share_account` contains `me`, which is not an account id"],
+        ),
+        (
+            r#""image_share_account":"1234567890123456, 1234567890123457""#,
+            &[],
+        ),
+        (
+            r#""image_copy_regions":["cn-hangzhou","cn-shanghai"],"image_copy_names":["a1"]"#,
+            &[
+                "error: Option `image_copy_names` has 1 element but `image_copy_regions` has 2 elements",
+            ],
+        ),
+        (
+            r#""image_copy_regions":["cn-beijing","cn-hangzhou","cn-hangzhou"]"#,
+            &[
+                "warning: Option `image_copy_regions` names `cn-beijing`, the region the image is made in",
+                "warning: Option `image_copy_regions` names `cn-hangzhou` twice",
+            ],
+        ),
+        (
+            r#""image_copy_regions":["China"]"#,
+            &["error: Option `image_copy_regions` is not the id of a region: `China`"],
+        ),
+        (
+            r#""kms_key_id":"k""#,
+            &["error: Option `kms_key_id` has no effect without encryption"],
+        ),
+        (r#""kms_key_id":"k","image_encrypted":true"#, &[]),
+        (
+            r#""image_copy_regions":["cn-hangzhou"],"image_copy_kms_ids":["k"]"#,
+            &["error: Option `image_copy_kms_ids` has no effect without encryption"],
+        ),
+        (
+            r#""image_copy_regions":["cn-hangzhou"],"kms_key_copy_ids":["k"],"image_encrypted":"true""#,
+            &["warning: Option `kms_key_copy_ids` is deprecated"],
+        ),
+        (
+            r#""wait_snapshot_ready_timeout":-1"#,
+            &["error: Option `wait_snapshot_ready_timeout` is -1"],
+        ),
+        (r#""wait_snapshot_ready_timeout":"7200""#, &[]),
+        (
+            r#""image_force_delete_instances":true"#,
+            &["warning: Option `image_force_delete_instances` has no effect"],
+        ),
+        (
+            r#""image_force_delete":"yes""#,
+            &["error: Option `image_force_delete` must be a bool, but it is the string `\"yes\"`"],
+        ),
+        // Run.
+        (
+            r#""image_family":"f""#,
+            &["error: Option `source_image` cannot be used with `image_family`"],
+        ),
+        (
+            r#""description":"d""#,
+            &["warning: Option `description` has no effect"],
+        ),
+        (
+            r#""instance_name":"a b""#,
+            &["error: Option `instance_name` contains ` `, which is not allowed: `a b`"],
+        ),
+        (
+            r#""zone_id":"cn-hangzhou-b""#,
+            &["warning: Option `zone_id` is `cn-hangzhou-b`, which is not in region `cn-beijing`"],
+        ),
+        (r#""io_optimized":"""#, &[]),
+        (
+            r#""internet_charge_type":"PayByBytes""#,
+            &[
+                "error: Option `internet_charge_type` is `PayByBytes`, which is not one of its values",
+            ],
+        ),
+        (
+            r#""internet_max_bandwidth_out":200"#,
+            &["error: Option `internet_max_bandwidth_out` is 200"],
+        ),
+        (
+            r#""internet_max_bandwidth_out":200,"associate_public_ip_address":true"#,
+            &[],
+        ),
+        (
+            r#""internet_max_bandwidth_out":-5"#,
+            &["error: Option `internet_max_bandwidth_out` is -5"],
+        ),
+        (
+            r#""vpc_id":"vsw-1""#,
+            &["warning: Option `vpc_id` is `vsw-1`, which does not look right"],
+        ),
+        (
+            r#""vpc_cidr_block":"10.0.0.0""#,
+            &["error: Option `vpc_cidr_block` is not an IPv4 address range: `10.0.0.0`"],
+        ),
+        (
+            r#""security_group_source_cidrs":["10.0.0.1/40"]"#,
+            &[
+                "error: Option `security_group_source_cidrs` is not an IPv4 address range: `10.0.0.1/40`",
+            ],
+        ),
+        (
+            r#""security_group_source_cidrs":["10.0.0.0/8"],"security_group_id":"sg-1""#,
+            &[
+                "warning: Option `security_group_source_cidrs` has no effect with `security_group_id`",
+            ],
+        ),
+        (
+            r#""security_enhancement_strategy":"active""#,
+            &[
+                "error: Option `security_enhancement_strategy` is `active`, which is not one of its values",
+            ],
+        ),
+        (
+            r#""eip_id":"eip-1","ssh_private_ip":true"#,
+            &["error: Option `eip_id` cannot be used with `ssh_private_ip`"],
+        ),
+        (
+            r#""eip_id":"eip-1","associate_public_ip_address":false"#,
+            &["error: Option `eip_id` cannot be used with `associate_public_ip_address`"],
+        ),
+        (
+            r#""ssh_password":"short""#,
+            &["error: Option `ssh_password` would be refused by ECS"],
+        ),
+        (
+            r#""user_data":"a","user_data_file":"Cargo.toml""#,
+            &["error: Option `user_data` cannot be used with `user_data_file`"],
+        ),
+        (
+            r#""user_data_file":"absent.sh""#,
+            &["error: Option `user_data_file` names `absent.sh`, which does not exist"],
+        ),
+        // Disks.
+        (
+            r#""system_disk_mapping":{"disk_size":5000}"#,
+            &["error: Option `disk_size` of `system_disk_mapping` is 5000"],
+        ),
+        (
+            r#""system_disk_mapping":{"disk_device":"/dev/xvda"}"#,
+            &[
+                "warning: Option `system_disk_mapping` has `disk_device`, which has no effect on the system disk",
+            ],
+        ),
+        (
+            r#""system_disk_mapping":[]"#,
+            &["error: Option `system_disk_mapping` must be an object, but it is a list"],
+        ),
+        (
+            r#""image_disk_mappings":{"disk_device":"dev/xvdb"}"#,
+            &[
+                "warning: Option `disk_device` of `image_disk_mappings[0]` is `dev/xvdb`, without the first slash",
+            ],
+        ),
+        (
+            r#""image_disk_mappings":[{"disk_category":"cloud_esd"}]"#,
+            &[
+                "warning: Option `disk_category` of `image_disk_mappings[0]` is `cloud_esd`, which is not known",
+            ],
+        ),
+        (
+            r#""image_disk_mappings":[{"disk_kms_key_id":"k"}]"#,
+            &[
+                "error: Option `disk_kms_key_id` of `image_disk_mappings[0]` has no effect without encryption",
+            ],
+        ),
+        (
+            r#""image_disk_mappings":[{"disk_foo":1}]"#,
+            &["error: Unknown option `disk_foo` in `image_disk_mappings[0]`"],
+        ),
+        (
+            r#""image_disk_mappings":[{"disk_device":"/dev/xvdb"},{"disk_device":"/dev/xvdb"}]"#,
+            &["error: Option `image_disk_mappings` uses the device `/dev/xvdb` twice"],
+        ),
+        // Unknown.
+        (
+            r#""image_nmae":"x""#,
+            &["error: Unknown option `image_nmae`"],
+        ),
+    ];
+    for (more, expected) in table {
+        let found = findings(more);
+        assert_eq!(found, *expected, "{more}");
+    }
+}
+
+#[test]
+fn the_address_follows_from_five_options() {
+    let table = [
+        ("", "TemporaryEip"),
+        (r#","associate_public_ip_address":true"#, "TemporaryEip"),
+        (
+            r#","associate_public_ip_address":true,"internet_max_bandwidth_out":5"#,
+            "TemporaryEip",
+        ),
+        (
+            r#","associate_public_ip_address":false"#,
+            "Private { also_eip: false }",
+        ),
+        (r#","associate_public_ip_address":"""#, "TemporaryEip"),
+        (r#","ssh_private_ip":true"#, "Private { also_eip: false }"),
+        (
+            r#","ssh_private_ip":"true","associate_public_ip_address":true"#,
+            "Private { also_eip: true }",
+        ),
+        (r#","ssh_private_ip":false"#, "TemporaryEip"),
+        (r#","internet_max_bandwidth_out":5"#, "InstancePublicIp"),
+        (r#","internet_max_bandwidth_out":0"#, "TemporaryEip"),
+        (
+            r#","ssh_private_ip":true,"internet_max_bandwidth_out":5"#,
+            "Private { also_eip: false }",
+        ),
+    ];
+    for (more, expected) in table {
+        let outcome = read_text(&format!("{{{BASE}{more}}}"));
+        assert!(
+            outcome.findings.is_empty(),
+            "{more}: {:?}",
+            outcome.findings
+        );
+        assert_eq!(
+            format!("{:?}", outcome.read.run.address),
+            expected,
+            "{more}"
+        );
+    }
+    let own = with(r#""eip_id":"eip-1","associate_public_ip_address":true"#).read;
+    assert!(matches!(own.run.address, Address::Eip(id) if id.value == "eip-1"));
+}
+
+#[test]
+fn copies_are_joined_by_position_without_the_main_region() {
+    let ecs = with(
+        r#""image_copy_regions":["cn-hangzhou","cn-beijing","cn-shanghai"],
+           "image_copy_names":["one","two",""],
+           "image_copy_kms_ids":["k1","k2","k3"],"image_encrypted":true"#,
+    )
+    .read;
+    let copies: Vec<_> = ecs.image.copies.iter().collect();
+    let seen: Vec<_> = copies
+        .iter()
+        .map(|copy| {
+            (
+                copy.region.value.as_str(),
+                copy.name.as_deref(),
+                copy.kms_key_id.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("cn-hangzhou", Some("one"), Some("k1")),
+            ("cn-shanghai", None, Some("k3"))
+        ]
+    );
+}
+
+#[test]
+fn tag_blocks_win_over_the_map() {
+    let ecs = with(r#""tags":{"a":"1","b":2},"tag":[{"key":"a","value":"block"}]"#).read;
+    let tags: Vec<_> = ecs.image.tags.into_iter().collect();
+    assert_eq!(
+        tags,
+        [("a".into(), "block".into()), ("b".into(), "2".into())]
+    );
+    let many: Vec<_> = (0..21).map(|n| format!(r#""k{n}":"v""#)).collect();
+    let many = many.join(",");
+    assert_eq!(
+        findings(&format!(r#""tags":{{{many}}}"#)),
+        ["error: Option `tags` has 21 tags"]
+    );
+    assert_eq!(
+        findings(&format!(r#""run_tags":{{{many}}}"#)),
+        ["error: Option `run_tags` has 21 tags"]
+    );
+}
+
+#[test]
+fn disks_keep_what_is_written() {
+    let ecs = with(
+        r#""system_disk_mapping":{"disk_category":"cloud_essd","disk_size":"20",
+             "disk_delete_with_instance":true},
+           "image_disk_mappings":[{"disk_snapshot_id":"s-1","disk_device":"dev/xvdb",
+             "disk_size":0}]"#,
+    )
+    .read;
+    assert_eq!(ecs.run.system_disk.size_gib, Some(20));
+    assert_eq!(ecs.run.system_disk.category.as_deref(), Some("cloud_essd"));
+    let data = &ecs.run.data_disks[0];
+    assert_eq!(data.device.as_deref(), Some("/dev/xvdb"));
+    assert_eq!(data.size_gib, None);
+    assert_eq!(data.delete_with_instance, None);
+}
+
+#[test]
+fn the_environment_gives_the_region_and_force_sets_both_flags() {
+    let text = r#"{"image_name":"web","image_family":"f","instance_type":"ecs.c6"}"#;
+    let defaults = Defaults {
+        region: Some("eu-central-1"),
+        force: true,
+    };
+    let outcome = read_in(".", text, OPTIONS, |reader| read(reader, defaults));
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    assert_eq!(outcome.read.access.region.value, "eu-central-1");
+    assert!(outcome.read.image.force_delete && outcome.read.image.force_delete_snapshots);
+}
+
+#[test]
+fn secrets_are_collected_and_user_data_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("init.sh"), "#!/bin/sh\n").unwrap();
+    fs::write(directory.path().join("big"), "x".repeat(32 * 1024 + 1)).unwrap();
+    fs::write(directory.path().join("binary"), [0x1f, 0x8b, 0xff]).unwrap();
+    let read_file = |name: &str| {
+        let text = format!(
+            r#"{{{BASE},"access_key":"id","secret_key":"key","security_token":"token",
+               "ssh_password":"Test1234","user_data_file":"{name}"}}"#
+        );
+        read_in(directory.path(), &text, OPTIONS, |r| {
+            read(r, Defaults::default())
+        })
+    };
+    let outcome = read_file("init.sh");
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    let secrets: Vec<_> = outcome.secrets.iter().map(Secret::expose).collect();
+    assert_eq!(secrets, ["key", "token", "#!/bin/sh\n", "Test1234"]);
+    assert_eq!(outcome.read.run.user_data.unwrap().expose(), "#!/bin/sh\n");
+    for (name, message) in [
+        (
+            "big",
+            "error: Option `user_data_file` of `it` has 32769 bytes of user data",
+        ),
+        (
+            "binary",
+            "error: Option `user_data_file` of `it` names `binary`, which is not UTF-8 text",
+        ),
+    ] {
+        let found = read_file(name).findings;
+        assert_eq!(
+            found,
+            [message.replace("names `binary`", &format!("names `{name}`"))]
+        );
+    }
+}
