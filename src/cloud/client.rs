@@ -97,6 +97,9 @@ impl Client {
         loop {
             let failure = match self.attempt(request, stop).await {
                 Ok(content) => return Ok(content),
+                Err(Failure::Refused(refusal)) if attempts.did_it(&refusal) => {
+                    return Ok(Value::Object(serde_json::Map::default()));
+                }
                 Err(failure) => failure,
             };
             let elapsed = stop.clock().elapsed(started);

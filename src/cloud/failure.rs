@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::retry::codes;
 use super::transport::{HttpResponse, SendFailure};
-use crate::error::{ApiFailure, Error};
+use crate::error::{ApiFailure, Error, Kind};
 
 /// The code of a refused request.
 pub fn code_of(error: &Error) -> Option<&str> {
@@ -29,8 +29,12 @@ pub fn is_gone(error: &Error, action: &str) -> bool {
 }
 
 /// Whether the request may have been carried out although it failed: no
-/// answer came, or one that does not say.
+/// answer came, or one that does not say, or we were told to stop and did not
+/// wait for it.
 pub fn is_fate_unknown(error: &Error) -> bool {
+    if error.kind() == Kind::Cancelled {
+        return true;
+    }
     if let Some(failure) = error.api_failure() {
         return failure.http_status >= 500 && !codes::is_refusal(&failure.code);
     }
@@ -101,7 +105,17 @@ pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, R
         Some(content) if (200..300).contains(&response.status) && content.is_object() => {
             Ok(content)
         }
-        content => Err(refusal(asked, response, &content.unwrap_or_default())),
+        content => {
+            let refusal = refusal(asked, response, &content.unwrap_or_default());
+            // A dry run that would succeed is refused, too.
+            if codes::matches(
+                &["DryRunOperation", "DRYRUN.SUCCESS"],
+                &refusal.failure.code,
+            ) {
+                return Ok(Value::Object(serde_json::Map::default()));
+            }
+            Err(refusal)
+        }
     }
 }
 
@@ -157,7 +171,6 @@ fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn read_body(status: u16, body: &str) -> Result<Value, Refusal> {
         let asked = Asked {
@@ -226,6 +239,8 @@ mod tests {
             Some("ecs:RunInstances")
         );
         assert!(read_body(200, r#"{"RequestId":"r"}"#).is_ok());
+        let passed = r#"{"Code":"DryRunOperation","Message":"ok","RequestId":"r"}"#;
+        assert!(read_body(400, passed).is_ok());
     }
 
     #[test]
@@ -260,7 +275,8 @@ mod tests {
             (refused(400, "KeyPair.AlreadyExist"), false),
             (sent(false), true),
             (sent(true), false),
-            (Error::cancelled(), false),
+            (Error::cancelled(), true),
+            (Error::new(Kind::Usage, "x"), false),
         ];
         for (error, expected) in table {
             assert_eq!(is_fate_unknown(&error), expected, "{error:?}");

@@ -1,10 +1,242 @@
 //! What a user can do about a refused request.
+//!
+//! Facts: error tables of the ECS and VPC API reference, "Troubleshoot RAM
+//! permission errors", and field reports.
 
-use super::endpoint::nearest_region;
+use super::endpoint::{is_known_region, nearest_region};
 use super::failure::Refusal;
+use super::retry::codes::matches;
 
 /// Hints for a refusal, each a sentence without final dot.
 pub(super) fn of(refusal: &Refusal) -> Vec<String> {
-    let _ = (refusal, nearest_region(""));
-    Vec::new()
+    let code = refusal.failure.code.as_str();
+    let known = KNOWN
+        .iter()
+        .find(|(codes, _)| matches(codes, code))
+        .map(|(_, hint)| (*hint).to_owned());
+    known.into_iter().chain(particular(refusal, code)).collect()
+}
+
+/// Hints that depend on more than the code.
+fn particular(refusal: &Refusal, code: &str) -> Option<String> {
+    match code {
+        "Forbidden.RAM" | "NoPermission" | "Forbidden.SubUser" => Some(missing_permission(refusal)),
+        "SignatureDoesNotMatch" | "IncompleteSignature" => Some(bad_signature(refusal)),
+        "InvalidRegionId.NotFound" | "InvalidRegionId" => wrong_region(&refusal.failure.region),
+        _ => None,
+    }
+}
+
+fn missing_permission(refusal: &Refusal) -> String {
+    match &refusal.missing_permission {
+        Some(permission) => format!(
+            "Attach a RAM policy that allows {permission} to the user or role whose keys are used"
+        ),
+        None => format!(
+            "Attach a RAM policy that allows {} to the user or role whose keys are used",
+            refusal.failure.action
+        ),
+    }
+}
+
+fn bad_signature(refusal: &Refusal) -> String {
+    let hint = match refusal.same_string_to_sign {
+        Some(true) => {
+            "The AccessKey secret does not belong to the AccessKey id: check for a stale, cut or padded value"
+        }
+        Some(false) => {
+            "The request was changed on its way, perhaps by a proxy; without one this is a bug, please report it"
+        }
+        None => "Check the AccessKey secret: it may be stale, cut or padded",
+    };
+    hint.to_owned()
+}
+
+fn wrong_region(region: &str) -> Option<String> {
+    if is_known_region(region) {
+        return Some(format!("This account may not use {region}"));
+    }
+    nearest_region(region).map(|near| format!("Did you mean {near}?"))
+}
+
+const KNOWN: &[(&[&str], &str)] = &[
+    (
+        &[
+            "OperationDenied.NoStock",
+            "Zone.NotOnSale",
+            "Zone.NotOpen*",
+            "InvalidResourceType.NotSupported",
+            "InstanceType.Offline",
+        ],
+        "The zone has none left: choose another zone, instance type or disk category",
+    ),
+    (
+        &[
+            "Account.Arrearage",
+            "InvalidAccountStatus.NotEnoughBalance",
+            "InsufficientBalance*",
+            "InvalidAccountStatus.Arrearage",
+        ],
+        "Top up the account: pay-as-you-go resources need a positive balance",
+    ),
+    (
+        &["InvalidAccountStatus.SnapshotServiceUnavailable"],
+        "Activate the snapshot service in the ECS console and check the account's balance",
+    ),
+    (
+        &[
+            "QuotaExceed*",
+            "QuotaExceeded*",
+            "OperationDenied.QuotaExceed",
+            "ImageQuotaExceed*",
+            "ImageFamilyQuotaExceed",
+            "InstanceQuotaExceeded",
+            "ExceedQuota*",
+        ],
+        "Delete resources that are not needed any more, or ask for more in the Quota Center",
+    ),
+    (
+        &["InvalidUser.PassRoleForbidden"],
+        "Attach a RAM policy that allows ram:PassRole for the instance's role to the user or role whose keys are used",
+    ),
+    (
+        &["InvalidRamRole.NotEcsRole", "InvalidRamRole.NotFound"],
+        "The instance's role must exist and trust ecs.aliyuncs.com",
+    ),
+    (
+        &["InvalidImageName.Duplicated"],
+        "Choose a name that no image in the region has, for example one with a timestamp, or delete the other image",
+    ),
+    (
+        &["InvalidTimeStamp*"],
+        "Set this machine's clock: it must be within 15 minutes of the right time",
+    ),
+    (
+        &["InvalidAccessKeyId.NotFound"],
+        "Check the AccessKey id for typos; keys of the Chinese and the international site are different accounts",
+    ),
+    (
+        &["InvalidAccessKeyId.Inactive", "Forbidden.AccessKeyDisabled"],
+        "Enable the AccessKey in the RAM console, or use another one",
+    ),
+    (
+        &["InvalidSecurityToken.MismatchWithAccessKey"],
+        "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
+    ),
+    (
+        &["InvalidSecurityToken.Expired"],
+        "The temporary keys have ended: get new ones, or give them a longer duration",
+    ),
+    (
+        &["InvalidSecurityToken*", "MissingSecurityToken"],
+        "Temporary keys, whose id starts with STS., need the security token that came with them, whole",
+    ),
+    (
+        &[
+            "InvalidInstanceType*",
+            "ImageNotSupportInstanceType",
+            "InvalidInstanceType.ValueNotSupported",
+            "InvalidInstanceType.ValueUnauthorized",
+            "InvalidInstanceType.ElasticOnly",
+        ],
+        "Choose an instance type that the zone offers and that fits image, disks and network",
+    ),
+    (
+        &[
+            "InvalidSystemDiskCategory*",
+            "InvalidDiskCategory*",
+            "InvalidDataDiskCategory*",
+        ],
+        "Choose a disk category that zone and instance type offer, for example cloud_essd",
+    ),
+    (
+        &["IdempotentParameterMismatch", "IdempotenceParamNotMatch"],
+        "This is a bug, please report it",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ApiFailure;
+
+    fn refusal(code: &str, region: &str) -> Refusal {
+        Refusal {
+            failure: ApiFailure {
+                action: "RunInstances",
+                region: region.into(),
+                http_status: 403,
+                code: code.into(),
+                message: String::new(),
+                request_id: String::new(),
+            },
+            retry_after: None,
+            date: None,
+            missing_permission: None,
+            same_string_to_sign: None,
+        }
+    }
+
+    #[test]
+    fn codes_have_their_hints() {
+        let table = [
+            ("OperationDenied.NoStock", "cn-hangzhou", "another zone"),
+            ("Account.Arrearage", "cn-hangzhou", "Top up"),
+            ("QuotaExceed.ElasticQuota", "cn-hangzhou", "Quota Center"),
+            (
+                "InvalidUser.PassRoleForbidden",
+                "cn-hangzhou",
+                "ram:PassRole",
+            ),
+            (
+                "InvalidImageName.Duplicated",
+                "cn-hangzhou",
+                "no image in the region has",
+            ),
+            ("InvalidTimeStamp.Expired", "cn-hangzhou", "clock"),
+            ("InvalidAccessKeyId.NotFound", "cn-hangzhou", "typos"),
+            ("InvalidSecurityToken.Malformed", "cn-hangzhou", "whole"),
+            (
+                "InvalidInstanceType.NotSupported",
+                "cn-hangzhou",
+                "instance type that the zone",
+            ),
+            (
+                "InvalidRegionId.NotFound",
+                "cn-hangzou",
+                "Did you mean cn-hangzhou?",
+            ),
+            (
+                "InvalidRegionId.NotFound",
+                "cn-hangzhou",
+                "may not use cn-hangzhou",
+            ),
+            ("Forbidden.RAM", "cn-hangzhou", "allows RunInstances"),
+        ];
+        for (code, region, expected) in table {
+            let hints = of(&refusal(code, region));
+            assert!(
+                hints.len() == 1 && hints[0].contains(expected),
+                "{code}: {hints:?}"
+            );
+        }
+        assert!(of(&refusal("SomethingElse", "cn-hangzhou")).is_empty());
+    }
+
+    #[test]
+    fn the_missing_permission_and_the_guilty_secret_are_named() {
+        let mut denied = refusal("Forbidden.RAM", "cn-hangzhou");
+        denied.missing_permission = Some("ecs:RunInstances".into());
+        assert!(of(&denied)[0].contains("ecs:RunInstances"));
+        let mut unsigned = refusal("SignatureDoesNotMatch", "cn-hangzhou");
+        unsigned.same_string_to_sign = Some(true);
+        assert!(of(&unsigned)[0].contains("secret does not belong"));
+        unsigned.same_string_to_sign = Some(false);
+        assert!(of(&unsigned)[0].contains("proxy"));
+    }
+
+    #[test]
+    fn hints_have_no_final_dot() {
+        assert!(KNOWN.iter().all(|(_, hint)| !hint.ends_with('.')));
+    }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cloud::answer::{list, number};
 use crate::cloud::parameters::{JsonList, secret, secret_base64};
-use crate::cloud::{Done, Tag};
+use crate::cloud::{Action, Call, Done, Product, Repeat, Tag};
 use crate::secret::Secret;
 
 /// Makes and starts instances.
@@ -53,11 +53,37 @@ pub struct RunInstances {
     pub auto_release_time: Option<String>,
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
-    /// Ask whether the request would succeed. Success is an error with the
-    /// code `DryRunOperation`.
-    pub dry_run: Option<bool>,
 }
 action!(Ecs RunInstances -> RunInstancesResponse, WithClientToken, Create);
+
+/// Asks whether [`RunInstances`] would succeed, and makes nothing. Stock is
+/// checked by some zones only.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TryRunInstances {
+    #[serde(flatten)]
+    request: RunInstances,
+    dry_run: bool,
+}
+
+impl TryRunInstances {
+    /// Asks about this request.
+    pub fn new(request: RunInstances) -> Self {
+        Self {
+            request,
+            dry_run: true,
+        }
+    }
+}
+
+// Not by `action!`: its name is another request's.
+impl Action for TryRunInstances {
+    type Response = Done;
+    const PRODUCT: Product = Product::Ecs;
+    const NAME: &'static str = RunInstances::NAME;
+    const REPEAT: Repeat = Repeat::Always;
+}
+impl Call for TryRunInstances {}
 
 /// The system disk of new instances.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -209,7 +235,7 @@ pub struct OperationLock {
     pub lock_msg: String,
 }
 
-/// Starts a stopped instance.
+/// Starts a stopped instance. One in another state refuses: look first.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct StartInstance {
@@ -217,7 +243,8 @@ pub struct StartInstance {
 }
 action!(Ecs StartInstance -> Done, Always, Call);
 
-/// Stops an instance; `force_stop` cuts its power.
+/// Stops a running instance; `force_stop` cuts its power. One in another
+/// state refuses: look first.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct StopInstance {

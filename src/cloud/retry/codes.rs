@@ -19,6 +19,16 @@ pub(in crate::cloud) fn is_gone(action: &str, code: &str) -> bool {
     row(action).is_some_and(|row| matches(row.gone, code))
 }
 
+/// Whether this refusal of a repeated request means that the first one, whose
+/// answer was lost, did its work.
+pub(in crate::cloud) fn is_done_already(action: &str, code: &str) -> bool {
+    is_gone(action, code) || (SETS_POWER.contains(&action) && code == "IncorrectInstanceStatus")
+}
+
+/// Actions that an instance refuses once they have begun. Whoever calls them
+/// waits for the new state anyway.
+const SETS_POWER: &[&str] = &["StartInstance", "StopInstance", "RebootInstance"];
+
 /// Whether an action was refused because something else must end first.
 pub(super) fn is_busy(action: &str, code: &str) -> bool {
     matches(IN_PROGRESS, code) || row(action).is_some_and(|row| matches(row.busy, code))
@@ -53,6 +63,7 @@ const IN_PROGRESS: &[&str] = &[
     "OperationFailed.DistibuteLock",
     "OperationFailed.IdempotentTokenProcessing",
     "OperationFailed.LastTokenProcessing",
+    "OperationFailed.SystemBusy",
     "System.ServiceBusy",
     "SystemBusy",
     "TOKEN_PROCESSING",
@@ -173,7 +184,15 @@ const ROWS: &[Row] = &[
     },
     Row {
         action: "CreateImage",
-        busy: &["IncorrectDiskStatus", "IncorrectInstanceStatus"],
+        busy: &[
+            "IncorrectDiskStatus",
+            "IncorrectDiskStatus.CreatingSnapshot",
+            "IncorrectDiskStatus.Transferring",
+            "IncorrectInstanceStatus",
+            "InvalidSnapshotId.NotReady",
+            "SnapshotNotReady",
+            "TooManySnapshot.Unfinished",
+        ],
         gone: &[],
     },
     Row {
@@ -203,6 +222,7 @@ const ROWS: &[Row] = &[
             "DependencyViolation.SecurityGroup",
             "DependencyViolation.VSwitch",
             "Forbbiden",
+            "IncorrectStatus.cbnStatus",
             "IncorrectVpcStatus",
         ],
         gone: &[
@@ -227,6 +247,8 @@ const ROWS: &[Row] = &[
         action: "DeleteVSwitch",
         busy: &[
             "DependencyViolation*",
+            "DeleteVSwitch.IncorrectStatus.cbnStatus",
+            "IncorrectStatus",
             "IncorrectRouteEntryStatus",
             "IncorrectVSwitchStatus",
             "OperationDenied.OtherSubnetProcessing",

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::Repeat;
 use super::failure::{Failure, Refusal};
+use crate::error::ApiFailure;
 
 /// Why a failed request is worth another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,10 @@ pub(super) enum Cause {
     Throttled,
     /// Something else must end first.
     Busy,
-    /// The service is not well, or the answer got lost.
-    Unwell,
+    /// The service did nothing, but will be back.
+    Unavailable,
+    /// The answer got lost, or does not say what was done.
+    Lost,
     /// Our clock is wrong; the next attempt goes by the server's.
     ClockSkew,
     /// The nonce was seen before, perhaps on a duplicated packet.
@@ -42,7 +45,7 @@ pub(super) enum Cause {
 
 /// Why the failure is worth another attempt, if it is.
 pub(super) fn cause(repeat: Repeat, failure: &Failure, reached: bool) -> Option<Cause> {
-    let unknown = (repeat != Repeat::Never).then_some(Cause::Unwell);
+    let unknown = (repeat != Repeat::Never).then_some(Cause::Lost);
     match failure {
         Failure::Send(failure) if failure.unsent => Some(Cause::Unreachable { before: reached }),
         Failure::Send(_) => unknown,
@@ -60,7 +63,7 @@ fn cause_of_refusal(refusal: &Refusal, unknown: Option<Cause>) -> Option<Cause> 
         "InvalidSecurityToken.Expired" => Some(Cause::TokenExpired),
         _ if codes::matches(codes::THROTTLED, code) => Some(Cause::Throttled),
         _ if codes::is_busy(failure.action, code) => Some(Cause::Busy),
-        _ if codes::matches(codes::UNAVAILABLE, code) => Some(Cause::Unwell),
+        _ if codes::matches(codes::UNAVAILABLE, code) => Some(Cause::Unavailable),
         _ if failure.http_status == 429 => Some(Cause::Throttled),
         _ if codes::matches(codes::INTERNAL, code) || failure.http_status >= 500 => unknown,
         _ => None,
@@ -101,7 +104,9 @@ impl Cause {
         match self {
             // A typo in an endpoint must not cost minutes.
             Self::Unreachable { before: false } => patience(100, 2.0, 5, 15),
-            Self::Unreachable { before: true } | Self::Unwell => patience(100, 2.0, 15, 180),
+            Self::Unreachable { before: true } | Self::Unavailable | Self::Lost => {
+                patience(100, 2.0, 15, 180)
+            }
             Self::Throttled => patience(500, 2.0, 20, 300),
             // What we wait for takes seconds: come back often. Three minutes
             // is how long Packer waits for a lingering network interface.
@@ -147,6 +152,13 @@ impl Attempts {
         (before < patience.tries && in_time && reasonable).then_some(wait)
     }
 
+    /// Whether this refusal means that an earlier attempt, whose answer was
+    /// lost, did its work.
+    pub(super) fn did_it(&self, refusal: &Refusal) -> bool {
+        let ApiFailure { action, code, .. } = &refusal.failure;
+        self.failed.contains(&Cause::Lost) && codes::is_done_already(action, code)
+    }
+
     /// How many attempts have failed.
     pub(super) fn failed(&self) -> usize {
         self.failed.len()
@@ -165,7 +177,7 @@ fn backoff(patience: Patience, before: u32, jitter: f64) -> Duration {
 mod tests {
     use super::*;
     use crate::cloud::transport::SendFailure;
-    use crate::error::{ApiFailure, Error, Kind};
+    use crate::error::{Error, Kind};
 
     fn refused(action: &'static str, http_status: u16, code: &str) -> Failure {
         Failure::Refused(Refusal {
@@ -199,24 +211,24 @@ mod tests {
         let table = [
             (Never, sent(true), unreachable),
             (Never, sent(false), None),
-            (Always, sent(false), Some(Cause::Unwell)),
-            (WithClientToken, sent(false), Some(Cause::Unwell)),
+            (Always, sent(false), Some(Cause::Lost)),
+            (WithClientToken, sent(false), Some(Cause::Lost)),
             (
                 Never,
                 refused("ImportKeyPair", 503, "ServiceUnavailable"),
-                Some(Cause::Unwell),
+                Some(Cause::Unavailable),
             ),
             (Never, refused("ImportKeyPair", 500, "InternalError"), None),
             (Never, refused("ImportKeyPair", 502, "HTTP 502"), None),
             (
                 Always,
                 refused("DescribeImages", 502, "HTTP 502"),
-                Some(Cause::Unwell),
+                Some(Cause::Lost),
             ),
             (
                 Always,
                 refused("DescribeImages", 500, "InternalError"),
-                Some(Cause::Unwell),
+                Some(Cause::Lost),
             ),
             (
                 Never,
@@ -295,7 +307,7 @@ mod tests {
         let waits: Vec<_> = (0..10)
             .map(|_| {
                 attempts
-                    .after(Cause::Unwell, zero, None, 1.0)
+                    .after(Cause::Lost, zero, None, 1.0)
                     .unwrap()
                     .as_millis()
             })
