@@ -12,6 +12,7 @@ use crate::template::source::{Span, Spanned};
 pub mod alicloud_ecs;
 pub mod check;
 pub mod communicator;
+pub mod docs;
 pub mod files;
 pub mod options;
 pub mod post_processor;

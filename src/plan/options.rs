@@ -12,6 +12,7 @@ pub mod disk;
 pub mod file;
 pub mod image;
 pub mod manifest;
+pub mod meta;
 pub mod run;
 pub mod shell;
 pub mod shell_local;
@@ -80,4 +81,85 @@ const fn unsupported(
     doc: &'static str,
 ) -> OptionSpec {
     spec(name, kind, "", doc, Status::Unsupported { instead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::reader::Reader;
+    use crate::plan::testing::read_in;
+    use crate::plan::{alicloud_ecs, communicator, post_processor, provisioner};
+
+    /// A value that no conversion to the kind accepts.
+    fn wrong_value(kind: K) -> &'static str {
+        match kind {
+            K::StringMap | K::Object | K::ObjectList => "5",
+            _ => "{}",
+        }
+    }
+
+    /// The options whose wrong value goes unnoticed, because nothing reads
+    /// them. `base` is what must be set for all of them to matter.
+    fn unread<T>(
+        tables: &'static [&'static [OptionSpec]],
+        base: &str,
+        read: impl Fn(&mut Reader<'_, '_>) -> T,
+    ) -> Vec<&'static str> {
+        let is_read = |spec: &&OptionSpec| {
+            let name = spec.name;
+            let base = base.replace(&format!(r#""{name}":"#), r#""packer_x":"#);
+            let text = format!(r#"{{"{name}":{}{base}}}"#, wrong_value(spec.kind));
+            let expected = format!("error: Option `{name}` of `it` must be");
+            let findings = read_in(".", &text, tables, &read).findings;
+            findings.iter().any(|line| line.starts_with(&expected))
+        };
+        let specs = tables.iter().flat_map(|table| table.iter());
+        specs
+            .filter(|spec| matches!(spec.status, Status::Supported | Status::Deprecated { .. }))
+            .filter(|spec| !is_read(spec))
+            .map(|spec| spec.name)
+            .collect()
+    }
+
+    #[test]
+    fn every_supported_option_is_read() {
+        let none: &[&str] = &[];
+        let machine = r#","ssh_bastion_host":"b","ssh_proxy_host":"p""#;
+        let unread_by_builder = unread(alicloud_ecs::OPTIONS, machine, |reader| {
+            let defaults = alicloud_ecs::Defaults::default();
+            (
+                alicloud_ecs::read(reader, defaults),
+                communicator::read(reader),
+            )
+        });
+        assert_eq!(unread_by_builder, none);
+        for kind in provisioner::TYPES {
+            assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
+        }
+        for kind in post_processor::TYPES {
+            assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_option_of_a_disk_and_a_tag_is_read() {
+        for (table, place) in [(disk::OPTIONS, "image_disk_mappings"), (image::TAG, "tag")] {
+            for spec in table {
+                let other = if spec.name == "key" {
+                    ""
+                } else {
+                    r#","key":"k""#
+                };
+                let other = if place == "tag" { other } else { "" };
+                let text = format!(r#"{{"{place}":{{"{}":{{}}{other}}}}}"#, spec.name);
+                let findings = read_in(".", &text, alicloud_ecs::OPTIONS, |reader| {
+                    alicloud_ecs::read(reader, alicloud_ecs::Defaults::default())
+                })
+                .findings;
+                let expected = format!("error: Option `{}` of `{place}", spec.name);
+                let found = findings.iter().any(|line| line.starts_with(&expected));
+                assert!(found, "{} of {place}: {findings:?}", spec.name);
+            }
+        }
+    }
 }
