@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn wrong_parameters_have_their_codes() {
-        let table: &[(&str, &[(&str, &str)], &str)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let table: &[Case<'_>] = &[
             ("CreateImage", &[("InstanceId", "i-1")], "MissingParameter"),
             (
                 "CreateImage",
