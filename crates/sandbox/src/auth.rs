@@ -42,7 +42,6 @@ struct Session {
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    pub(crate) access_key_id: String,
     pub(crate) arn: String,
     pub(crate) identity_type: &'static str,
     pub(crate) display_name: String,
@@ -75,7 +74,7 @@ impl Caller {
             "Forbidden.RAM",
             "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
         );
-        error.access_denied = Some(json!({
+        error.access_denied = Some(Box::new(json!({
             "PolicyType": "AccountLevelIdentityBasedPolicy",
             "AuthAction": ram_action,
             "AuthPrincipalType": self.identity_type,
@@ -83,7 +82,7 @@ impl Caller {
             "AuthPrincipalOwnerId": ACCOUNT_ID,
             "NoPermissionType": if explicit { "ExplicitDeny" } else { "ImplicitDeny" },
             "EncodedDiagnosticMessage": "AQEAAAAAsandbox",
-        }));
+        })));
         error
     }
 }
@@ -185,7 +184,7 @@ impl Authority {
         check_timestamp(&claim.timestamp)?;
         if let Some(session) = self.sessions.get(&claim.access_key_id) {
             session.check(claim, now)?;
-            return Ok((session.caller(claim), session.secret.clone()));
+            return Ok((session.caller(), session.secret.clone()));
         }
         let mut keys = self.keys.iter();
         let key = keys
@@ -243,9 +242,8 @@ impl Session {
         Err(ApiError::gateway(code))
     }
 
-    fn caller(&self, claim: &Claim) -> Caller {
+    fn caller(&self) -> Caller {
         Caller {
-            access_key_id: claim.access_key_id.clone(),
             arn: format!(
                 "acs:ram::{ACCOUNT_ID}:assumed-role/{}/{}",
                 self.role, self.session_name
@@ -271,7 +269,6 @@ fn caller_of(key: &AccessKey) -> Caller {
         ),
     };
     Caller {
-        access_key_id: key.id.clone(),
         arn,
         identity_type,
         display_name,

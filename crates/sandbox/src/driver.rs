@@ -74,8 +74,8 @@ async fn drive(shared: Arc<Shared>, id: String) {
     if let Some(running) = running {
         running.machine.power_off().await;
     }
-    let (mut world, _) = shared.world();
-    world.driven.remove(&id);
+    shared.world().0.driven.remove(&id);
+    shared.notify();
 }
 
 async fn sleep_until(shared: &Shared, next: Option<Moment>) {

@@ -17,7 +17,7 @@ pub struct ApiError {
     /// Human readable message.
     pub message: String,
     /// Detail of a `Forbidden.RAM` answer.
-    pub access_denied: Option<Value>,
+    pub access_denied: Option<Box<Value>>,
     /// Value of the `x-acs-retry-after` header, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
@@ -68,7 +68,7 @@ impl ApiError {
         );
         body.insert("Recommend".into(), json!(recommend));
         if let Some(detail) = &self.access_denied {
-            body.insert("AccessDeniedDetail".into(), detail.clone());
+            body.insert("AccessDeniedDetail".into(), detail.as_ref().clone());
         }
         Value::Object(body)
     }

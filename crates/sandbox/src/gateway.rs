@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::{self, Capture, Context};
 use crate::auth::Caller;
@@ -304,9 +304,4 @@ fn record(
             .cloned()
             .unwrap_or_default(),
     });
-}
-
-/// An error that is no fault of the request, for callers outside HTTP.
-pub(crate) fn bad_request(why: &str) -> Value {
-    json!({"error": why})
 }

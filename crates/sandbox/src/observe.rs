@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use crate::alive::alive;
 use crate::calls::Call;
 use crate::faults::{Fault, StateFault};
-use crate::gateway::bad_request;
 use crate::server::plain;
 use crate::world::Shared;
 
@@ -48,7 +47,7 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
     };
     match found {
         Ok(value) => json_response(StatusCode::OK, &value),
-        Err(why) => json_response(StatusCode::BAD_REQUEST, &bad_request(&why)),
+        Err(why) => json_response(StatusCode::BAD_REQUEST, &json!({"error": why})),
     }
 }
 

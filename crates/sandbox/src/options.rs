@@ -30,6 +30,9 @@ pub struct SandboxOptions {
     pub guest_port: Option<u16>,
     /// Limits on the number of resources.
     pub quotas: Quotas,
+    /// Whether `ImageName` of DescribeImages finds every image whose name
+    /// contains it; otherwise only `*` matches more than the exact name.
+    pub fuzzy_image_names: bool,
     /// `(zone, instance type)` pairs that are sold out.
     pub out_of_stock: Vec<(String, String)>,
     /// What boots the machines behind instances.
@@ -51,6 +54,7 @@ impl Default for SandboxOptions {
             seed: None,
             guest_port: None,
             quotas: Quotas::default(),
+            fuzzy_image_names: false,
             out_of_stock: Vec::new(),
             machines: Arc::new(NoMachines),
         }

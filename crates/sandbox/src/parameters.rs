@@ -210,9 +210,13 @@ impl ActionRule {
         if let Some((spelling, rule)) = spellings.find(|(n, _)| n.eq_ignore_ascii_case(&pattern)) {
             return Some((spell_like(spelling, name), Some(rule)));
         }
+        // SDKs add the region to every call.
+        if pattern == "RegionId" {
+            return Some((pattern, None));
+        }
         let parent = self.params.get(pattern.rsplit_once('.')?.0)?;
         let free_form = parent.kind == Kind::Object && !self.has_members(&pattern);
-        (free_form || pattern == "RegionId").then(|| (name.to_owned(), None))
+        free_form.then(|| (name.to_owned(), None))
     }
 
     fn has_members(&self, pattern: &str) -> bool {
@@ -310,7 +314,8 @@ mod tests {
 
     #[test]
     fn wrong_parameters_have_their_codes() {
-        let table: &[(&str, &[(&str, &str)], &str)] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let table: &[Case<'_>] = &[
             ("CreateImage", &[("InstanceId", "i-1")], "MissingParameter"),
             (
                 "CreateImage",

@@ -45,7 +45,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     glob(pattern.as_bytes(), text.to_ascii_lowercase().as_bytes())
 }
 
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+/// Whether a pattern with `*` and `?` matches all of a text.
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) if glob(rest, text) => true,

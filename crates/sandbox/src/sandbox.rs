@@ -12,13 +12,15 @@ use tokio::task::JoinHandle;
 
 use crate::alive::{Alive, alive};
 use crate::calls::Call;
-use crate::driver;
 use crate::faults::{Fault, StateFault};
 use crate::options::{AccessKey, SandboxOptions};
 use crate::report::Report;
 use crate::seed::Seed;
 use crate::server;
 use crate::world::Shared;
+
+/// How long connections and machines may take to end.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running sandbox. Dropping it stops everything.
 pub struct Sandbox {
@@ -58,9 +60,24 @@ impl Sandbox {
     /// Stops the server and powers off every machine.
     pub async fn shutdown(mut self) {
         self.stop();
-        self.server.abort();
-        // Aborted or finished: both are what was asked for.
-        let _ = (&mut self.server).await;
+        let served = tokio::time::timeout(SHUTDOWN_LIMIT, &mut self.server).await;
+        if served.is_err() {
+            self.server.abort();
+        }
+        self.wait_for_drivers().await;
+    }
+
+    async fn wait_for_drivers(&self) {
+        let mut changes = self.shared.changes.subscribe();
+        let gone = async {
+            while !self.shared.world().0.driven.is_empty() {
+                // A closed channel is impossible while `self` holds the sender.
+                let _ = changes.changed().await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_LIMIT, gone).await.is_err() {
+            tracing::warn!("machines are still on");
+        }
     }
 
     fn stop(&mut self) {
@@ -181,11 +198,6 @@ impl Sandbox {
             // A closed channel is impossible while `self` holds the sender.
             let _ = tokio::time::timeout(pause, changes.changed()).await;
         }
-    }
-
-    /// Restarts the drivers of machines; for instances that were seeded.
-    pub(crate) fn _drive(&self) {
-        driver::drive_new_instances(&self.shared);
     }
 }
 

@@ -170,6 +170,7 @@ impl<'a> Seed<'a> {
             size,
             status: SnapshotStatus::Accomplished,
             transition: None,
+            fails: false,
             content: None,
             platform: "CentOS".to_owned(),
         };

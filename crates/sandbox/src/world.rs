@@ -74,8 +74,7 @@ impl Shared {
     pub(crate) fn world(&self) -> (MutexGuard<'_, World>, Moment) {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        let World { cloud, faults, .. } = &mut *world;
-        cloud.settle(now, faults);
+        world.cloud.settle(now);
         (world, now)
     }
 

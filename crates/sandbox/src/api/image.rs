@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::instance::replace;
 use super::run::device_name;
 use super::{Answer, Capture, Context, check_tags, equals, listed};
 use crate::catalogue::public_images;
 use crate::error::ApiError;
+use crate::faults::StateFault;
 use crate::state::image::{Image, ImageStatus, Mapping, Snapshot, SnapshotStatus};
 use crate::state::instance::{Disk, InstanceStatus};
 use crate::state::{Cloud, Common};
@@ -19,7 +21,7 @@ pub(super) fn describe_images(context: &mut Context<'_>) -> Answer {
     let mut images: Vec<Image> = own.cloned().collect();
     images.extend(public_images(&context.region));
     images.retain(|image| matches(context, image));
-    images.sort_by(|a, b| b.common.created.cmp(&a.common.created));
+    images.sort_by_key(|image| std::cmp::Reverse(image.common.created));
     let images = images.iter();
     let images = images.map(|image| image.to_json(context.now, in_use(context.cloud, image)));
     let images: Vec<Value> = images.collect();
@@ -31,7 +33,7 @@ fn matches(context: &Context<'_>, image: &Image) -> bool {
     let status_matches = status == "ALL" || listed(Some(status), &format!("{:?}", image.status));
     status_matches
         && listed(context.get("ImageId"), &image.common.id)
-        && equals(context.get("ImageName"), &image.common.name)
+        && name_matches(context, &image.common.name)
         && equals(context.get("ImageFamily"), &image.family)
         && equals(context.get("ImageOwnerAlias"), image.owner_alias)
         && equals(context.get("OSType"), &image.os_type)
@@ -39,6 +41,12 @@ fn matches(context: &Context<'_>, image: &Image) -> bool {
         && equals(context.get("ResourceGroupId"), &image.common.resource_group)
         && has_snapshot(context, image)
         && context.has_tags(&image.common)
+}
+
+fn name_matches(context: &Context<'_>, name: &str) -> bool {
+    let wanted = context.get("ImageName");
+    let contained = |wanted: &str| context.cloud.fuzzy_image_names && name.contains(wanted);
+    equals(wanted, name) || wanted.is_some_and(contained)
 }
 
 fn has_snapshot(context: &Context<'_>, image: &Image) -> bool {
@@ -173,12 +181,13 @@ fn snapshot_for(
         size: disk.size,
         status: SnapshotStatus::Progressing,
         transition: Some(transition),
+        fails: false,
         content: None,
         platform: image.platform.clone(),
     }
 }
 
-pub(super) fn blank_image(context: &Context<'_>, common: Common, os: &Image) -> Image {
+pub(super) fn blank_image(context: &mut Context<'_>, common: Common, os: &Image) -> Image {
     let or_of = |name: &str, value: &str| context.get(name).unwrap_or(value).to_owned();
     Image {
         family: context.text("ImageFamily"),
@@ -193,6 +202,7 @@ pub(super) fn blank_image(context: &Context<'_>, common: Common, os: &Image) -> 
         mappings: Vec::new(),
         status: ImageStatus::Creating,
         transition: None,
+        fails: context.takes_fault(StateFault::ImageCreateFailed),
         is_copy: false,
         encrypted: false,
         shared_with: Default::default(),
@@ -384,7 +394,6 @@ pub(super) fn modify_image_attribute(context: &mut Context<'_>) -> Answer {
     let set = |name: &str| context.get(name).map(str::to_owned);
     let (name, family) = (set("ImageName"), set("ImageFamily"));
     let (description, boot_mode) = (set("Description"), set("BootMode"));
-    let status = set("Status");
     check_texts(context)?;
     if let Some(name) = &name {
         check_name(context, name)?;
@@ -392,19 +401,27 @@ pub(super) fn modify_image_attribute(context: &mut Context<'_>) -> Answer {
             check_unused(context, &key.0, name)?;
         }
     }
+    let status = new_status(context, context.cloud.images[&key].status)?;
     let Some(image) = context.cloud.images.get_mut(&key) else {
         return Ok(json!({}));
     };
-    image.common.name = name.unwrap_or(std::mem::take(&mut image.common.name));
-    image.family = family.unwrap_or(std::mem::take(&mut image.family));
-    image.common.description = description.unwrap_or(std::mem::take(&mut image.common.description));
-    image.boot_mode = boot_mode.unwrap_or(std::mem::take(&mut image.boot_mode));
-    match (status.as_deref(), image.status) {
-        (Some("Deprecated"), ImageStatus::Available) => image.status = ImageStatus::Deprecated,
-        (Some("Available"), ImageStatus::Deprecated) => image.status = ImageStatus::Available,
-        (Some("Deprecated"), ImageStatus::Deprecated) | (None, _) => {}
-        (Some("Available"), _) => return Err(context.error("ImageStatus.NotDeprecated")),
-        (Some(_), _) => return Err(context.error("ImageStatus.NotAvailable")),
-    }
+    image.status = status;
+    replace(&mut image.common.name, name);
+    replace(&mut image.family, family);
+    replace(&mut image.common.description, description);
+    replace(&mut image.boot_mode, boot_mode);
     Ok(json!({}))
+}
+
+/// The status an image gets: only Available and Deprecated can be chosen.
+fn new_status(context: &Context<'_>, now: ImageStatus) -> Result<ImageStatus, ApiError> {
+    match (context.get("Status"), now) {
+        (None, _) => Ok(now),
+        (Some("Deprecated"), ImageStatus::Available | ImageStatus::Deprecated) => {
+            Ok(ImageStatus::Deprecated)
+        }
+        (Some("Available"), ImageStatus::Deprecated) => Ok(ImageStatus::Available),
+        (Some("Available"), _) => Err(context.error("ImageStatus.NotDeprecated")),
+        (Some(_), _) => Err(context.error("ImageStatus.NotAvailable")),
+    }
 }

@@ -80,6 +80,7 @@ fn begin_copy(
             size: mapping.size,
             status: SnapshotStatus::Progressing,
             transition: Some(transition),
+            fails: false,
             content: source.disk.clone().filter(|_| mapping.kind == "system"),
             platform: source.platform.clone(),
         };

@@ -143,7 +143,8 @@ pub(super) fn modify_instance_attribute(context: &mut Context<'_>) -> Answer {
     Ok(json!({}))
 }
 
-fn replace(field: &mut String, value: Option<String>) {
+/// Sets a field to a value that was given.
+pub(super) fn replace(field: &mut String, value: Option<String>) {
     if let Some(value) = value {
         *field = value;
     }

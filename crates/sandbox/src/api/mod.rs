@@ -33,6 +33,7 @@ use crate::error::ApiError;
 use crate::faults::{Faults, StateFault};
 use crate::machine::Machine;
 use crate::parameters::{ActionRule, Params};
+use crate::policy::glob;
 use crate::state::{Cloud, Common, Transition};
 
 /// What an action answers: the members besides RequestId.
@@ -74,9 +75,9 @@ fn handler(product: &str, action: &str) -> Option<Handler> {
     match product {
         "Ecs" => ecs_handler(action).or_else(|| network_handler(action)),
         "Vpc" => match action {
-            "TagResources" => Some(tag::tag_vpc_resources),
-            "UnTagResources" => Some(tag::untag_vpc_resources),
-            "ListTagResources" => Some(tag::list_vpc_tag_resources),
+            "TagResources" => Some(tag::tag_resources),
+            "UnTagResources" => Some(tag::untag_resources),
+            "ListTagResources" => Some(tag::list_tag_resources),
             _ => network_handler(action),
         },
         "Sts" => match action {
@@ -279,12 +280,10 @@ pub(crate) fn among(list: Option<&Vec<String>>, value: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|item| item == value))
 }
 
-/// Whether a filter, if given at all, is the value. `*` stands for anything.
+/// Whether a filter, if given at all, matches the value. `*` stands for
+/// anything.
 pub(crate) fn equals(filter: Option<&str>, value: &str) -> bool {
-    filter.is_none_or(|filter| match filter.split_once('*') {
-        Some((head, tail)) => value.starts_with(head) && value.ends_with(tail),
-        None => filter == value,
-    })
+    filter.is_none_or(|filter| glob(filter.as_bytes(), value.as_bytes()))
 }
 
 /// Tags must have keys, each once, and stay within the limit.
@@ -293,11 +292,11 @@ pub(crate) fn check_tags(context: &Context<'_>) -> Result<(), ApiError> {
     for tag in context.params.objects("Tag") {
         let key = tag.get("Key").cloned().unwrap_or_default();
         let reserved = ["aliyun", "acs:"].iter().any(|p| key.starts_with(p));
-        if key.is_empty() || key.chars().count() > 128 || reserved || key.contains("http") {
+        if key.is_empty() || key.chars().count() > 128 || reserved || has_url(&key) {
             return Err(context.error("InvalidTagKey.Malformed"));
         }
         let value = tag.get("Value").cloned().unwrap_or_default();
-        if value.chars().count() > 128 || value.contains("http") {
+        if value.chars().count() > 128 || has_url(&value) {
             return Err(context.error("InvalidTagValue.Malformed"));
         }
         if seen.insert(key, value).is_some() {
@@ -308,6 +307,10 @@ pub(crate) fn check_tags(context: &Context<'_>) -> Result<(), ApiError> {
         return Err(context.error("QuotaExceed.Tags"));
     }
     Ok(())
+}
+
+fn has_url(text: &str) -> bool {
+    text.contains("http://") || text.contains("https://")
 }
 
 #[cfg(test)]

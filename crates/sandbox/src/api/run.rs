@@ -17,7 +17,7 @@ pub(super) fn run_instances(context: &mut Context<'_>) -> Answer {
     let amount = context.params.number("Amount").unwrap_or(1);
     let mut ids = Vec::new();
     for _ in 0..amount {
-        let id = add_instance(context)?;
+        let id = add_instance(context, true)?;
         let causes = context.causes();
         let now = context.now;
         context.cloud.boot_instance(&id, "run", now, &causes);
@@ -28,7 +28,7 @@ pub(super) fn run_instances(context: &mut Context<'_>) -> Answer {
 }
 
 pub(super) fn create_instance(context: &mut Context<'_>) -> Answer {
-    let id = add_instance(context)?;
+    let id = add_instance(context, false)?;
     let transition = context.begin("create", &id, context.cloud.delays.create);
     if let Some(instance) = context.cloud.instances.get_mut(&id) {
         instance.transition = Some(transition);
@@ -56,7 +56,7 @@ struct Placement {
     security_groups: Vec<String>,
 }
 
-fn add_instance(context: &mut Context<'_>) -> Result<String, ApiError> {
+fn add_instance(context: &mut Context<'_>, gets_address: bool) -> Result<String, ApiError> {
     check_tags(context)?;
     let image = find_image(context)?;
     let kind = context.require("InstanceType")?;
@@ -73,8 +73,8 @@ fn add_instance(context: &mut Context<'_>) -> Result<String, ApiError> {
     }
     check_key_pair(context)?;
     check_system_disk(context, &image)?;
-    let release_time = release_time(context)?;
-    let instance = new_instance(context, &image, kind, placement, release_time);
+    check_release_time(context)?;
+    let instance = new_instance(context, &image, kind, placement, gets_address);
     let id = instance.common.id.clone();
     add_disks(context, &instance, &image)?;
     context.cloud.instances.insert(id.clone(), instance);
@@ -187,26 +187,27 @@ fn check_system_disk(context: &Context<'_>, image: &Image) -> Result<(), ApiErro
     Ok(())
 }
 
-fn release_time(context: &Context<'_>) -> Result<Option<jiff::Timestamp>, ApiError> {
+/// AutoReleaseTime must be at least half an hour ahead.
+fn check_release_time(context: &Context<'_>) -> Result<(), ApiError> {
     let Some(text) = context.get("AutoReleaseTime") else {
-        return Ok(None);
+        return Ok(());
     };
-    let formats = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"];
-    let parsed = formats
-        .iter()
-        .find_map(|format| jiff::civil::DateTime::strptime(format, text).ok())
-        .and_then(|time| time.to_zoned(TimeZone::UTC).ok());
-    let time = parsed.ok_or_else(|| context.error("InvalidAutoReleaseTime.Malformed"))?;
-    let minutes = time
-        .timestamp()
-        .duration_since(context.wall())
-        .as_secs_f64()
-        / 60.0;
-    // At least half an hour; the seconds are cut off.
+    let time = parse_time(text).ok_or_else(|| context.error("InvalidAutoReleaseTime.Malformed"))?;
+    let minutes = time.duration_since(context.wall()).as_secs_f64() / 60.0;
+    // The seconds are cut off, hence one minute of grace.
     if minutes < 29.0 {
         return Err(context.error("InvalidAutoReleaseTime.Malformed"));
     }
-    Ok(Some(time.timestamp()))
+    Ok(())
+}
+
+fn parse_time(text: &str) -> Option<jiff::Timestamp> {
+    let formats = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"];
+    let parsed = formats
+        .iter()
+        .find_map(|format| jiff::civil::DateTime::strptime(format, text).ok())?;
+    let zoned = parsed.to_zoned(TimeZone::UTC).ok()?;
+    Some(zoned.timestamp())
 }
 
 fn new_instance(
@@ -214,7 +215,7 @@ fn new_instance(
     image: &Image,
     instance_type: String,
     placement: Placement,
-    release_time: Option<jiff::Timestamp>,
+    gets_address: bool,
 ) -> Instance {
     let name = context.text("InstanceName");
     let mut common = context.common("i", name);
@@ -226,8 +227,9 @@ fn new_instance(
         .params
         .number("InternetMaxBandwidthOut")
         .unwrap_or(0);
-    let is_run = context.params.get("Amount").is_some() || bandwidth_out > 0;
-    let public = (bandwidth_out > 0 && is_run).then(|| context.cloud.new_address(1));
+    // CreateInstance leaves that to AllocatePublicIpAddress.
+    let public = (bandwidth_out > 0 && gets_address).then(|| context.cloud.new_address(1));
+    let release_time = context.get("AutoReleaseTime").and_then(parse_time);
     let host_name = context.get("HostName").map(str::to_owned);
     let host_name = host_name.unwrap_or_else(|| default_name(&common.id));
     let no_sshd = context.takes_fault(StateFault::NoSshd);
@@ -246,7 +248,6 @@ fn new_instance(
         password: context.get("Password").map(str::to_owned),
         user_data: context.get("UserData").map(str::to_owned),
         host_name,
-        ram_role: context.text("RamRoleName"),
         spot_strategy: context.get("SpotStrategy").unwrap_or("NoSpot").to_owned(),
         io_optimized: context.get("IoOptimized") != Some("none"),
         internet_charge_type: context

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Answer, Capture, Context, among, check_tags, equals};
+use crate::faults::StateFault;
 use crate::state::image::{Snapshot, SnapshotStatus};
 use crate::state::instance::InstanceStatus;
 
@@ -48,6 +49,7 @@ pub(super) fn create_snapshot(context: &mut Context<'_>) -> Answer {
         size: disk.size,
         status: SnapshotStatus::Progressing,
         transition: Some(transition),
+        fails: context.takes_fault(StateFault::SnapshotFailed),
         content: instance.disk.filter(|_| disk.kind == "system"),
         platform: instance.image_platform,
     };

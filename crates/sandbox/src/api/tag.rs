@@ -17,10 +17,6 @@ pub(super) fn tag_resources(context: &mut Context<'_>) -> Answer {
     set_tags(context, &kind, &ids)
 }
 
-pub(super) fn tag_vpc_resources(context: &mut Context<'_>) -> Answer {
-    tag_resources(context)
-}
-
 /// The older action for one resource.
 pub(super) fn add_tags(context: &mut Context<'_>) -> Answer {
     let kind = context.require("ResourceType")?.to_ascii_lowercase();
@@ -71,10 +67,6 @@ pub(super) fn untag_resources(context: &mut Context<'_>) -> Answer {
     Ok(json!({}))
 }
 
-pub(super) fn untag_vpc_resources(context: &mut Context<'_>) -> Answer {
-    untag_resources(context)
-}
-
 pub(super) fn list_tag_resources(context: &mut Context<'_>) -> Answer {
     let kind = context.require("ResourceType")?.to_ascii_lowercase();
     let ids = context.params.list("ResourceId");
@@ -101,10 +93,6 @@ pub(super) fn list_tag_resources(context: &mut Context<'_>) -> Answer {
         }
     }
     Ok(json!({"TagResources": {"TagResource": found}, "NextToken": ""}))
-}
-
-pub(super) fn list_vpc_tag_resources(context: &mut Context<'_>) -> Answer {
-    list_tag_resources(context)
 }
 
 pub(super) fn describe_tags(context: &mut Context<'_>) -> Answer {

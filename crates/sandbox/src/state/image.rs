@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Cloud, Common, Transition};
+use super::{Cloud, Common, Transition, is_due};
 use crate::clock::{Moment, iso};
-use crate::faults::{Faults, StateFault};
 use crate::machine::DiskImage;
 use crate::state::instance::tags_json;
 
@@ -26,6 +25,8 @@ pub(crate) struct Image {
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) status: ImageStatus,
     pub(crate) transition: Option<Transition>,
+    /// Whether the transition ends in failure.
+    pub(crate) fails: bool,
     pub(crate) is_copy: bool,
     pub(crate) encrypted: bool,
     pub(crate) shared_with: BTreeSet<String>,
@@ -47,7 +48,6 @@ pub(crate) struct Mapping {
 pub(crate) enum ImageStatus {
     Creating,
     Available,
-    UnAvailable,
     CreateFailed,
     Deprecated,
 }
@@ -60,6 +60,8 @@ pub(crate) struct Snapshot {
     pub(crate) size: u64,
     pub(crate) status: SnapshotStatus,
     pub(crate) transition: Option<Transition>,
+    /// Whether the transition ends in failure.
+    pub(crate) fails: bool,
     pub(crate) content: Option<DiskImage>,
     pub(crate) platform: String,
 }
@@ -72,15 +74,11 @@ pub(crate) enum SnapshotStatus {
 }
 
 impl Cloud {
-    pub(crate) fn settle_images(&mut self, now: Moment, faults: &mut Faults) {
+    pub(crate) fn settle_images(&mut self, now: Moment) {
         for snapshot in self.snapshots.values_mut() {
-            let Some(transition) = snapshot.transition else {
-                continue;
-            };
-            if transition.is_over(now) {
+            if is_due(snapshot.transition, now) {
                 snapshot.transition = None;
-                let fails = faults.take_state(StateFault::SnapshotFailed);
-                snapshot.status = if fails {
+                snapshot.status = if snapshot.fails {
                     SnapshotStatus::Failed
                 } else {
                     SnapshotStatus::Accomplished
@@ -88,14 +86,10 @@ impl Cloud {
             }
         }
         for image in self.images.values_mut() {
-            let Some(transition) = image.transition else {
-                continue;
-            };
-            if transition.is_over(now) {
+            if is_due(image.transition, now) {
                 image.transition = None;
                 image.copied_from = None;
-                let fails = faults.take_state(StateFault::ImageCreateFailed);
-                image.status = if fails {
+                image.status = if image.fails {
                     ImageStatus::CreateFailed
                 } else {
                     ImageStatus::Available

@@ -29,7 +29,6 @@ pub(crate) struct Instance {
     pub(crate) password: Option<String>,
     pub(crate) user_data: Option<String>,
     pub(crate) host_name: String,
-    pub(crate) ram_role: String,
     pub(crate) spot_strategy: String,
     pub(crate) io_optimized: bool,
     pub(crate) internet_charge_type: String,

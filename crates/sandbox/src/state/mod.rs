@@ -13,7 +13,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::Moment;
-use crate::faults::Faults;
 use crate::options::{Delays, Quotas, SandboxOptions};
 use crate::report::Waits;
 use image::{Image, Snapshot};
@@ -44,6 +43,7 @@ pub(crate) struct Cloud {
     pub(crate) out_of_stock: BTreeSet<(String, String)>,
     pub(crate) delays: Delays,
     pub(crate) guest_port: u16,
+    pub(crate) fuzzy_image_names: bool,
     jitter: f64,
     time_scale: f64,
     random: Random,
@@ -108,6 +108,7 @@ impl Cloud {
             out_of_stock: options.out_of_stock.iter().cloned().collect(),
             delays: options.delays.clone(),
             guest_port,
+            fuzzy_image_names: options.fuzzy_image_names,
             jitter: options.jitter,
             time_scale: options.time_scale,
             random,
@@ -116,9 +117,9 @@ impl Cloud {
     }
 
     /// Applies everything that has become due.
-    pub(crate) fn settle(&mut self, now: Moment, faults: &mut Faults) {
+    pub(crate) fn settle(&mut self, now: Moment) {
         self.settle_network(now);
-        self.settle_images(now, faults);
+        self.settle_images(now);
         self.settle_instances(now);
     }
 
@@ -189,10 +190,6 @@ impl Cloud {
         let mut instances = self.instances.values();
         self.eips.values().any(|eip| eip.address == address)
             || instances.any(|i| i.private_address == address || i.public_address == Some(address))
-    }
-
-    pub(crate) fn random_index(&mut self, length: usize) -> usize {
-        (self.random.next() % length.max(1) as u64) as usize
     }
 }
 
