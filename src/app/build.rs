@@ -1,0 +1,141 @@
+//! `build`: plan, journal, engine.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::sandbox::{self, Embedded};
+use super::template::{self, Around};
+use crate::cloud::SignatureAlgorithm;
+use crate::cloud::endpoint::Endpoints;
+use crate::cloud::http::HttpTransport;
+use crate::cloud::Product;
+use crate::clock::Clock;
+use crate::engine::event::{EventKind, Events, RunStarted};
+use crate::engine::signal::Signals;
+use crate::engine::stop::Stop;
+use crate::engine::{self, Connections, Settings};
+use crate::error::Result;
+use crate::inputs::{BuildArgs, CloudArgs};
+use crate::journal::Journal;
+use crate::journal::tags::RunTags;
+use crate::plan::{Builder, Plan};
+use crate::process::Environment;
+use crate::report::ExitStatus;
+
+pub(super) fn run(args: &BuildArgs) -> ExitStatus {
+    let events = super::events(&args.report);
+    let outcome = super::block_on(build(args, &events)).and_then(|outcome| outcome);
+    outcome.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
+    // First of all: a signal that comes now must already be heard.
+    let signals = Signals::install()?;
+    let around = Around {
+        force: args.force,
+        region: args.cloud.region.as_deref(),
+        has_keys: args.cloud.keys.is_some() || args.sandbox.is_some(),
+    };
+    let reading = template::read(&args.template, &around)?;
+    let run_id = Uuid::new_v4().to_string();
+    let started = |journal: Option<&Journal>, plan: Option<&Plan>| RunStarted {
+        run_id: run_id.clone(),
+        command: "build",
+        builds: plan.map(names).unwrap_or_default(),
+        sources: reading.sources.clone(),
+        journal: journal.map(Journal::path),
+        region: plan.and_then(first_region),
+    };
+    if reading.errors() > 0 || reading.plan.is_none() {
+        events.emit(EventKind::RunStarted(Arc::new(started(None, None))));
+        return Err(reading.into_plan(events).err().unwrap_or_else(unreachable));
+    }
+    let journal = Journal::start(&args.cloud.journal_dir, &run_id)?;
+    let started = started(Some(&journal), reading.plan.as_ref());
+    events.emit(EventKind::RunStarted(Arc::new(started)));
+    let plan = reading.into_plan(events)?;
+    for warning in &args.warnings {
+        events.warn(warning.clone());
+    }
+    for secret in &plan.secrets {
+        events.emit(EventKind::Secret(secret.clone()));
+    }
+    let embedded = sandbox::embed(args.sandbox, args).await?;
+    let connections = connections(&args.cloud, embedded.as_ref())?;
+    let settings = settings(args, embedded.as_ref(), &run_id);
+    let scale = embedded.as_ref().map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
+    let stop = Stop::new(Clock::scaled(scale));
+    let watch = signals.watch(&stop, events);
+    let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
+    watch.abort();
+    let signal = signals.first().map(|signal| signal.number());
+    Ok(ExitStatus::of_run(&result, args.report.fail_on_leftovers, signal))
+}
+
+fn unreachable() -> crate::error::Error {
+    crate::error::Error::new(crate::error::Kind::Internal, "A template without plan has no error")
+}
+
+fn names(plan: &Plan) -> Vec<(String, String)> {
+    let name = |build: &crate::plan::Build| (build.name.clone(), build.builder.type_name().to_owned());
+    plan.builds.iter().map(name).collect()
+}
+
+fn first_region(plan: &Plan) -> Option<String> {
+    plan.builds.first().map(|build| {
+        let Builder::AlicloudEcs(options) = &build.builder;
+        options.access.region.value.clone()
+    })
+}
+
+/// How to reach the cloud: the real one, or the embedded one.
+pub(super) fn connections(args: &CloudArgs, embedded: Option<&Embedded>) -> Result<Connections> {
+    let (keys, endpoints) = match embedded {
+        Some(embedded) => (Some(embedded.keys()), embedded.endpoints()?),
+        None => (args.keys.clone(), endpoints(args)?),
+    };
+    Ok(Connections {
+        keys,
+        endpoints,
+        signature: signature(args.signature),
+        transport: Arc::new(HttpTransport::new()?),
+        only_these: embedded.is_some(),
+    })
+}
+
+fn endpoints(args: &CloudArgs) -> Result<Endpoints> {
+    let named = [
+        (Product::Ecs, &args.endpoints.ecs),
+        (Product::Vpc, &args.endpoints.vpc),
+        (Product::Sts, &args.endpoints.sts),
+    ];
+    named.into_iter().try_fold(Endpoints::default(), |endpoints, (product, custom)| match custom {
+        Some(custom) => endpoints.with(product, custom),
+        None => Ok(endpoints),
+    })
+}
+
+fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
+    match typed {
+        crate::cli::Signature::Acs3 => SignatureAlgorithm::Acs3HmacSha256,
+        crate::cli::Signature::RpcV1 => SignatureAlgorithm::RpcHmacSha1,
+    }
+}
+
+fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
+    let github_run = args.report.github.as_ref().and_then(|github| github.run_id.clone());
+    let ci = github_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run));
+    let tags = RunTags::new(run_id, Timestamp::now(), args.resource_ttl, ci.into_iter().collect());
+    Settings {
+        on_error: args.on_error,
+        force: args.force,
+        parallel: args.parallel_builds,
+        deadline: args.deadline,
+        tags,
+        agent_socket: args.agent_socket.clone(),
+        guest_port: embedded.map(Embedded::guest_port).or(args.cloud.guest_port),
+        environment: Environment::for_children(args.children.iter().cloned()),
+    }
+}

@@ -1,0 +1,185 @@
+//! `cleanup`: the sweep in a later process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::cloud::endpoint::known_regions;
+use crate::engine::event::{EventKind, Events, Leftover, RunResult, RunStarted};
+use crate::engine::signal::Signals;
+use crate::engine::stop::Stop;
+use crate::error::{Error, Kind, Result};
+use crate::inputs::{CleanupArgs, CleanupScope};
+use crate::journal::sweep::{self, Found, Scope};
+use crate::journal::{Journal, path_of};
+use crate::report::ExitStatus;
+use crate::template::source::Sources;
+
+/// How many regions are asked at the same time.
+const REGIONS_AT_ONCE: usize = 8;
+
+/// How long the post step waits for a main step that still cleans up itself.
+const LOCK_LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) fn run(args: &CleanupArgs) -> ExitStatus {
+    let events = super::events(&args.report);
+    let outcome = super::block_on(clean_up(args, &events)).and_then(|outcome| outcome);
+    outcome.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {
+    let signals = Signals::install()?;
+    let start = Instant::now();
+    let stop = Stop::new(Clock::scaled(args.cloud.time_scale));
+    let watch = signals.watch(&stop, events);
+    events.emit(EventKind::RunStarted(Arc::new(started(args))));
+    let work = sweep_scope(args, events, &stop);
+    let leftovers = match args.deadline {
+        Some(limit) => stop.within(limit, "cleaning up", work).await??,
+        None => work.await?,
+    };
+    watch.abort();
+    let result = Arc::new(RunResult {
+        builds: Vec::new(),
+        leftovers,
+        elapsed: stop.clock().elapsed(start),
+        cancelled: stop.is_stopped(),
+        error: None,
+    });
+    events.emit(EventKind::RunFinished(Arc::clone(&result)));
+    let must_be_clean = args.report.fail_on_leftovers || !args.is_post_step;
+    let signal = signals.first().map(|signal| signal.number());
+    Ok(ExitStatus::of_run(&result, must_be_clean, signal))
+}
+
+fn started(args: &CleanupArgs) -> RunStarted {
+    RunStarted {
+        run_id: match &args.scope {
+            CleanupScope::Run(run) => run.clone(),
+            CleanupScope::Journal(_) | CleanupScope::Expired => String::new(),
+        },
+        command: "cleanup",
+        builds: Vec::new(),
+        sources: Sources::default(),
+        journal: None,
+        region: None,
+    }
+}
+
+async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result<Vec<Leftover>> {
+    match &args.scope {
+        CleanupScope::Journal(path) => sweep_journal(path, args, events, stop).await,
+        CleanupScope::Run(run) => {
+            let path = path_of(&args.cloud.journal_dir, run);
+            let mut leftovers = Vec::new();
+            if path.exists() {
+                leftovers = sweep_journal(&path, args, events, stop).await?;
+                if args.regions.is_empty() {
+                    return Ok(leftovers);
+                }
+            }
+            leftovers.extend(sweep_tagged(Some(run), args, events, stop).await?);
+            Ok(leftovers)
+        }
+        CleanupScope::Expired => sweep_tagged(None, args, events, stop).await,
+    }
+}
+
+async fn sweep_journal(
+    path: &Path,
+    args: &CleanupArgs,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Vec<Leftover>> {
+    if !path.exists() {
+        if args.is_post_step {
+            return Ok(Vec::new());
+        }
+        let message = format!("There is no journal `{}`", path.display());
+        return Err(Error::new(Kind::Usage, message).with_hint(
+            "A run that left nothing behind removes its journal; if it was lost, use `--run ID`",
+        ));
+    }
+    let journal = open(path, args, stop).await?;
+    if args.dry_run {
+        let unswept = sweep::unswept(&journal, &Scope::all());
+        for leftover in &unswept {
+            let resource = &leftover.resource;
+            events.say(format!("Would delete {} {} in {}", resource.kind, resource.id, resource.region));
+        }
+        return Ok(Vec::new());
+    }
+    let cloud = cloud(args)?;
+    let leftovers = sweep::sweep(&journal, &Scope::all(), &cloud, events, stop).await;
+    journal.close();
+    Ok(leftovers)
+}
+
+/// In the post step the main step's process may still be deleting.
+async fn open(path: &Path, args: &CleanupArgs, stop: &Stop) -> Result<Journal> {
+    let start = Instant::now();
+    loop {
+        match Journal::open(path) {
+            Err(error) if args.is_post_step && error.kind() == Kind::Busy => {
+                if stop.clock().elapsed(start) > LOCK_LIMIT {
+                    return Err(error);
+                }
+                stop.sleep(Duration::from_secs(1)).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn sweep_tagged(
+    run: Option<&str>,
+    args: &CleanupArgs,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Vec<Leftover>> {
+    let cloud = cloud(args)?;
+    let mut found = Vec::new();
+    let regions = regions(args);
+    let searches = regions.iter().map(|region| sweep::by_tags(&cloud, region, run, stop));
+    let mut searches = stream::iter(searches).buffered(REGIONS_AT_ONCE);
+    while let Some(in_region) = searches.next().await {
+        found.extend(in_region?);
+    }
+    drop(searches);
+    if run.is_none() {
+        let now = Timestamp::now();
+        found.retain(|one| one.expires_at.is_some_and(|end| end < now));
+    }
+    events.say(format!("Found {} resources in {} regions", found.len(), regions.len()));
+    if args.dry_run {
+        show(&found, events);
+        return Ok(Vec::new());
+    }
+    Ok(sweep::sweep_found(found, &cloud, events, stop).await)
+}
+
+fn show(found: &[Found], events: &Events) {
+    for one in found {
+        events.say(format!("Would delete {} {} in {}", one.kind, one.id, one.region));
+    }
+}
+
+fn regions(args: &CleanupArgs) -> Vec<String> {
+    if !args.regions.is_empty() {
+        return args.regions.clone();
+    }
+    match &args.cloud.region {
+        Some(region) => vec![region.clone()],
+        None => known_regions().map(str::to_owned).collect(),
+    }
+}
+
+fn cloud(args: &CleanupArgs) -> Result<Cloud> {
+    super::build::connections(&args.cloud, None)?.from_environment()
+}

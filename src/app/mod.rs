@@ -1,0 +1,72 @@
+//! The commands: from resolved inputs to the modules that do the work.
+//!
+//! Only wiring: what a command means is decided in `inputs`, what it does in
+//! the modules, what is shown in `report`.
+
+use std::sync::Arc;
+
+use crate::engine::event::{EventKind, Events, RunResult};
+use crate::error::{Error, Kind, Result};
+use crate::inputs::{self, Command, definitions};
+use crate::report::{ExitStatus, Report, Settings, Writers, page};
+
+mod build;
+mod cleanup;
+mod inspect;
+mod logging;
+mod sandbox;
+mod template;
+mod validate;
+
+/// Runs the command that argv and environment ask for.
+pub fn run() -> ExitStatus {
+    let (arguments, environment) = inputs::from_process();
+    match inputs::resolve(arguments, &environment) {
+        Ok(command) => dispatch(command),
+        Err(error) => fail(&events(&inputs::fallback_settings(&environment)), error),
+    }
+}
+
+fn dispatch(command: Command) -> ExitStatus {
+    match command {
+        Command::Build(args) => build::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Cleanup(args) => cleanup::run(&args),
+        Command::Sandbox(args) => sandbox::run(args),
+        Command::Version { machine_readable } => print(&page::version(machine_readable)),
+        Command::Completions(shell) => print(&page::completions(shell, definitions())),
+        Command::Docs => print(&crate::plan::docs::options_page()),
+        Command::Print(text) => print(&text),
+    }
+}
+
+fn print(text: &str) -> ExitStatus {
+    page::print(Writers::of_process(), text);
+    ExitStatus::Success
+}
+
+/// Shows events as the settings say.
+fn events(settings: &Settings) -> Events {
+    logging::start(settings);
+    Events::new(Report::new(settings, Writers::of_process()))
+}
+
+/// Reports an error that ended the program before any build.
+fn fail(events: &Events, error: Error) -> ExitStatus {
+    let status = ExitStatus::of_error(&error);
+    events.emit(EventKind::RunFinished(Arc::new(RunResult::failed(error))));
+    status
+}
+
+/// Waits for async work on this thread; connections get threads of their own.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::new(Kind::Internal, "Cannot start the async runtime").with_source(error)
+        })?;
+    Ok(runtime.block_on(work))
+}

@@ -1,0 +1,126 @@
+//! The simulated cloud: as a server (`sandbox`), and inside a build
+//! (`build --sandbox`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
+use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
+
+use crate::cli;
+use crate::cloud::Product;
+use crate::cloud::endpoint::Endpoints;
+use crate::engine::signal::Signals;
+use crate::error::{Error, Kind, Result};
+use crate::inputs::{BuildArgs, SandboxArgs};
+use crate::plan::alicloud_ecs::Keys;
+use crate::report::{ExitStatus, Settings, Writers, page};
+use crate::secret::Secret;
+
+/// A sandbox that lives as long as the build it is for.
+pub(super) struct Embedded {
+    sandbox: Sandbox,
+    pub(super) time_scale: f64,
+}
+
+impl Embedded {
+    /// Its key pair; whatever the template has belongs to the real cloud.
+    pub(super) fn keys(&self) -> Keys {
+        Keys {
+            access_key: self.sandbox.access_key_id().to_owned(),
+            secret_key: Secret::new(self.sandbox.access_key_secret()),
+            security_token: None,
+        }
+    }
+
+    pub(super) fn endpoints(&self) -> Result<Endpoints> {
+        let url = self.sandbox.url();
+        [Product::Ecs, Product::Vpc, Product::Sts]
+            .into_iter()
+            .try_fold(Endpoints::default(), |endpoints, product| endpoints.with(product, &url))
+    }
+
+    pub(super) fn guest_port(&self) -> u16 {
+        self.sandbox.guest_port()
+    }
+}
+
+/// Starts a sandbox for a build, when one is wanted.
+pub(super) async fn embed(time_scale: Option<f64>, _args: &BuildArgs) -> Result<Option<Embedded>> {
+    let Some(time_scale) = time_scale else { return Ok(None) };
+    let options =
+        SandboxOptions { time_scale, machines: machines(false, time_scale)?, ..Default::default() };
+    let sandbox = Sandbox::start(options).await.map_err(cannot_start)?;
+    Ok(Some(Embedded { sandbox, time_scale }))
+}
+
+/// Serves until a signal comes.
+pub(super) fn run(args: SandboxArgs) -> ExitStatus {
+    let events = super::events(&Settings::default());
+    let outcome = super::block_on(serve(args)).and_then(|outcome| outcome);
+    match outcome {
+        Ok(()) => ExitStatus::Success,
+        Err(error) => super::fail(&events, error),
+    }
+}
+
+async fn serve(args: SandboxArgs) -> Result<()> {
+    let signals = Signals::install()?;
+    let sandbox = Sandbox::start(options(args)?).await.map_err(cannot_start)?;
+    let facts = page::SandboxFacts {
+        url: sandbox.url(),
+        access_key_id: sandbox.access_key_id().to_owned(),
+        access_key_secret: Secret::new(sandbox.access_key_secret()),
+        guest_port: sandbox.guest_port(),
+    };
+    page::print(Writers::of_process(), &page::sandbox(&facts));
+    signals.wait().await;
+    sandbox.shutdown().await;
+    Ok(())
+}
+
+fn options(args: SandboxArgs) -> Result<SandboxOptions> {
+    let mut options = SandboxOptions {
+        port: args.port,
+        jitter: args.jitter,
+        latency: args.latency,
+        time_scale: args.time_scale,
+        seed: args.seed,
+        guest_port: args.guest_port,
+        machines: machines(args.scripted_guests, args.time_scale)?,
+        ..Default::default()
+    };
+    if args.delays == cli::Delays::None {
+        options.delays = Delays::none();
+        options.latency = Duration::ZERO;
+    }
+    if let Some(path) = &args.policy {
+        let text = std::fs::read(path).map_err(|error| {
+            Error::new(Kind::Usage, format!("Cannot read `{}`", path.display())).with_source(error)
+        })?;
+        let policy = serde_json::from_slice(&text).map_err(|error| {
+            Error::new(Kind::Usage, format!("`{}` is not JSON", path.display())).with_source(error)
+        })?;
+        for key in &mut options.access_keys {
+            *key = AccessKey { user: Some("sandbox".to_owned()), policy: Some(policy), ..key.clone() };
+            break;
+        }
+    }
+    Ok(options)
+}
+
+fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
+    let confinement = if scripted { Confinement::Scripted } else { Confinement::Namespaces };
+    if !scripted {
+        namespaces_available().map_err(|reason| {
+            Error::new(Kind::Usage, format!("Commands cannot be confined on this machine: {reason}"))
+                .with_hint("`alicloud-image sandbox --scripted-guests` runs no commands at all")
+        })?;
+    }
+    Ok(Arc::new(Guests { confinement, time_scale }))
+}
+
+fn cannot_start(error: std::io::Error) -> Error {
+    Error::new(Kind::Io, "Cannot start the sandbox").with_source(error)
+}
