@@ -361,3 +361,6 @@ fn hide_secrets(content: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

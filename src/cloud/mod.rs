@@ -32,6 +32,8 @@ pub mod endpoint;
 mod failure;
 mod hints;
 pub mod http;
+#[cfg(test)]
+mod names;
 mod parameters;
 mod retry;
 mod sign;
