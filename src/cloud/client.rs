@@ -199,7 +199,7 @@ impl Client {
         response: &HttpResponse,
         credential: &Credential,
         string_to_sign: &str,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, Box<Refusal>> {
         let asked = Asked {
             action: request.action,
             region: &request.region,

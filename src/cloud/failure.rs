@@ -54,7 +54,7 @@ pub(super) enum Failure {
     /// No answer.
     Send(SendFailure),
     /// An answer that says no, or nothing we understand.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// We could not even ask.
     Local(Error),
 }
@@ -99,7 +99,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The content of an answer, or why it is none.
-pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, Refusal> {
+pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, Box<Refusal>> {
     let content = serde_json::from_slice::<Value>(&response.body).ok();
     match content {
         Some(content) if (200..300).contains(&response.status) && content.is_object() => {
@@ -114,7 +114,7 @@ pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, R
             ) {
                 return Ok(Value::Object(serde_json::Map::default()));
             }
-            Err(refusal)
+            Err(Box::new(refusal))
         }
     }
 }
@@ -172,7 +172,7 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read_body(status: u16, body: &str) -> Result<Value, Refusal> {
+    fn read_body(status: u16, body: &str) -> Result<Value, Box<Refusal>> {
         let asked = Asked {
             action: "RunInstances",
             region: "cn-hangzhou",

@@ -100,7 +100,7 @@ impl Progress {
     /// 100 %, but gently at first when nothing moves, because a progress that
     /// stands still predicts nothing.
     fn next(&mut self, percent: u8, elapsed: Duration, pace: Pace) -> Duration {
-        self.fine |= percent % 10 != 0;
+        self.fine |= !percent.is_multiple_of(10);
         if let Some((_, since)) = self.last.filter(|&(best, _)| percent <= best) {
             let still = elapsed.saturating_sub(since);
             return pace.without_progress(elapsed).min(still).max(SHORTEST);

@@ -506,6 +506,42 @@ async fn an_echoed_signature_tells_whose_fault_it_is_and_is_not_shown() {
     assert!(text.contains("does not match our calculation. ("), "{text}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_listing_reads_all_pages() {
+    let page = |ids: &[&str]| {
+        let instances: Vec<_> = ids
+            .iter()
+            .map(|id| serde_json::json!({"InstanceId": id}))
+            .collect();
+        let body = serde_json::json!({"TotalCount": 3, "Instances": {"Instance": instances}});
+        ok(&body.to_string())
+    };
+    let script = Script::new([page(&["i-1", "i-2"]), page(&["i-3"])]);
+    let request = ecs::DescribeInstances {
+        vpc_id: Some("vpc-1".into()),
+        ..Default::default()
+    };
+    let all = cloud(&script)
+        .list(REGION, &request, &stop())
+        .await
+        .unwrap();
+    let ids: Vec<_> = all
+        .iter()
+        .map(|instance| instance.instance_id.as_str())
+        .collect();
+    assert_eq!(ids, ["i-1", "i-2", "i-3"]);
+    let form = &script.forms()[1];
+    assert_eq!((&*form["PageNumber"], &*form["PageSize"]), ("2", "100"));
+    assert_eq!(form["VpcId"], "vpc-1");
+    // Some went while the pages were read.
+    let script = Script::new([page(&["i-1"]), page(&[])]);
+    let all = cloud(&script)
+        .list(REGION, &request, &stop())
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 1);
+}
+
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 
