@@ -195,7 +195,8 @@ pub struct AssociateEipAddress {
 }
 action!(Vpc AssociateEipAddress -> Done, WithClientToken, Call);
 
-/// Takes an address from its instance.
+/// Takes an address from its instance. One without instance refuses: look
+/// first.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UnassociateEipAddress {

@@ -251,6 +251,8 @@ action!(Ecs StartInstance -> Done, Always, Call);
 pub struct StopInstance {
     pub instance_id: String,
     pub force_stop: Option<bool>,
+    /// Demanded for instance types with local disks, which lose their data.
+    pub confirm_stop: Option<bool>,
     /// `KeepCharging` or `StopCharging`.
     pub stopped_mode: Option<String>,
 }
