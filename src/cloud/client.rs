@@ -34,7 +34,8 @@ pub struct CloudConfig {
     pub transport: Arc<dyn Transport>,
 }
 
-/// How long the answer to a creating request is awaited after a stop.
+/// How long the answer to a creating request is awaited after a stop. Real
+/// time, as all time-outs of the network.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Client {
@@ -155,8 +156,8 @@ impl Client {
         if !request.creates {
             return Err(Failure::Local(Error::cancelled()));
         }
-        let outcome = stop.clock().timeout(GRACE, attempt).await;
-        outcome.unwrap_or_else(|| Err(Failure::Local(Error::cancelled())))
+        let outcome = tokio::time::timeout(GRACE, attempt).await;
+        outcome.unwrap_or_else(|_| Err(Failure::Local(Error::cancelled())))
     }
 
     async fn attempt_to_the_end(&self, request: &Request) -> Result<Value, Failure> {
@@ -199,7 +200,7 @@ impl Client {
         response: &HttpResponse,
         credential: &Credential,
         string_to_sign: &str,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, Box<Refusal>> {
         let asked = Asked {
             action: request.action,
             region: &request.region,
@@ -266,7 +267,7 @@ fn parameters<R: Action>(region: &str, request: &R, token: Option<&str>) -> Resu
     Ok(parameters)
 }
 
-/// How long answers may take. Creating calls are slow at times; giving up on
+/// How long answers may take, in real time. Creating calls are slow at times; giving up on
 /// one early leaves something behind.
 fn read_timeout(action: &str) -> Duration {
     let seconds = match action {
@@ -294,7 +295,11 @@ fn error(request: &Request, failure: Failure, attempts: usize, elapsed: Duration
         Failure::Local(error) => error,
         Failure::Send(failure) => {
             let message = format!("Failed to call {action} in {region}{tries}");
-            Error::new(Kind::Cloud, message).with_source(failure)
+            let error = Error::new(Kind::Cloud, message);
+            hints::of_silence(&failure, region)
+                .into_iter()
+                .fold(error, Error::with_hint)
+                .with_source(failure)
         }
         Failure::Refused(refusal) => {
             let kind = if is_about_credentials(&refusal.failure.code) {
@@ -361,3 +366,6 @@ fn hide_secrets(content: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

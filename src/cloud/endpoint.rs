@@ -75,6 +75,17 @@ impl Endpoints {
         }
     }
 
+    /// Sends everything to one place, for example a sandbox.
+    ///
+    /// # Errors
+    /// `Kind::Usage` when `endpoint` is not one; see [`parse`].
+    pub fn everything_to(endpoint: &str) -> Result<Self> {
+        let products = [Product::Ecs, Product::Vpc, Product::Sts];
+        products
+            .into_iter()
+            .try_fold(Self::default(), |all, product| all.with(product, endpoint))
+    }
+
     /// Sends a product's requests to a custom endpoint in all regions.
     ///
     /// # Errors
@@ -258,6 +269,15 @@ mod tests {
             "https://ecs.cn-qingdao.aliyuncs.com/"
         );
         assert_eq!(of(Product::Vpc, "any"), "http://127.0.0.1:8080/");
+    }
+
+    #[test]
+    fn a_sandbox_gets_everything() {
+        let endpoints = Endpoints::everything_to("http://localhost:8080").unwrap();
+        for product in [Product::Ecs, Product::Vpc, Product::Sts] {
+            let url = endpoints.of(product, "cn-beijing").unwrap();
+            assert_eq!(url.as_str(), "http://localhost:8080/");
+        }
     }
 
     #[test]

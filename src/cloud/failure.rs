@@ -54,7 +54,7 @@ pub(super) enum Failure {
     /// No answer.
     Send(SendFailure),
     /// An answer that says no, or nothing we understand.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// We could not even ask.
     Local(Error),
 }
@@ -85,7 +85,10 @@ impl Refusal {
         let Some(position) = message.find("server ") else {
             return;
         };
-        self.same_string_to_sign = Some(message[position..].contains(ours));
+        // The last line is what differs; servers render the line end before
+        // it in their own ways.
+        let telling = ours.lines().last().unwrap_or_default();
+        self.same_string_to_sign = Some(message[position..].contains(telling));
         message.truncate(position);
         message.truncate(message.trim_end().len());
     }
@@ -99,7 +102,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// The content of an answer, or why it is none.
-pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, Refusal> {
+pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, Box<Refusal>> {
     let content = serde_json::from_slice::<Value>(&response.body).ok();
     match content {
         Some(content) if (200..300).contains(&response.status) && content.is_object() => {
@@ -114,7 +117,7 @@ pub(super) fn read(asked: Asked<'_>, response: &HttpResponse) -> Result<Value, R
             ) {
                 return Ok(Value::Object(serde_json::Map::default()));
             }
-            Err(refusal)
+            Err(Box::new(refusal))
         }
     }
 }
@@ -172,7 +175,7 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read_body(status: u16, body: &str) -> Result<Value, Refusal> {
+    fn read_body(status: u16, body: &str) -> Result<Value, Box<Refusal>> {
         let asked = Asked {
             action: "RunInstances",
             region: "cn-hangzhou",
@@ -241,6 +244,23 @@ mod tests {
         assert!(read_body(200, r#"{"RequestId":"r"}"#).is_ok());
         let passed = r#"{"Code":"DryRunOperation","Message":"ok","RequestId":"r"}"#;
         assert!(read_body(400, passed).is_ok());
+    }
+
+    #[test]
+    fn a_quoted_string_to_sign_is_compared_and_cut() {
+        let settle = |message: &str, ours: &str| {
+            let body = serde_json::json!({"Code": "SignatureDoesNotMatch", "Message": message});
+            let mut refusal = read_body(400, &body.to_string()).unwrap_err();
+            refusal.settle_signature(ours);
+            (refusal.same_string_to_sign, refusal.failure.message)
+        };
+        let acs3 = "No match. server StringToSign is [ACS3-HMAC-SHA256\n0a1b] server ...";
+        let rpc = "No match. server string to sign is:POST&%2F&a";
+        let cut = || "No match.".to_owned();
+        assert_eq!(settle(acs3, "ACS3-HMAC-SHA256\n0a1b"), (Some(true), cut()));
+        assert_eq!(settle(acs3, "ACS3-HMAC-SHA256\nffff"), (Some(false), cut()));
+        assert_eq!(settle(rpc, "POST&%2F&a"), (Some(true), cut()));
+        assert_eq!(settle("No match.", "x"), (None, cut()));
     }
 
     #[test]

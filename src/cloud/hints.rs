@@ -6,6 +6,7 @@
 use super::endpoint::{is_known_region, nearest_region};
 use super::failure::Refusal;
 use super::retry::codes::matches;
+use super::transport::SendFailure;
 
 /// Hints for a refusal, each a sentence without final dot.
 pub(super) fn of(refusal: &Refusal) -> Vec<String> {
@@ -15,6 +16,21 @@ pub(super) fn of(refusal: &Refusal) -> Vec<String> {
         .find(|(codes, _)| matches(codes, code))
         .map(|(_, hint)| (*hint).to_owned());
     known.into_iter().chain(particular(refusal, code)).collect()
+}
+
+/// Hints for a request without answer.
+pub(super) fn of_silence(failure: &SendFailure, region: &str) -> Vec<String> {
+    let mut hints = Vec::new();
+    if failure.source.to_string().contains("certificate") {
+        hints.push("Name the certificates of your proxy in SSL_CERT_FILE".to_owned());
+    }
+    if failure.unsent && !is_known_region(region) {
+        hints.extend(nearest_region(region).map(|near| format!("Did you mean {near}?")));
+    }
+    if failure.unsent && hints.is_empty() {
+        hints.push("Check the network, and HTTPS_PROXY if one is needed".to_owned());
+    }
+    hints
 }
 
 /// Hints that depend on more than the code.
@@ -75,7 +91,6 @@ const KNOWN: &[(&[&str], &str)] = &[
             "Account.Arrearage",
             "InvalidAccountStatus.NotEnoughBalance",
             "InsufficientBalance*",
-            "InvalidAccountStatus.Arrearage",
         ],
         "Top up the account: pay-as-you-go resources need a positive balance",
     ),
@@ -90,7 +105,6 @@ const KNOWN: &[(&[&str], &str)] = &[
             "OperationDenied.QuotaExceed",
             "ImageQuotaExceed*",
             "ImageFamilyQuotaExceed",
-            "InstanceQuotaExceeded",
             "ExceedQuota*",
         ],
         "Delete resources that are not needed any more, or ask for more in the Quota Center",
@@ -137,7 +151,6 @@ const KNOWN: &[(&[&str], &str)] = &[
             "ImageNotSupportInstanceType",
             "InvalidInstanceType.ValueNotSupported",
             "InvalidInstanceType.ValueUnauthorized",
-            "InvalidInstanceType.ElasticOnly",
         ],
         "Choose an instance type that the zone offers and that fits image, disks and network",
     ),
@@ -233,6 +246,34 @@ mod tests {
         assert!(of(&unsigned)[0].contains("secret does not belong"));
         unsigned.same_string_to_sign = Some(false);
         assert!(of(&unsigned)[0].contains("proxy"));
+    }
+
+    #[test]
+    fn silence_is_explained() {
+        let table = [
+            (
+                true,
+                "failed to lookup address",
+                "cn-hangzou",
+                "Did you mean cn-hangzhou?",
+            ),
+            (true, "connection refused", "cn-hangzhou", "HTTPS_PROXY"),
+            (
+                true,
+                "invalid peer certificate: UnknownIssuer",
+                "cn-hangzhou",
+                "SSL_CERT_FILE",
+            ),
+        ];
+        for (unsent, source, region, expected) in table {
+            let failure = SendFailure {
+                unsent,
+                host: "h".into(),
+                source: source.into(),
+            };
+            let hints = of_silence(&failure, region);
+            assert!(hints.len() == 1 && hints[0].contains(expected), "{hints:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,26 @@ macro_rules! action {
     };
 }
 
+/// Makes a request a [`Listing`]: `pages!(Request.field: Item, largest)`.
+macro_rules! pages {
+    ($request:ident . $items:ident : $item:ty, $largest:literal) => {
+        impl $crate::cloud::Listing for $request {
+            type Item = $item;
+            const LARGEST_PAGE: u32 = $largest;
+            fn at(&self, page: u32) -> Self {
+                Self {
+                    page_number: Some(page),
+                    page_size: Some(Self::LARGEST_PAGE),
+                    ..self.clone()
+                }
+            }
+            fn items(response: Self::Response) -> (Vec<$item>, u32) {
+                (response.$items, response.total_count)
+            }
+        }
+    };
+}
+
 mod answer;
 mod client;
 pub mod credential;
@@ -32,6 +52,8 @@ pub mod endpoint;
 mod failure;
 mod hints;
 pub mod http;
+#[cfg(test)]
+mod names;
 mod parameters;
 mod retry;
 mod sign;
@@ -94,6 +116,19 @@ pub trait Call: Action {}
 
 /// An action that creates a resource; it needs a `Permit` of the journal.
 pub trait Create: Action {}
+
+/// A call whose answer comes in pages.
+pub trait Listing: Call {
+    /// One of what it lists.
+    type Item: Send;
+    /// The largest page the API gives.
+    const LARGEST_PAGE: u32;
+    /// The same request for one page, counted from 1.
+    #[must_use]
+    fn at(&self, page: u32) -> Self;
+    /// What is on a page, and how many there are on all of them.
+    fn items(response: Self::Response) -> (Vec<Self::Item>, u32);
+}
 
 /// When a request whose fate is unknown may be sent again. Requests that were
 /// refused with a transient code may always be.
@@ -175,6 +210,30 @@ impl Cloud {
         stop: &Stop,
     ) -> Result<R::Response> {
         self.0.send(region, request, Some(token), false, stop).await
+    }
+
+    /// Everything a listing call finds, from all pages. A plain
+    /// [`Cloud::call`] gets the first ten.
+    ///
+    /// # Errors
+    /// As [`Cloud::call`].
+    pub async fn list<R: Listing>(
+        &self,
+        region: &str,
+        request: &R,
+        stop: &Stop,
+    ) -> Result<Vec<R::Item>> {
+        let mut all = Vec::new();
+        for page in 1.. {
+            let response = self.call(region, &request.at(page), stop).await?;
+            let (items, total) = R::items(response);
+            let is_last = items.is_empty();
+            all.extend(items);
+            if is_last || all.len() >= total as usize {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// Sends a request that creates a resource whose intent is on disk.

@@ -38,10 +38,11 @@ pub struct DescribeVpcs {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 50.
+    /// At most 50; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Vpc DescribeVpcs -> DescribeVpcsResponse, Always, Call);
+pages!(DescribeVpcs.vpcs: Vpc, 50);
 
 /// One page of VPCs.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -114,10 +115,11 @@ pub struct DescribeVSwitches {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 50.
+    /// At most 50; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Vpc DescribeVSwitches -> DescribeVSwitchesResponse, Always, Call);
+pages!(DescribeVSwitches.vswitches: VSwitch, 50);
 
 /// One page of vSwitches.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -193,7 +195,8 @@ pub struct AssociateEipAddress {
 }
 action!(Vpc AssociateEipAddress -> Done, WithClientToken, Call);
 
-/// Takes an address from its instance.
+/// Takes an address from its instance. One without instance refuses: look
+/// first.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct UnassociateEipAddress {
@@ -225,10 +228,11 @@ pub struct DescribeEipAddresses {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Vpc DescribeEipAddresses -> DescribeEipAddressesResponse, Always, Call);
+pages!(DescribeEipAddresses.eip_addresses: EipAddress, 100);
 
 /// One page of addresses.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -100,7 +100,7 @@ impl Progress {
     /// 100 %, but gently at first when nothing moves, because a progress that
     /// stands still predicts nothing.
     fn next(&mut self, percent: u8, elapsed: Duration, pace: Pace) -> Duration {
-        self.fine |= percent % 10 != 0;
+        self.fine |= !percent.is_multiple_of(10);
         if let Some((_, since)) = self.last.filter(|&(best, _)| percent <= best) {
             let still = elapsed.saturating_sub(since);
             return pace.without_progress(elapsed).min(still).max(SHORTEST);
@@ -119,13 +119,17 @@ impl Progress {
 /// # Errors
 /// The probe's own, `Kind::Timeout` after `limit`, or `Kind::Cancelled` at
 /// once when `stop` is used.
-pub async fn until<T>(
+pub async fn until<T, F>(
     stop: &Stop,
     limit: Duration,
     pace: Pace,
     what: &str,
-    mut probe: impl AsyncFnMut() -> Result<Poll<T>>,
-) -> Result<T> {
+    // Not `AsyncFnMut`: then no wait that borrows could move between threads.
+    mut probe: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<Poll<T>>>,
+{
     let started = Instant::now();
     let mut wait = pace.first;
     let mut progress = Progress::default();
@@ -261,7 +265,7 @@ mod tests {
         let limit = Duration::from_secs(10);
         let started = Instant::now();
         let looks = Cell::new(0);
-        let error = until::<()>(&stop, limit, Pace::IMAGE, "waiting for x", async || {
+        let error = until::<(), _>(&stop, limit, Pace::IMAGE, "waiting for x", async || {
             looks.set(looks.get() + 1);
             Ok(Poll::Pending)
         })
@@ -276,7 +280,7 @@ mod tests {
     async fn a_stop_ends_the_wait_at_once() {
         let stop = Stop::new(Clock::default());
         let started = Instant::now();
-        let wait = until::<()>(&stop, HOUR, Pace::VPC, "", async || {
+        let wait = until::<(), _>(&stop, HOUR, Pace::VPC, "", async || {
             stop.stop();
             Ok(Poll::Pending)
         });
@@ -288,7 +292,7 @@ mod tests {
     async fn time_is_scaled_and_a_failed_probe_ends_the_wait() {
         let stop = Stop::new(Clock::scaled(0.01));
         let started = Instant::now();
-        let wait = until::<()>(&stop, HOUR, Pace::INSTANCE_RUNNING, "", async || {
+        let wait = until::<(), _>(&stop, HOUR, Pace::INSTANCE_RUNNING, "", async || {
             Err(Error::new(Kind::FailedState, "Broken"))
         });
         assert_eq!(wait.await.unwrap_err().kind(), Kind::FailedState);

@@ -18,10 +18,11 @@ pub struct DescribeDisks {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeDisks -> DescribeDisksResponse, Always, Call);
+pages!(DescribeDisks.disks: Disk, 100);
 
 /// One page of disks.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -95,10 +96,11 @@ pub struct DescribeSnapshots {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeSnapshots -> DescribeSnapshotsResponse, Always, Call);
+pages!(DescribeSnapshots.snapshots: Snapshot, 100);
 
 /// One page of snapshots.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -29,10 +29,11 @@ pub struct DescribeImages {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeImages -> DescribeImagesResponse, Always, Call);
+pages!(DescribeImages.images: Image, 100);
 
 /// One page of images.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -236,10 +237,11 @@ action!(Ecs ModifyImageSharePermission -> Done, Always, Call);
 pub struct DescribeImageSharePermission {
     pub image_id: String,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeImageSharePermission -> DescribeImageSharePermissionResponse, Always, Call);
+pages!(DescribeImageSharePermission.accounts: ShareAccount, 100);
 
 /// One page of accounts.
 #[derive(Debug, Clone, Default, Deserialize)]

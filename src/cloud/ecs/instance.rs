@@ -148,10 +148,11 @@ pub struct DescribeInstances {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 100.
+    /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeInstances -> DescribeInstancesResponse, Always, Call);
+pages!(DescribeInstances.instances: Instance, 100);
 
 /// One page of instances.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -250,6 +251,8 @@ action!(Ecs StartInstance -> Done, Always, Call);
 pub struct StopInstance {
     pub instance_id: String,
     pub force_stop: Option<bool>,
+    /// Demanded for instance types with local disks, which lose their data.
+    pub confirm_stop: Option<bool>,
     /// `KeepCharging` or `StopCharging`.
     pub stopped_mode: Option<String>,
 }

@@ -37,10 +37,11 @@ pub struct DescribeKeyPairs {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 50.
+    /// At most 50; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeKeyPairs -> DescribeKeyPairsResponse, Always, Call);
+pages!(DescribeKeyPairs.key_pairs: KeyPair, 50);
 
 /// One page of key pairs.
 #[derive(Debug, Clone, Default, Deserialize)]

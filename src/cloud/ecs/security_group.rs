@@ -60,10 +60,11 @@ pub struct DescribeSecurityGroups {
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
     pub page_number: Option<u32>,
-    /// At most 50.
+    /// At most 50; 10 when absent.
     pub page_size: Option<u32>,
 }
 action!(Ecs DescribeSecurityGroups -> DescribeSecurityGroupsResponse, Always, Call);
+pages!(DescribeSecurityGroups.security_groups: SecurityGroup, 50);
 
 /// One page of security groups.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -78,7 +78,6 @@ const CREDENTIALS: &[&str] = &[
     "InvalidAccessKeySecret",
     "InvalidSecurityToken*",
     "InvalidUser.PassRoleForbidden",
-    "MissingAccessKeyId",
     "MissingSecurityToken",
     "NoPermission",
     "SignatureDoesNotMatch",
@@ -253,11 +252,7 @@ const ROWS: &[Row] = &[
             "IncorrectVSwitchStatus",
             "OperationDenied.OtherSubnetProcessing",
         ],
-        gone: &[
-            "InvalidVSwitchId.NotFound",
-            "InvalidVswitchID.NotFound",
-            "InvalidVSwitchID.NotFound",
-        ],
+        gone: &["InvalidVSwitchId.NotFound", "InvalidVswitchID.NotFound"],
     },
     Row {
         action: "AllocateEipAddress",

@@ -180,7 +180,7 @@ mod tests {
     use crate::error::{Error, Kind};
 
     fn refused(action: &'static str, http_status: u16, code: &str) -> Failure {
-        Failure::Refused(Refusal {
+        Failure::Refused(Box::new(Refusal {
             failure: ApiFailure {
                 action,
                 region: "cn-hangzhou".into(),
@@ -193,7 +193,7 @@ mod tests {
             date: None,
             missing_permission: None,
             same_string_to_sign: None,
-        })
+        }))
     }
 
     fn sent(unsent: bool) -> Failure {
