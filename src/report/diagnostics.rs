@@ -34,9 +34,9 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources) -> Rendered {
 }
 
 /// Only the piece of template, for an error whose text is shown elsewhere.
-pub(super) fn render_place(title: &str, span: Span, sources: &Sources) -> Option<Rendered> {
+pub(super) fn render_place(span: Span, sources: &Sources) -> Option<Rendered> {
     let (file, span) = located(Some(span), sources)?;
-    let group = Group::with_title(Level::ERROR.primary_title(title));
+    let group = Group::with_level(Level::ERROR);
     Some(both(&group.element(snippet(file, span, None))))
 }
 
@@ -106,7 +106,15 @@ mod tests {
             .label("not an option of `alicloud-ecs`")
             .help("a similar option exists: `region`");
         let rendered = render(&diagnostic, &sources());
-        insta::assert_snapshot!(rendered.plain, @r#""#);
+        insta::assert_snapshot!(rendered.plain, @r#"
+    error: Unknown option `regoin`
+     --> web.json:4:5
+      |
+    4 |     "regoin": "cn-beijing"
+      |     ^^^^^^^^ not an option of `alicloud-ecs`
+      |
+      = help: a similar option exists: `region`
+    "#);
         assert!(rendered.styled.contains("\u{1b}["));
         assert!(!rendered.plain.contains('\u{1b}'));
     }
@@ -115,13 +123,23 @@ mod tests {
     fn a_block_is_shown_by_its_first_line() {
         let diagnostic =
             Diagnostic::warning("No name", span_of("{\n    \"type\": \"alicloud-ecs\",\n"));
-        insta::assert_snapshot!(render(&diagnostic, &sources()).plain, @"");
+        insta::assert_snapshot!(render(&diagnostic, &sources()).plain, @r#"
+    warning: No name
+     --> web.json:2:16
+      |
+    2 |   "builders": [{
+      |                ^
+    "#);
     }
 
     #[test]
     fn a_finding_without_place_is_its_text() {
         let diagnostic = Diagnostic::error("No template", None).help("give a path");
-        insta::assert_snapshot!(render(&diagnostic, &sources()).plain, @"");
+        insta::assert_snapshot!(render(&diagnostic, &sources()).plain, @r#"
+    error: No template
+     |
+     = help: give a path
+    "#);
     }
 
     #[test]
@@ -133,6 +151,6 @@ mod tests {
         };
         let diagnostic = Diagnostic::error("Odd", span);
         assert_eq!(render(&diagnostic, &sources()).plain, "error: Odd");
-        assert_eq!(render_place("Odd", span, &sources()), None);
+        assert_eq!(render_place(span, &sources()), None);
     }
 }

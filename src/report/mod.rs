@@ -20,7 +20,7 @@ mod diagnostics;
 mod duration;
 mod entry;
 pub mod exit;
-pub mod github;
+mod github;
 mod json;
 pub mod machine_readable;
 mod mask;
@@ -100,32 +100,30 @@ impl Report {
     }
 }
 
-/// GitHub comes before text: a group opens before the first line in it.
+/// In GitHub's log a group opens before the first line in it, and annotations
+/// follow the text.
 fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     let stdout = Sink::new(writers.stdout);
-    let stderr = Sink::new(writers.stderr);
     let for_people = match settings.format {
-        Format::Json => stderr,
+        Format::Json => Sink::new(writers.stderr),
         Format::Text | Format::MachineReadable => stdout.clone(),
     };
     let mut renderers: Vec<Box<dyn Renderer>> = Vec::new();
-    if let Some(github) = &settings.github {
-        renderers.push(Box::new(github::GitHubRenderer::new(
-            github,
-            for_people.clone(),
-        )));
+    if settings.github.is_some() {
+        renderers.push(Box::new(github::Log::new(for_people.clone())));
     }
-    match settings.format {
-        Format::Text => renderers.push(Box::new(text::Text::new(for_people, settings))),
+    renderers.push(match settings.format {
         Format::MachineReadable => {
-            renderers.push(Box::new(machine_readable::MachineReadable::new(
-                stdout, settings,
-            )));
+            let sink = for_people.clone();
+            Box::new(machine_readable::MachineReadable::new(sink, settings))
         }
-        Format::Json => {
-            renderers.push(Box::new(text::Text::new(for_people, settings)));
-            renderers.push(Box::new(json::Json(stdout)));
-        }
+        Format::Text | Format::Json => Box::new(text::Text::new(for_people.clone(), settings)),
+    });
+    if settings.format == Format::Json {
+        renderers.push(Box::new(json::Json(stdout)));
+    }
+    if let Some(github) = &settings.github {
+        renderers.push(Box::new(github::Results::new(github, for_people)));
     }
     if let Some(path) = &settings.output_file {
         renderers.push(Box::new(outputs::OutputFile::new(path)));

@@ -1,5 +1,6 @@
 //! From [`Event`] to [`Entry`]: masking, sanitizing, rendering of snippets.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,14 +107,23 @@ impl Safe {
         self.line(&path.to_string_lossy())
     }
 
-    fn output(&self, stream: Stream, line: &str) -> EntryKind {
+    /// A secret that escape sequences split is only seen once they are gone:
+    /// then the sanitized line stands for the one that came.
+    fn output(&self, stream: Stream, came: &str) -> EntryKind {
+        let masked = self.mask.apply(came);
+        let sanitized = sanitize::line(&masked);
+        let text = self.mask.apply(&sanitized);
+        let line = match &text {
+            Cow::Borrowed(_) => &masked,
+            Cow::Owned(_) => &text,
+        };
         EntryKind::Output {
             stream: match stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",
             },
-            line: sanitize::cut(&self.mask.apply(line)).into_owned(),
-            text: sanitize::cut(&self.line(line)).into_owned(),
+            line: sanitize::cut(line).into_owned(),
+            text: sanitize::cut(&text).into_owned(),
         }
     }
 
@@ -233,7 +243,7 @@ impl Safe {
     fn failure(&self, error: &Error) -> Failure {
         let place = error
             .span()
-            .and_then(|span| diagnostics::render_place(error.message(), span, self.sources()));
+            .and_then(|span| diagnostics::render_place(span, self.sources()));
         Failure {
             kind: kind_name(error.kind()),
             message: self.text(error.message()),

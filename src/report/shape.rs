@@ -133,7 +133,9 @@ impl Shapes {
             shapes.push(artifacts(end));
         }
         if let Some(error) = &end.error {
-            shapes.extend(failure(&format!("\nError: {}", error.chain), error));
+            let space = if end.builds.is_empty() { "" } else { "\n" };
+            let headline = format!("{space}Error: {}", error.chain);
+            shapes.extend(failure(&headline, error));
         }
         if self.has_resources() {
             shapes.extend(self.leftovers(&end.leftovers));

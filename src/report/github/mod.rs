@@ -18,32 +18,27 @@ use annotations::Annotations;
 use files::Files;
 use summary::Summary;
 
-/// Writes everything for GitHub.
-pub(super) struct GitHubRenderer {
+/// Writes outputs, state, summary and annotations: what comes after the text.
+pub(super) struct Results {
     sink: Sink,
     files: Files,
     summary: Summary,
     annotations: Option<Annotations>,
-    groups: Groups,
 }
 
-impl GitHubRenderer {
+impl Results {
     pub(super) fn new(settings: &GitHub, sink: Sink) -> Self {
         Self {
             files: Files::new(settings),
             summary: Summary::new(settings),
             annotations: settings.annotations.then(|| Annotations::new(settings)),
-            groups: Groups::default(),
             sink,
         }
     }
 }
 
-impl Renderer for GitHubRenderer {
+impl Renderer for Results {
     fn render(&mut self, entry: &Entry) {
-        for command in self.groups.on(entry) {
-            self.sink.line(&command);
-        }
         self.files.render(entry);
         self.summary.render(entry);
         if let Some(annotations) = &mut self.annotations {
@@ -52,45 +47,53 @@ impl Renderer for GitHubRenderer {
             }
         }
     }
-
-    fn hide(&mut self, form: &str) {
-        self.sink.line(&commands::command("add-mask", &[], form));
-    }
 }
 
-/// Folds the lines of each step, in runs of one build. Lines of parallel
-/// builds alternate, and groups cannot.
-#[derive(Debug, Default)]
-struct Groups {
+/// Masks secrets, and folds the lines of each step in runs of one build: what
+/// comes before the text. Lines of parallel builds alternate, and groups
+/// cannot.
+pub(super) struct Log {
+    sink: Sink,
     is_single: bool,
     is_open: bool,
 }
 
-impl Groups {
-    fn on(&mut self, entry: &Entry) -> Vec<String> {
-        match &entry.kind {
-            EntryKind::RunStarted(start) => {
-                self.is_single = start.builds.len() == 1;
-                Vec::new()
-            }
-            EntryKind::StepStarted { step } if self.is_single => {
-                let mut commands: Vec<_> = self.close().collect();
-                commands.push(commands::command("group", &[], step));
-                self.is_open = true;
-                commands
-            }
-            EntryKind::StepFinished { .. }
-            | EntryKind::BuildFinished(_)
-            | EntryKind::RunFinished(_) => self.close().collect(),
-            _ => Vec::new(),
+impl Log {
+    pub(super) fn new(sink: Sink) -> Self {
+        Self {
+            sink,
+            is_single: false,
+            is_open: false,
         }
     }
 
-    fn close(&mut self) -> impl Iterator<Item = String> + use<> {
-        let was_open = std::mem::take(&mut self.is_open);
-        was_open
-            .then(|| commands::command("endgroup", &[], ""))
-            .into_iter()
+    fn open(&mut self, step: &str) {
+        self.close();
+        self.sink.line(&commands::command("group", &[], step));
+        self.is_open = true;
+    }
+
+    fn close(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.sink.line(&commands::command("endgroup", &[], ""));
+        }
+    }
+}
+
+impl Renderer for Log {
+    fn render(&mut self, entry: &Entry) {
+        match &entry.kind {
+            EntryKind::RunStarted(start) => self.is_single = start.builds.len() == 1,
+            EntryKind::StepStarted { step } if self.is_single => self.open(step),
+            EntryKind::StepFinished { .. }
+            | EntryKind::BuildFinished(_)
+            | EntryKind::RunFinished(_) => self.close(),
+            _ => {}
+        }
+    }
+
+    fn hide(&mut self, form: &str) {
+        self.sink.line(&commands::command("add-mask", &[], form));
     }
 }
 
