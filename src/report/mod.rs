@@ -1,3 +1,148 @@
-//! Everything the user sees.
+//! Everything the user sees: text, JSON, GitHub's files and commands.
+//!
+//! ```text
+//! Event ──► safe (mask, sanitize) ──► Entry ──► text │ machine_readable │ json
+//!                                           └─► github │ output file
+//! ```
+//!
+//! One [`Report`] takes all events, makes each safe once, and hands it to the
+//! configured renderers. A renderer escapes for its own format and knows
+//! nothing of the others. Nothing here fails the build: what cannot be written
+//! is lost. Nobody else knows any CI's syntax.
+
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use crate::engine::event::{Event, EventKind, Reporter};
+
+mod diagnostics;
+mod duration;
+mod entry;
+pub mod exit;
+mod github;
+mod json;
+pub mod machine_readable;
+mod mask;
+pub mod outputs;
+mod safe;
+mod sanitize;
 pub mod settings;
+mod shape;
+mod sink;
+mod text;
+
+pub use exit::ExitStatus;
 pub use settings::{Format, GitHub, Settings};
+
+use entry::Entry;
+use safe::Safe;
+use sink::Sink;
+
+/// Shows entries in one format.
+trait Renderer: Send {
+    /// Shows an entry.
+    fn render(&mut self, entry: &Entry);
+
+    /// Learns of a value that must not be shown. Entries never hold it.
+    fn hide(&mut self, _form: &str) {}
+}
+
+/// The program's standard streams.
+pub struct Writers {
+    /// Standard output.
+    pub stdout: Box<dyn Write + Send>,
+    /// Standard error.
+    pub stderr: Box<dyn Write + Send>,
+}
+
+impl Writers {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Self {
+            stdout: Box::new(std::io::stdout()),
+            stderr: Box::new(std::io::stderr()),
+        }
+    }
+}
+
+/// Shows a run in all configured ways.
+pub struct Report {
+    safe: Safe,
+    renderers: Vec<Box<dyn Renderer>>,
+    now: fn() -> Timestamp,
+}
+
+impl Report {
+    /// A report that writes to the given streams and the configured files.
+    pub fn new(settings: &Settings, writers: Writers) -> Self {
+        Self::with_time(settings, writers, Timestamp::now)
+    }
+
+    fn with_time(settings: &Settings, writers: Writers, now: fn() -> Timestamp) -> Self {
+        let mut report = Self {
+            safe: Safe::default(),
+            renderers: renderers(settings, writers),
+            now,
+        };
+        for secret in &settings.secrets {
+            report.hide(secret);
+        }
+        report
+    }
+
+    fn hide(&mut self, secret: &crate::secret::Secret) {
+        for form in self.safe.hide(secret) {
+            for renderer in &mut self.renderers {
+                renderer.hide(&form);
+            }
+        }
+    }
+}
+
+/// In GitHub's log a group opens before the first line in it, and annotations
+/// follow the text.
+fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
+    let stdout = Sink::new(writers.stdout);
+    let for_people = match settings.format {
+        Format::Json => Sink::new(writers.stderr),
+        Format::Text | Format::MachineReadable => stdout.clone(),
+    };
+    let mut renderers: Vec<Box<dyn Renderer>> = Vec::new();
+    if settings.github.is_some() {
+        renderers.push(Box::new(github::Log::new(for_people.clone())));
+    }
+    renderers.push(match settings.format {
+        Format::MachineReadable => {
+            let sink = for_people.clone();
+            Box::new(machine_readable::MachineReadable::new(sink, settings))
+        }
+        Format::Text | Format::Json => Box::new(text::Text::new(for_people.clone(), settings)),
+    });
+    if settings.format == Format::Json {
+        renderers.push(Box::new(json::Json(stdout)));
+    }
+    if let Some(github) = &settings.github {
+        renderers.push(Box::new(github::Results::new(github, for_people)));
+    }
+    if let Some(path) = &settings.output_file {
+        renderers.push(Box::new(outputs::OutputFile::new(path)));
+    }
+    renderers
+}
+
+impl Reporter for Report {
+    fn on(&mut self, event: &Event) {
+        if let EventKind::Secret(secret) = &event.kind {
+            self.hide(secret);
+        }
+        if let Some(entry) = self.safe.entry(event, (self.now)()) {
+            for renderer in &mut self.renderers {
+                renderer.render(&entry);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

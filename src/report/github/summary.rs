@@ -1,0 +1,416 @@
+//! The job summary: what was built, why it failed, what it took, what is left.
+//!
+//! GitHub drops a summary over 1 MiB as a whole, near the limit without a
+//! word: ours ends before 900 KiB, between two sections.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::duration::short;
+use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, RunEnd, Start};
+use super::super::outputs::append;
+use super::super::settings::GitHub;
+use crate::artifact::Image;
+use crate::engine::event::{Leftover, Resource};
+
+/// In bytes.
+const LONGEST: usize = 900 * 1024;
+/// How many log lines of a failed build are shown.
+const LOG_LINES: usize = 40;
+/// The log lines are part of a table-like page; longer ones are cut.
+const LONGEST_LOG_LINE: usize = 500;
+
+/// Collects the page and writes it at the end.
+pub(super) struct Summary {
+    path: Option<PathBuf>,
+    run: Option<String>,
+    commit: Option<String>,
+    run_id: String,
+    command: &'static str,
+    steps: Vec<Step>,
+    open: BTreeMap<(String, &'static str), Timestamp>,
+    resources: Vec<Lifetime>,
+    logs: BTreeMap<String, VecDeque<String>>,
+}
+
+struct Step {
+    build: String,
+    name: &'static str,
+    start: Option<Timestamp>,
+    elapsed: Duration,
+    resources: Vec<String>,
+    succeeded: bool,
+}
+
+struct Lifetime {
+    resource: Resource,
+    created: Timestamp,
+    deleted: Option<Timestamp>,
+}
+
+impl Summary {
+    pub(super) fn new(settings: &GitHub) -> Self {
+        Self {
+            path: settings.summary.clone(),
+            run: settings.run_id.clone(),
+            commit: settings.commit.clone(),
+            run_id: String::new(),
+            command: "",
+            steps: Vec::new(),
+            open: BTreeMap::new(),
+            resources: Vec::new(),
+            logs: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn render(&mut self, entry: &Entry) {
+        let build = entry.build.as_deref().unwrap_or_default();
+        match &entry.kind {
+            EntryKind::RunStarted(start) => self.start(start),
+            EntryKind::Say { text }
+            | EntryKind::Message { text }
+            | EntryKind::Output { text, .. }
+            | EntryKind::Warning { text } => self.log(build, text),
+            EntryKind::StepStarted { step } => {
+                self.open.insert((build.to_owned(), step), entry.time);
+            }
+            EntryKind::StepFinished {
+                step,
+                elapsed,
+                resources,
+                succeeded,
+            } => {
+                let start = self.open.remove(&(build.to_owned(), step));
+                self.steps.push(Step {
+                    build: build.to_owned(),
+                    name: step,
+                    start,
+                    elapsed: *elapsed,
+                    resources: resources.clone(),
+                    succeeded: *succeeded,
+                });
+            }
+            EntryKind::ResourceCreated(resource) => self.resources.push(Lifetime {
+                resource: resource.clone(),
+                created: entry.time,
+                deleted: None,
+            }),
+            EntryKind::ResourceDeleted(resource) => self.deleted(resource, entry.time),
+            EntryKind::RunFinished(end) => self.write(end),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, start: &Start) {
+        self.run_id.clone_from(&start.run_id);
+        self.command = start.command;
+    }
+
+    fn log(&mut self, build: &str, text: &str) {
+        let log = self.logs.entry(build.to_owned()).or_default();
+        for line in text.split('\n') {
+            log.push_back(line.chars().take(LONGEST_LOG_LINE).collect());
+        }
+        let surplus = log.len().saturating_sub(LOG_LINES);
+        log.drain(..surplus);
+    }
+
+    fn deleted(&mut self, resource: &Resource, time: Timestamp) {
+        let mut lifetimes = self.resources.iter_mut();
+        if let Some(lifetime) = lifetimes.find(|lifetime| lifetime.resource == *resource) {
+            lifetime.deleted = Some(time);
+        }
+    }
+
+    fn write(&self, end: &RunEnd) {
+        append(self.path.as_deref(), &joined(&self.sections(end)));
+    }
+
+    fn sections(&self, end: &RunEnd) -> Vec<String> {
+        let mut sections = vec![format!("## {}\n\n", self.title(end))];
+        sections.extend(images_table(end));
+        sections.extend(end.error.iter().map(|error| error_block(None, error)));
+        for build in &end.builds {
+            sections.extend(
+                build
+                    .error
+                    .iter()
+                    .map(|error| error_block(Some(&build.name), error)),
+            );
+        }
+        sections.extend(self.leftovers_block(&end.leftovers));
+        sections.extend(self.timeline());
+        sections.extend(self.resources_table(&end.leftovers));
+        for build in end.builds.iter().filter(|build| build.error.is_some()) {
+            sections.extend(self.log_tail(&build.name));
+        }
+        sections.push(self.footer());
+        sections
+    }
+
+    fn title(&self, end: &RunEnd) -> String {
+        let failed: Vec<_> = end
+            .builds
+            .iter()
+            .filter(|build| build.error.is_some())
+            .collect();
+        let images = end.builds.iter().flat_map(BuildEnd::images).count();
+        let text = match failed.as_slice() {
+            _ if end.cancelled && end.error.is_none() => "✗ cancelled".to_owned(),
+            [build] => format!(
+                "✗ build {} failed{}",
+                escape(&build.name),
+                self.failed_step(&build.name)
+            ),
+            [_, _, ..] => format!("✗ {} builds failed", failed.len()),
+            [] if end.error.is_some() => "✗ failed".to_owned(),
+            [] if self.command == "build" => {
+                let plural = if images == 1 { "" } else { "s" };
+                format!("{images} image{plural} built in {}", short(end.elapsed))
+            }
+            [] => format!("{} succeeded", escape(self.command)),
+        };
+        format!("alicloud-image: {text}")
+    }
+
+    fn failed_step(&self, build: &str) -> String {
+        let step = self
+            .steps
+            .iter()
+            .rfind(|step| step.build == build && !step.succeeded);
+        step.map_or_else(String::new, |step| format!(" at \"{}\"", escape(step.name)))
+    }
+
+    fn leftovers_block(&self, leftovers: &[Leftover]) -> Option<String> {
+        if leftovers.is_empty() {
+            return None;
+        }
+        let rows = leftovers.iter().map(|Leftover { resource, reason }| {
+            format!(
+                "| **{}** | {} | {} | {} |\n",
+                escape(&resource.kind),
+                code(&resource.id),
+                escape(&resource.region),
+                escape(reason)
+            )
+        });
+        Some(format!(
+            "### Resources left\n\n| Kind | ID | Region | Reason |\n|---|---|---|---|\n{}\nDelete them with {}\n\n",
+            rows.collect::<String>(),
+            code(&format!("alicloud-image cleanup --run {}", self.run_id))
+        ))
+    }
+
+    fn timeline(&self) -> Option<String> {
+        let rows = self.steps.iter().map(|step| {
+            format!(
+                "| {} | {}{} | {} | {} | {} |\n",
+                escape(&step.build),
+                if step.succeeded { "" } else { "✗ " },
+                escape(step.name),
+                step.start.map_or_else(String::new, clock),
+                short(step.elapsed),
+                step.resources
+                    .iter()
+                    .map(|id| code(id))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )
+        });
+        let head = "| Build | Step | Start (UTC) | Duration | Resources |\n|---|---|---|---|---|\n";
+        let table = format!("{head}{}", rows.collect::<String>());
+        (!self.steps.is_empty()).then(|| details("Timeline", &table))
+    }
+
+    fn resources_table(&self, leftovers: &[Leftover]) -> Option<String> {
+        let is_left = |lifetime: &&Lifetime| {
+            leftovers
+                .iter()
+                .any(|leftover| leftover.resource == lifetime.resource)
+        };
+        let (left, gone): (Vec<_>, Vec<_>) = self.resources.iter().partition(is_left);
+        let rows = left
+            .iter()
+            .map(|lifetime| lifetime.row("**left**"))
+            .chain(gone.iter().map(|lifetime| lifetime.row("kept")));
+        let head = "| Kind | ID | Region | Created (UTC) | Deleted (UTC) | State |\n|---|---|---|---|---|---|\n";
+        let table = format!("{head}{}", rows.collect::<String>());
+        (!self.resources.is_empty()).then(|| details("Temporary resources", &table))
+    }
+
+    fn log_tail(&self, build: &str) -> Option<String> {
+        let log = self.logs.get(build)?;
+        let lines: Vec<_> = log.iter().map(|line| escape(line)).collect();
+        let title = format!("Last {} log lines of {}", lines.len(), escape(build));
+        Some(details(
+            &title,
+            &format!("<pre>{}</pre>\n", lines.join("\n")),
+        ))
+    }
+
+    fn footer(&self) -> String {
+        let mut parts = vec![format!("alicloud-image {}", env!("CARGO_PKG_VERSION"))];
+        if !self.run_id.is_empty() {
+            parts.push(format!("run {}", code(&self.run_id)));
+        }
+        parts.extend(
+            self.commit
+                .iter()
+                .map(|commit| format!("commit {}", code(commit))),
+        );
+        // Relative: an absolute link breaks when a part of it is masked.
+        parts.extend(
+            self.run
+                .iter()
+                .map(|run| format!("[workflow run](./{})", escape(run))),
+        );
+        format!("<sub>{}</sub>\n", parts.join(" · "))
+    }
+}
+
+impl Lifetime {
+    fn row(&self, state_when_there: &str) -> String {
+        let state = if self.deleted.is_some() {
+            "deleted"
+        } else {
+            state_when_there
+        };
+        format!(
+            "| {} | {} | {} | {} | {} | {state} |\n",
+            escape(&self.resource.kind),
+            code(&self.resource.id),
+            escape(&self.resource.region),
+            clock(self.created),
+            self.deleted.map_or_else(String::new, clock),
+        )
+    }
+}
+
+fn images_table(end: &RunEnd) -> Option<String> {
+    let row = |build: &BuildEnd, image: &Image| {
+        let mark = if build.error.is_some() { "✗" } else { "✓" };
+        format!(
+            "| {mark} | {} | {} | {} | {} | {} |\n",
+            escape(&build.name),
+            escape(&image.region),
+            code(&image.image_id),
+            escape(&image.image_name),
+            short(build.elapsed)
+        )
+    };
+    let rows: String = end
+        .builds
+        .iter()
+        .flat_map(|build| build.images().map(move |image| row(build, image)))
+        .collect();
+    let head = "| | Build | Region | Image ID | Name | Time |\n|---|---|---|---|---|---|\n";
+    (!rows.is_empty()).then(|| format!("{head}{rows}\n"))
+}
+
+fn error_block(build: Option<&str>, error: &Failure) -> String {
+    let who = build.map_or_else(String::new, |name| format!("**{}**: ", escape(name)));
+    let mut lines = vec![format!("{who}{}", escape(&error.chain))];
+    if let Some(api) = &error.api {
+        lines.push(format!(
+            "Action {}, code {}, RequestId {}",
+            code(&api.action),
+            code(&api.code),
+            code(&api.request_id)
+        ));
+    }
+    if let Some(place) = &error.place {
+        lines.push(format!(
+            "Template {}",
+            code(&format!("{}:{}:{}", place.file, place.line, place.column))
+        ));
+    }
+    lines.extend(
+        error
+            .hints
+            .iter()
+            .map(|hint| format!("Hint: {}", escape(hint))),
+    );
+    format!("> {}\n\n", lines.join("\n>\n> "))
+}
+
+fn details(title: &str, body: &str) -> String {
+    format!("<details><summary>{title}</summary>\n\n{body}\n</details>\n\n")
+}
+
+fn clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S").to_string()
+}
+
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", escape(text))
+}
+
+/// Text that is only text: no HTML, no table cell, no Markdown, no line end.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\n' | '\r' => escaped.push(' '),
+            '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '~' | '!' | '@' | '#' => {
+                escaped.push_str(&format!("&#{};", u32::from(letter)));
+            }
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
+}
+
+/// As many whole sections as fit; the footer is always there.
+fn joined(sections: &[String]) -> String {
+    const NOTICE: &str = "_The rest did not fit; see the log._\n\n";
+    let Some((footer, body)) = sections.split_last() else {
+        return String::new();
+    };
+    let mut page = String::new();
+    let mut is_cut = false;
+    for section in body {
+        if page.len() + section.len() + footer.len() + NOTICE.len() > LONGEST {
+            is_cut = true;
+            continue;
+        }
+        page.push_str(section);
+    }
+    if is_cut {
+        page.push_str(NOTICE);
+    }
+    page + footer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_too_long_loses_whole_sections() {
+        let sections = [
+            "head\n".to_owned(),
+            "x".repeat(LONGEST),
+            "small\n".to_owned(),
+            "foot\n".to_owned(),
+        ];
+        assert_eq!(
+            joined(&sections),
+            "head\nsmall\n_The rest did not fit; see the log._\n\nfoot\n"
+        );
+        assert_eq!(joined(&["a".to_owned(), "b".to_owned()]), "ab");
+    }
+
+    #[test]
+    fn hostile_text_is_only_text() {
+        assert_eq!(
+            escape("a|b <img src=x> [l](u) `c` *d*\n@all #1"),
+            "a&#124;b &lt;img src=x&gt; &#91;l&#93;(u) &#96;c&#96; &#42;d&#42; &#64;all &#35;1"
+        );
+    }
+}

@@ -1,0 +1,370 @@
+use std::path::PathBuf;
+
+use super::super::Settings;
+use super::super::outputs::OUTPUTS;
+use super::super::tests::{
+    build, finish, image, mixed_run, no_stock, result, shown, span_of, start, vpc,
+};
+use super::*;
+use crate::engine::event::{EventKind, Events, RunResult};
+use crate::error::{Error, Kind};
+use crate::template::diagnostic::Diagnostic;
+
+struct Written {
+    stdout: String,
+    output: String,
+    state: String,
+    summary: String,
+}
+
+fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| Some(dir.path().join(name));
+    let mut github = GitHub {
+        output: file("output"),
+        state: file("state"),
+        summary: file("summary"),
+        annotations: true,
+        workspace: Some("/github/workspace".into()),
+        directory: PathBuf::from("infra"),
+        run_id: Some("77".into()),
+        commit: Some("abc123".into()),
+    };
+    change(&mut github);
+    let settings = Settings {
+        github: Some(github),
+        ..Settings::default()
+    };
+    let (stdout, _) = shown(&settings, run);
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    Written {
+        stdout,
+        output: read("output"),
+        state: read("state"),
+        summary: read("summary"),
+    }
+}
+
+/// What the runner makes of the file: the last assignment of a name wins.
+fn assigned(file: &str) -> std::collections::BTreeMap<String, String> {
+    let mut values = std::collections::BTreeMap::new();
+    let mut lines = file.lines();
+    while let Some((name, delimiter)) = lines.next().and_then(|line| line.split_once("<<")) {
+        let value: Vec<_> = lines
+            .by_ref()
+            .take_while(|line| *line != delimiter)
+            .collect();
+        values.insert(name.to_owned(), value.join("\n"));
+    }
+    values
+}
+
+fn commands(stdout: &str) -> Vec<&str> {
+    stdout
+        .lines()
+        .filter(|line| line.starts_with("::"))
+        .collect()
+}
+
+#[test]
+fn outputs_of_a_mixed_run() {
+    let written = run(|_| {}, mixed_run);
+    let values = assigned(&written.output);
+    let names: Vec<_> = values.keys().map(String::as_str).collect();
+    let mut expected = OUTPUTS.to_vec();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    assert_eq!(values["image-id"], "m-1");
+    assert_eq!(
+        values["image-ids"],
+        r#"{"cn-beijing":"m-1","cn-hangzhou":"m-2"}"#
+    );
+    assert_eq!(values["image-name"], "web-1");
+    assert_eq!(values["region"], "cn-beijing");
+    assert_eq!(values["snapshot-ids"], r#"["s-m-1","s-m-2"]"#);
+    assert_eq!(values["status"], "partial");
+    assert_eq!(values["build-run-id"], "0c9d");
+    assert_eq!(values["duration-seconds"], "62");
+    assert_eq!(
+        values["leftovers"],
+        r#"[{"kind":"vpc","id":"vpc-1","region":"cn-beijing","reason":"DependencyViolation"}]"#
+    );
+    let images: serde_json::Value = serde_json::from_str(&values["images"]).unwrap();
+    assert_eq!(images[1]["image_id"], "m-2");
+    assert_eq!(images[1]["type"], "alicloud-ecs");
+}
+
+#[test]
+fn an_image_is_an_output_as_soon_as_it_is_ready() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web", "db"]);
+            for image in [image("db", "cn-a", "m-2"), image("web", "cn-a", "m-1")] {
+                events.emit(EventKind::ImageReady(image));
+            }
+        },
+    );
+    let values = assigned(&written.output);
+    assert_eq!(values["image-id"], "m-1");
+    assert_eq!(values["build-run-id"], "0c9d");
+    assert_eq!(values.get("status"), None);
+}
+
+#[test]
+fn nothing_made_is_an_empty_output() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            finish(
+                events,
+                result(vec![build("web", vec![], Some(no_stock()))], vec![]),
+            );
+        },
+    );
+    let values = assigned(&written.output);
+    assert_eq!((&*values["image-id"], &*values["images"]), ("", "[]"));
+    assert_eq!(
+        (&*values["leftovers"], &*values["status"]),
+        ("[]", "failure")
+    );
+}
+
+#[test]
+fn an_output_cannot_end_its_own_assignment() {
+    let mut forged = image("web", "cn-a", "m-1");
+    forged.image_name = "x\nghadelimiter_1\nimage-id=m-evil".into();
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            finish(
+                events,
+                result(vec![build("web", vec![forged], None)], vec![]),
+            );
+        },
+    );
+    assert_eq!(assigned(&written.output)["image-id"], "m-1");
+}
+
+#[test]
+fn state_is_written_before_anything_is_made() {
+    let written = run(|_| {}, |events| start(events, &["web"]));
+    let values = assigned(&written.state);
+    assert_eq!(values["journal"], "/home/.alicloud-image/0c9d.journal");
+    assert_eq!(values["run"], "0c9d");
+    assert_eq!(values["region"], "cn-beijing");
+}
+
+#[test]
+fn annotations_of_a_mixed_run() {
+    let written = run(|_| {}, mixed_run);
+    insta::assert_snapshot!(commands(&written.stdout).join("\n"), @r#"
+    ::error title=Build db failed,file=infra/images/web.json,line=4,col=22,endColumn=35::Failed to create an instance in `cn-beijing`: OperationDenied.NoStock: The requested resource is sold out (RunInstances in cn-beijing, HTTP 403, RequestId 4AFE)%0Ahint: Choose another `instance_type` or `zone_id`
+    ::warning title=Resource left::vpc vpc-1 in cn-beijing was not deleted: DependencyViolation%0ADelete it with: alicloud-image cleanup --run 0c9d
+    ::warning title=alicloud-image::db: `io_optimized` has no effect
+    "#);
+}
+
+#[test]
+fn a_good_run_is_a_notice_and_groups() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            let web = events.for_build("web");
+            web.emit(EventKind::StepStarted { step: "Create VPC" });
+            web.say("Creating VPC...");
+            web.emit(EventKind::StepStarted {
+                step: "Create instance",
+            });
+            let images = vec![image("web", "cn-beijing", "m-1")];
+            finish(events, result(vec![build("web", images, None)], vec![]));
+        },
+    );
+    insta::assert_snapshot!(written.stdout, @r#"
+    ::group::Create VPC
+    ==> web: Creating VPC...
+    ::endgroup::
+    ::group::Create instance
+    ::endgroup::
+    Build 'web' finished after 1 minute 2 seconds.
+
+    ==> Wait completed after 1 minute 2 seconds
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-1
+
+    ==> 0 resources left
+    ::notice title=Images::web: m-1 in cn-beijing
+    "#);
+}
+
+#[test]
+fn findings_are_annotations_at_their_place() {
+    let written = run(
+        |github| github.directory = PathBuf::new(),
+        |events| {
+            start(events, &["web"]);
+            let span = span_of("\"ecs.g9.huge\"");
+            events.emit(EventKind::Diagnostic(
+                Diagnostic::error("Unknown type", span).help("use `ecs.g9.large`"),
+            ));
+            let error = Error::new(Kind::Template, "The template has 1 error");
+            finish(
+                events,
+                RunResult {
+                    error: Some(error),
+                    ..result(vec![], vec![])
+                },
+            );
+        },
+    );
+    assert_eq!(
+        commands(&written.stdout),
+        [
+            "::error title=Template,file=images/web.json,line=4,col=22,endColumn=35::Unknown type%0Ahelp: use `ecs.g9.large`"
+        ]
+    );
+}
+
+#[test]
+fn at_most_ten_of_a_severity() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            for number in 0..25 {
+                events.warn(format!("warning {number}"));
+            }
+            finish(events, result(vec![], vec![]));
+        },
+    );
+    let all = commands(&written.stdout);
+    assert_eq!(all.len(), 10);
+    assert!(
+        all[9].ends_with("warning 9%0A… and 15 more, see the log"),
+        "{}",
+        all[9]
+    );
+}
+
+#[test]
+fn annotations_and_summary_can_be_off() {
+    let written = run(
+        |github| {
+            github.annotations = false;
+            github.summary = None;
+        },
+        mixed_run,
+    );
+    assert!(commands(&written.stdout).is_empty());
+    assert_eq!(written.summary, "");
+}
+
+#[test]
+fn secrets_are_masked_before_they_can_be_shown() {
+    let written = run(
+        |_| {},
+        |events| {
+            let secret = crate::secret::Secret::new("100% secret");
+            events.emit(EventKind::Secret(secret));
+            events.say("100% secret");
+        },
+    );
+    assert!(written.stdout.starts_with("::add-mask::"));
+    assert!(written.stdout.contains("::add-mask::100%25 secret\n"));
+    assert!(written.stdout.ends_with("==> <sensitive>\n"));
+}
+
+#[test]
+fn the_summary_of_a_mixed_run() {
+    insta::assert_snapshot!(run(|_| {}, mixed_run).summary, @r#"
+    ## alicloud-image: ✗ build db failed
+
+    | | Build | Region | Image ID | Name | Time |
+    |---|---|---|---|---|---|
+    | ✓ | web | cn-beijing | <code>m-1</code> | web-1 | 1 m 2 s |
+    | ✓ | web | cn-hangzhou | <code>m-2</code> | web-1 | 1 m 2 s |
+
+    > **db**: Failed to create an instance in &#96;cn-beijing&#96;: OperationDenied.NoStock: The requested resource is sold out (RunInstances in cn-beijing, HTTP 403, RequestId 4AFE)
+    >
+    > Action <code>RunInstances</code>, code <code>OperationDenied.NoStock</code>, RequestId <code>4AFE</code>
+    >
+    > Template <code>images/web.json:4:22</code>
+    >
+    > Hint: Choose another &#96;instance&#95;type&#96; or &#96;zone&#95;id&#96;
+
+    ### Resources left
+
+    | Kind | ID | Region | Reason |
+    |---|---|---|---|
+    | **vpc** | <code>vpc-1</code> | cn-beijing | DependencyViolation |
+
+    Delete them with <code>alicloud-image cleanup --run 0c9d</code>
+
+    <details><summary>Timeline</summary>
+
+    | Build | Step | Start (UTC) | Duration | Resources |
+    |---|---|---|---|---|
+    | web | Create VPC | 08:00:00 | 2.5 s | <code>vpc-1</code> |
+
+    </details>
+
+    <details><summary>Temporary resources</summary>
+
+    | Kind | ID | Region | Created (UTC) | Deleted (UTC) | State |
+    |---|---|---|---|---|---|
+    | vpc | <code>vpc-1</code> | cn-beijing | 08:00:00 |  | **left** |
+
+    </details>
+
+    <details><summary>Last 3 log lines of db</summary>
+
+    <pre>&#96;io&#95;optimized&#96; has no effect
+    two
+    lines</pre>
+
+    </details>
+
+    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
+    "#);
+}
+
+#[test]
+fn the_summary_of_a_good_run_shows_what_was_deleted() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            events.emit(EventKind::ResourceCreated(vpc()));
+            events.emit(EventKind::ResourceDeleted(vpc()));
+            let mut hostile = image("web", "cn-beijing", "m-1");
+            hostile.image_name = "a|b<script>".into();
+            finish(
+                events,
+                result(vec![build("web", vec![hostile], None)], vec![]),
+            );
+        },
+    );
+    insta::assert_snapshot!(written.summary, @r#"
+    ## alicloud-image: 1 image built in 1 m 2 s
+
+    | | Build | Region | Image ID | Name | Time |
+    |---|---|---|---|---|---|
+    | ✓ | web | cn-beijing | <code>m-1</code> | a&#124;b&lt;script&gt; | 1 m 2 s |
+
+    <details><summary>Temporary resources</summary>
+
+    | Kind | ID | Region | Created (UTC) | Deleted (UTC) | State |
+    |---|---|---|---|---|---|
+    | vpc | <code>vpc-1</code> | cn-beijing | 08:00:00 | 08:00:00 | deleted |
+
+    </details>
+
+    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
+    "#);
+}

@@ -1,0 +1,149 @@
+//! Hides secrets: every form in which a registered value could show up is
+//! replaced before any renderer sees the text.
+//!
+//! It replaces what is written out plainly. A program that prints a secret
+//! reversed or one letter per line is beyond it.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+/// What stands in the place of a secret.
+pub(super) const PLACEHOLDER: &str = "<sensitive>";
+
+/// Shorter values are found in ordinary words; hiding them would destroy the
+/// output without protecting anything.
+const SHORTEST: usize = 4;
+
+/// All values to hide, the longest first, so that a secret that contains
+/// another one is replaced as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Mask {
+    forms: Vec<String>,
+}
+
+impl Mask {
+    /// Hides a value from now on. Gives back the forms that are new.
+    pub(super) fn add(&mut self, secret: &str) -> Vec<String> {
+        let mut added = forms_of(secret);
+        added.retain(|form| !self.forms.contains(form));
+        self.forms.extend(added.iter().cloned());
+        self.forms
+            .sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        added
+    }
+
+    /// The text without secrets.
+    pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(mut next) = self.find(text, 0) else {
+            return Cow::Borrowed(text);
+        };
+        let mut masked = String::with_capacity(text.len());
+        let mut rest = 0;
+        loop {
+            masked.push_str(&text[rest..next.0]);
+            masked.push_str(PLACEHOLDER);
+            rest = next.1;
+            match self.find(text, rest) {
+                Some(found) => next = found,
+                None => break,
+            }
+        }
+        masked.push_str(&text[rest..]);
+        Cow::Owned(masked)
+    }
+
+    /// Start and end of the first secret from a place on.
+    fn find(&self, text: &str, from: usize) -> Option<(usize, usize)> {
+        let places = self.forms.iter().filter_map(|form| {
+            let start = from + text[from..].find(form)?;
+            Some((start, start + form.len()))
+        });
+        // Of those that start first the longest: forms are sorted that way.
+        places.min_by_key(|(start, _)| *start)
+    }
+}
+
+/// The value, its lines, and the encodings that tools print.
+fn forms_of(secret: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    let lines = secret.lines().map(str::trim);
+    for value in [secret, secret.trim()].into_iter().chain(lines) {
+        if value.len() < SHORTEST {
+            continue;
+        }
+        forms.push(value.to_owned());
+        forms.push(url_encoded(value));
+        forms.push(url::form_urlencoded::byte_serialize(value.as_bytes()).collect());
+    }
+    if secret.len() >= SHORTEST {
+        for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
+            forms.push(engine.encode(secret));
+        }
+    }
+    forms.sort_unstable();
+    forms.dedup();
+    forms
+}
+
+/// RFC 3986, which signatures use: a space is `%20`.
+fn url_encoded(value: &str) -> String {
+    let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    form.replace('+', "%20")
+        .replace('*', "%2A")
+        .replace("%7E", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(secrets: &[&str], text: &str) -> String {
+        let mut mask = Mask::default();
+        for secret in secrets {
+            mask.add(secret);
+        }
+        mask.apply(text).into_owned()
+    }
+
+    #[test]
+    fn every_form_is_hidden() {
+        let secret = "p@ss word/1";
+        let table = [
+            "p@ss word/1",
+            "p%40ss%20word%2F1",
+            "p%40ss+word%2F1",
+            "cEBzcyB3b3JkLzE=",
+            "cEBzcyB3b3JkLzE",
+        ];
+        for form in table {
+            assert_eq!(
+                masked(&[secret], &format!("<{form}>")),
+                "<<sensitive>>",
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_long_secret_is_hidden() {
+        let key = "-----BEGIN KEY-----\nAAAA\nBBBBCCCC\n";
+        assert_eq!(masked(&[key], "x AAAA y"), "x <sensitive> y");
+        assert_eq!(masked(&[key], "BBBBCCCC"), "<sensitive>");
+    }
+
+    #[test]
+    fn short_values_are_left_alone_and_the_placeholder_is_not_touched() {
+        assert_eq!(masked(&["abc", ""], "abcabc"), "abcabc");
+        assert_eq!(masked(&["hunter2", "sens"], "hunter2"), "<sensitive>");
+    }
+
+    #[test]
+    fn the_longest_secret_wins() {
+        assert_eq!(
+            masked(&["abcd", "abcdefgh"], "abcdefgh abcd"),
+            "<sensitive> <sensitive>"
+        );
+    }
+}

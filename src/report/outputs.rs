@@ -1,0 +1,197 @@
+//! The results that other programs read: step outputs and `--output-file`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::Renderer;
+use super::entry::{Entry, EntryKind, RunEnd, Status};
+use crate::artifact::Image;
+use crate::engine::event::Leftover;
+
+/// The names of the action's outputs, in the order of `action.yml`.
+pub const OUTPUTS: &[&str] = &[
+    "image-id",
+    "image-ids",
+    "images",
+    "image-name",
+    "region",
+    "snapshot-ids",
+    "status",
+    "build-run-id",
+    "leftovers",
+    "duration-seconds",
+];
+
+/// The facts of a run, as far as they are known.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Outputs {
+    run_id: String,
+    builds: Vec<String>,
+    images: Vec<Image>,
+    leftovers: Vec<Leftover>,
+    status: Option<Status>,
+    duration_seconds: u64,
+}
+
+impl Outputs {
+    /// Takes note of an entry. Says whether it changed an output.
+    pub(super) fn take(&mut self, entry: &Entry) -> bool {
+        match &entry.kind {
+            EntryKind::RunStarted(start) => {
+                self.run_id.clone_from(&start.run_id);
+                self.builds = start
+                    .builds
+                    .iter()
+                    .map(|build| build.name.clone())
+                    .collect();
+            }
+            EntryKind::ImageReady { image } => self.add(image),
+            EntryKind::Leftover(leftover) => self.leftovers.push(leftover.clone()),
+            EntryKind::RunFinished(end) => self.finish(end),
+            _ => return false,
+        }
+        true
+    }
+
+    /// In template order; of one build in the order they became ready.
+    fn add(&mut self, image: &Image) {
+        let is_known =
+            |other: &Image| (&other.region, &other.image_id) == (&image.region, &image.image_id);
+        if self.images.iter().any(is_known) {
+            return;
+        }
+        self.images.push(image.clone());
+        let builds = &self.builds;
+        self.images
+            .sort_by_key(|image| builds.iter().position(|name| *name == image.build));
+    }
+
+    /// What remains in the end counts: a post-processor may have deleted an
+    /// image that was ready.
+    fn finish(&mut self, end: &RunEnd) {
+        self.images.clear();
+        for image in end.builds.iter().flat_map(super::entry::BuildEnd::images) {
+            self.add(image);
+        }
+        self.leftovers.clone_from(&end.leftovers);
+        self.status = Some(end.status);
+        self.duration_seconds = end.elapsed.as_secs();
+    }
+
+    /// The values in the order of [`OUTPUTS`]; empty when there is none yet.
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let first = self.images.first();
+        let of_first = |field: fn(&Image) -> &str| {
+            first.map_or_else(String::new, |image| field(image).to_owned())
+        };
+        let value = |name: &str| match name {
+            "image-id" => of_first(|image| &image.image_id),
+            "image-ids" => self.ids_of_first_build().to_string(),
+            "images" => json!(self.images).to_string(),
+            "image-name" => of_first(|image| &image.image_name),
+            "region" => of_first(|image| &image.region),
+            "snapshot-ids" => self.snapshot_ids().to_string(),
+            "status" => self
+                .status
+                .map_or_else(String::new, |status| status.word().to_owned()),
+            "build-run-id" => self.run_id.clone(),
+            "leftovers" => json!(self.leftovers).to_string(),
+            "duration-seconds" => self
+                .status
+                .map_or_else(String::new, |_| self.duration_seconds.to_string()),
+            _ => String::new(),
+        };
+        OUTPUTS.iter().map(|name| (*name, value(name))).collect()
+    }
+
+    fn ids_of_first_build(&self) -> serde_json::Value {
+        let build = self.images.first().map(|image| &image.build);
+        let of_build = self
+            .images
+            .iter()
+            .filter(|image| Some(&image.build) == build);
+        of_build
+            .map(|image| (image.region.clone(), json!(image.image_id)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
+    fn snapshot_ids(&self) -> serde_json::Value {
+        self.images
+            .iter()
+            .flat_map(|image| &image.snapshot_ids)
+            .cloned()
+            .collect()
+    }
+
+    /// `KEY=VALUE` lines that a shell, GitLab's dotenv reports and Jenkins'
+    /// `readProperties` all understand: no quotes, no blank or long values.
+    fn dotenv(&self) -> String {
+        let mut lines = vec![
+            ("BUILD_RUN_ID".to_owned(), self.run_id.clone()),
+            ("IMAGE_COUNT".to_owned(), self.images.len().to_string()),
+            (
+                "LEFTOVER_COUNT".to_owned(),
+                self.leftovers.len().to_string(),
+            ),
+        ];
+        if let Some(status) = self.status {
+            lines.push(("STATUS".to_owned(), status.word().to_owned()));
+        }
+        if let Some(first) = self.images.first() {
+            lines.push(("IMAGE_ID".to_owned(), first.image_id.clone()));
+            lines.push(("IMAGE_NAME".to_owned(), first.image_name.clone()));
+            lines.push(("IMAGE_REGION".to_owned(), first.region.clone()));
+            let of_build = self
+                .images
+                .iter()
+                .filter(|image| image.build == first.build);
+            lines.extend(of_build.map(|image| {
+                let region = image.region.to_uppercase().replace('-', "_");
+                (format!("IMAGE_ID_{region}"), image.image_id.clone())
+            }));
+        }
+        lines
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value}\n"))
+            .collect()
+    }
+}
+
+/// Keeps `--output-file` up to date, so that it is right whenever the run
+/// ends.
+pub(super) struct OutputFile {
+    path: PathBuf,
+    outputs: Outputs,
+}
+
+impl OutputFile {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            outputs: Outputs::default(),
+        }
+    }
+}
+
+impl Renderer for OutputFile {
+    fn render(&mut self, entry: &Entry) {
+        if self.outputs.take(entry) {
+            // A report that cannot be written does not fail the build.
+            let _ = std::fs::write(&self.path, self.outputs.dotenv());
+        }
+    }
+}
+
+/// Adds text to a file of the CI system, if there is one.
+pub(super) fn append(path: Option<&Path>, text: &str) {
+    let Some(path) = path else { return };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    // A report that cannot be written does not fail the build.
+    let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+}
