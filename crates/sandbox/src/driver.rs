@@ -155,18 +155,32 @@ async fn power_off(shared: &Shared, id: &str, running: Running) {
 }
 
 /// Keeps what is on the disk for images and the next boot, and notes that the
-/// machine is off.
+/// machine is off. The disk of an instance that is being released goes with it.
 async fn keep_disk(shared: &Shared, id: &str, machine: Arc<dyn Machine>) {
-    let disk = capture(machine).await;
-    if let Err(error) = &disk {
-        tracing::error!(instance = id, %error, "disk cannot be captured");
-    }
+    let released = shared
+        .world()
+        .0
+        .cloud
+        .instances
+        .get(id)
+        .is_none_or(|i| i.deleting);
+    let disk = if released {
+        None
+    } else {
+        capture(machine).await.map_or_else(
+            |error| {
+                tracing::error!(instance = id, %error, "disk cannot be captured");
+                None
+            },
+            Some,
+        )
+    };
     {
         let (mut world, _) = shared.world();
         if let Some(instance) = world.cloud.instances.get_mut(id) {
             instance.machine_on = false;
             instance.machine = None;
-            instance.disk = disk.ok().or(instance.disk.take());
+            instance.disk = disk.or(instance.disk.take());
         }
     }
     shared.notify();

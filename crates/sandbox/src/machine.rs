@@ -75,11 +75,13 @@ pub trait Machine: Send + Sync {
     /// Powers off; resolves when nothing of the machine runs any more.
     fn power_off(&self) -> BoxFuture<'_, ()>;
 
-    /// Resolves when the machine has powered itself off.
+    /// Resolves when the machine has powered itself off, at once if it has
+    /// already. The future is dropped and asked for again at any time.
     fn powered_off(&self) -> BoxFuture<'_, ()>;
 
-    /// Resolves at the first connection; the default never does, and the
-    /// report then knows nothing about the use of the SSH server.
+    /// Resolves at the first connection, at once if there was one. The default
+    /// never does; the report then knows nothing about the use of the SSH
+    /// server.
     fn connected(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }

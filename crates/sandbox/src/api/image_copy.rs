@@ -120,7 +120,8 @@ pub(super) fn modify_image_share_permission(context: &mut Context<'_>) -> Answer
     let Some(image) = context.cloud.images.get_mut(&key) else {
         return Err(context.error("InvalidImageId.NotFound"));
     };
-    if image.status != ImageStatus::Available && !add.is_empty() {
+    // An image that is still being created or copied can be shared.
+    if image.status == ImageStatus::Deprecated && !add.is_empty() {
         return Err(context.error("OperationDenied.InvalidImageStatus"));
     }
     let is_account = |id: &String| id.len() == 16 && id.chars().all(|c| c.is_ascii_digit());

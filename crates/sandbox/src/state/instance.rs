@@ -361,6 +361,12 @@ impl Instance {
 
     fn network_json(&self, cloud: &Cloud) -> Value {
         let eip = cloud.eip_of(&self.common.id);
+        // The address is assigned a moment after the instance exists.
+        let assigned = self.status != InstanceStatus::Pending;
+        let private: Vec<String> = assigned
+            .then(|| self.private_address.to_string())
+            .into_iter()
+            .collect();
         let public: Vec<String> = self
             .public_address
             .iter()
@@ -381,7 +387,7 @@ impl Instance {
                 "VpcId": self.vpc,
                 "VSwitchId": self.vswitch,
                 "NatIpAddress": "",
-                "PrivateIpAddress": {"IpAddress": [self.private_address.to_string()]},
+                "PrivateIpAddress": {"IpAddress": private},
             },
         })
     }

@@ -1,13 +1,11 @@
 //! Planned faults, repeats with the same token, policies, observation.
 
-mod client;
-
 use std::time::Duration;
 
+use crate::client::{Client, ECS, VPC, fast_sandbox, start};
 use alicloud_image_sandbox::{
     AccessKey, Effect, Fault, SandboxOptions, SeedImage, StateFault, When,
 };
-use client::{Client, ECS, VPC, fast_sandbox, start};
 use serde_json::json;
 
 const REGION: (&str, &str) = ("RegionId", "cn-hangzhou");

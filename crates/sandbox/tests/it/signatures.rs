@@ -1,15 +1,13 @@
 //! Signature verification against published and SDK-made examples, and the
 //! errors of wrong ones.
 
-mod client;
-
 use std::collections::BTreeMap;
 
+use crate::client::{Client, ECS, STS, fast_sandbox, stamp};
 use alicloud_image_sandbox::signature::{
     Acs3Request, acs3_canonical_request, acs3_signature, acs3_string_to_sign, rpc_signature,
     rpc_string_to_sign,
 };
-use client::{Client, ECS, STS, fast_sandbox, stamp};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 

@@ -1,22 +1,21 @@
 //! A whole build as a client does it, up to the empty cloud at the end.
 
-mod client;
-
 use std::time::Duration;
 
+use crate::client::{Client, ECS, VPC, fast_sandbox, start};
 use alicloud_image_sandbox::{SandboxOptions, SeedImage};
-use client::{Client, ECS, VPC, fast_sandbox, start};
 use serde_json::{Value, json};
 
 const REGION: (&str, &str) = ("RegionId", "cn-hangzhou");
 const IMAGE: &str = "aliyun_3_x64_20G_alibase_20240819.vhd";
 
 /// What a build leaves for the next step.
-struct Build {
-    vpc: String,
-    vswitch: String,
-    group: String,
-    instance: String,
+#[derive(Clone)]
+pub(crate) struct Build {
+    pub(crate) vpc: String,
+    pub(crate) vswitch: String,
+    pub(crate) group: String,
+    pub(crate) instance: String,
 }
 
 fn text(value: &Value, pointer: &str) -> String {
@@ -73,7 +72,7 @@ async fn network(client: &Client) -> (String, String, String) {
     (vpc, vswitch, group)
 }
 
-async fn run(client: &Client, own: &[(&str, &str)]) -> Build {
+pub(crate) async fn run(client: &Client, own: &[(&str, &str)]) -> Build {
     let (vpc, vswitch, group) = network(client).await;
     let mut params = vec![
         REGION,
@@ -93,7 +92,7 @@ async fn run(client: &Client, own: &[(&str, &str)]) -> Build {
     }
 }
 
-async fn until_status(client: &Client, build: &Build, status: &str) -> Value {
+pub(crate) async fn until_status(client: &Client, build: &Build, status: &str) -> Value {
     let ids = json!([build.instance]).to_string();
     let describe = [REGION, ("InstanceIds", ids.as_str())];
     let at = "/Instances/Instance/0/Status";
@@ -123,7 +122,7 @@ async fn delete(client: &Client, action: (&str, &str), own: &[(&str, &str)]) {
     tokio::time::timeout(limit, repeat).await.unwrap();
 }
 
-async fn clean(client: &Client, build: &Build) {
+pub(crate) async fn clean(client: &Client, build: &Build) {
     let instance = [("InstanceId", build.instance.as_str()), ("Force", "true")];
     delete(client, (ECS, "DeleteInstance"), &instance).await;
     let group = [REGION, ("SecurityGroupId", build.group.as_str())];
@@ -273,7 +272,8 @@ async fn dependencies_protect_what_is_used() {
         build.vswitch.as_str(),
         build.vpc.as_str(),
     );
-    let table: &[(&str, &str, &[(&str, &str)], &str)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+    let table: &[Case<'_>] = &[
         (
             VPC,
             "DeleteVpc",
@@ -462,7 +462,7 @@ async fn an_instance_is_released_at_its_time() {
     let sandbox = fast_sandbox().await;
     let client = Client::of(&sandbox);
     let release = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
-    let release = client::stamp(release);
+    let release = crate::client::stamp(release);
     let build = run(&client, &[("AutoReleaseTime", &release)]).await;
     until_status(&client, &build, "Running").await;
     sandbox.advance(Duration::from_secs(3601));

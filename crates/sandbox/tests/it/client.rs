@@ -15,46 +15,46 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub const ECS: &str = "2014-05-26";
-pub const VPC: &str = "2016-04-28";
-pub const STS: &str = "2015-04-01";
+pub(crate) const ECS: &str = "2014-05-26";
+pub(crate) const VPC: &str = "2016-04-28";
+pub(crate) const STS: &str = "2015-04-01";
 
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
 /// Credentials and where to use them.
 #[derive(Clone)]
-pub struct Client {
-    pub address: SocketAddr,
-    pub id: String,
-    pub secret: String,
-    pub token: Option<String>,
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
-    pub http: u16,
-    pub headers: String,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) http: u16,
+    pub(crate) headers: String,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let json = self.json();
         json["Code"].as_str().unwrap_or("OK").to_owned()
     }
 }
 
-pub async fn fast_sandbox() -> Sandbox {
+pub(crate) async fn fast_sandbox() -> Sandbox {
     start(SandboxOptions::default()).await
 }
 
 /// Starts with a thousandth of the real delays.
-pub async fn start(options: SandboxOptions) -> Sandbox {
+pub(crate) async fn start(options: SandboxOptions) -> Sandbox {
     Sandbox::start(SandboxOptions {
         time_scale: 0.001,
         seed: options.seed.or(Some(7)),
@@ -64,19 +64,19 @@ pub async fn start(options: SandboxOptions) -> Sandbox {
     .unwrap()
 }
 
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     stamp(Timestamp::now())
 }
 
-pub fn stamp(time: Timestamp) -> String {
+pub(crate) fn stamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-pub fn nonce() -> String {
+pub(crate) fn nonce() -> String {
     format!("nonce-{}", NONCE.fetch_add(1, Ordering::Relaxed))
 }
 
-pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let own = pairs
         .iter()
         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
@@ -91,7 +91,7 @@ fn form(params: &BTreeMap<String, String>) -> String {
 }
 
 impl Client {
-    pub fn of(sandbox: &Sandbox) -> Self {
+    pub(crate) fn of(sandbox: &Sandbox) -> Self {
         Self {
             address: sandbox.address(),
             id: sandbox.access_key_id().to_owned(),
@@ -101,7 +101,7 @@ impl Client {
     }
 
     /// Parameters of an RPC call without the signature.
-    pub fn unsigned(
+    pub(crate) fn unsigned(
         &self,
         version: &str,
         action: &str,
@@ -126,7 +126,7 @@ impl Client {
         params
     }
 
-    pub fn signed(
+    pub(crate) fn signed(
         &self,
         method: &str,
         mut params: BTreeMap<String, String>,
@@ -137,12 +137,12 @@ impl Client {
     }
 
     /// A call in the RPC style, parameters in the body.
-    pub async fn call(&self, version: &str, action: &str, own: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn call(&self, version: &str, action: &str, own: &[(&str, &str)]) -> Reply {
         let params = self.signed("POST", self.unsigned(version, action, own));
         self.post(&params).await
     }
 
-    pub async fn post(&self, params: &BTreeMap<String, String>) -> Reply {
+    pub(crate) async fn post(&self, params: &BTreeMap<String, String>) -> Reply {
         let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
         self.send("POST / HTTP/1.1", headers, &form(params))
             .await
@@ -151,7 +151,7 @@ impl Client {
 
     /// A call as an old client behind a proxy sends it: absolute form, all
     /// parameters in the query.
-    pub async fn call_through_proxy(&self, action: &str, own: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn call_through_proxy(&self, action: &str, own: &[(&str, &str)]) -> Reply {
         let params = self.signed("POST", self.unsigned(ECS, action, own));
         let line = format!(
             "POST http://ecs-cn-hangzhou.aliyuncs.com/?{} HTTP/1.1",
@@ -161,7 +161,12 @@ impl Client {
     }
 
     /// A call signed with ACS3-HMAC-SHA256.
-    pub async fn call_acs3(&self, version: &str, action: &str, own: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn call_acs3(
+        &self,
+        version: &str,
+        action: &str,
+        own: &[(&str, &str)],
+    ) -> Reply {
         let query = map(own);
         let host = self.address.to_string();
         let mut headers = map(&[
@@ -203,7 +208,12 @@ impl Client {
     }
 
     /// Sends a raw request; an error is a broken connection.
-    pub async fn send(&self, line: &str, headers: &str, body: &str) -> std::io::Result<Reply> {
+    pub(crate) async fn send(
+        &self,
+        line: &str,
+        headers: &str,
+        body: &str,
+    ) -> std::io::Result<Reply> {
         let mut stream = TcpStream::connect(self.address).await?;
         let host = if headers.contains("host:") {
             String::new()
@@ -229,19 +239,19 @@ impl Client {
     }
 
     /// A call that must succeed.
-    pub async fn ok(&self, version: &str, action: &str, own: &[(&str, &str)]) -> Value {
+    pub(crate) async fn ok(&self, version: &str, action: &str, own: &[(&str, &str)]) -> Value {
         let reply = self.call(version, action, own).await;
         assert_eq!(reply.http, 200, "{action}: {}", reply.text);
         reply.json()
     }
 
     /// The error code of a call, `OK` for none.
-    pub async fn code(&self, version: &str, action: &str, own: &[(&str, &str)]) -> String {
+    pub(crate) async fn code(&self, version: &str, action: &str, own: &[(&str, &str)]) -> String {
         self.call(version, action, own).await.code()
     }
 
     /// Repeats a call until `pointer` of the answer is `value`.
-    pub async fn until(
+    pub(crate) async fn until(
         &self,
         (version, action): (&str, &str),
         own: &[(&str, &str)],

@@ -1,0 +1,10 @@
+//! Tests of the sandbox over its only interface, HTTP.
+
+// A panic is how a test fails, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
+mod behaviour;
+mod build;
+mod client;
+mod machines;
+mod signatures;
