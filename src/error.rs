@@ -45,6 +45,8 @@ pub enum Kind {
     Timeout,
     /// The run was told to stop.
     Cancelled,
+    /// Something on this machine is in use by another process.
+    Busy,
     /// A file or process on this machine failed us.
     Io,
     /// A bug in this program.

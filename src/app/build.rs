@@ -62,7 +62,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     for secret in &plan.secrets {
         events.emit(EventKind::Secret(secret.clone()));
     }
-    let embedded = sandbox::embed(args.sandbox, args).await?;
+    let embedded = sandbox::embed(args.sandbox).await?;
     let connections = connections(&args.cloud, embedded.as_ref())?;
     let settings = settings(args, embedded.as_ref(), &run_id);
     let scale = embedded.as_ref().map_or(args.cloud.time_scale, |embedded| embedded.time_scale);

@@ -9,11 +9,10 @@ use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
 
 use crate::cli;
-use crate::cloud::Product;
 use crate::cloud::endpoint::Endpoints;
 use crate::engine::signal::Signals;
 use crate::error::{Error, Kind, Result};
-use crate::inputs::{BuildArgs, SandboxArgs};
+use crate::inputs::SandboxArgs;
 use crate::plan::alicloud_ecs::Keys;
 use crate::report::{ExitStatus, Settings, Writers, page};
 use crate::secret::Secret;
@@ -35,10 +34,7 @@ impl Embedded {
     }
 
     pub(super) fn endpoints(&self) -> Result<Endpoints> {
-        let url = self.sandbox.url();
-        [Product::Ecs, Product::Vpc, Product::Sts]
-            .into_iter()
-            .try_fold(Endpoints::default(), |endpoints, product| endpoints.with(product, &url))
+        Endpoints::everything_to(&self.sandbox.url())
     }
 
     pub(super) fn guest_port(&self) -> u16 {
@@ -47,7 +43,7 @@ impl Embedded {
 }
 
 /// Starts a sandbox for a build, when one is wanted.
-pub(super) async fn embed(time_scale: Option<f64>, _args: &BuildArgs) -> Result<Option<Embedded>> {
+pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
     let Some(time_scale) = time_scale else { return Ok(None) };
     let options =
         SandboxOptions { time_scale, machines: machines(false, time_scale)?, ..Default::default() };
@@ -99,13 +95,16 @@ fn options(args: SandboxArgs) -> Result<SandboxOptions> {
         let text = std::fs::read(path).map_err(|error| {
             Error::new(Kind::Usage, format!("Cannot read `{}`", path.display())).with_source(error)
         })?;
-        let policy = serde_json::from_slice(&text).map_err(|error| {
+        let policy: serde_json::Value = serde_json::from_slice(&text).map_err(|error| {
             Error::new(Kind::Usage, format!("`{}` is not JSON", path.display())).with_source(error)
         })?;
-        for key in &mut options.access_keys {
-            *key = AccessKey { user: Some("sandbox".to_owned()), policy: Some(policy), ..key.clone() };
-            break;
-        }
+        let keys = options.access_keys.into_iter();
+        let limited = |key| AccessKey {
+            user: Some("sandbox".to_owned()),
+            policy: Some(policy.clone()),
+            ..key
+        };
+        options.access_keys = keys.map(limited).collect();
     }
     Ok(options)
 }

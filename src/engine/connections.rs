@@ -21,6 +21,9 @@ pub struct Connections {
     pub signature: SignatureAlgorithm,
     /// What carries requests; shared by all builds.
     pub transport: Arc<dyn Transport>,
+    /// Whether the template's own keys and endpoints are passed over: they
+    /// are the real cloud's, and this is a simulated one.
+    pub only_these: bool,
 }
 
 impl Connections {
@@ -43,6 +46,9 @@ impl Connections {
     }
 
     fn for_access(&self, access: &Access) -> Result<Cloud> {
+        if self.only_these {
+            return self.from_environment();
+        }
         let keys = access.keys.as_ref().or(self.keys.as_ref()).ok_or_else(no_keys)?;
         let mut endpoints = self.endpoints.clone();
         if let Some(custom) = &access.custom_endpoint_ecs {

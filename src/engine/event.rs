@@ -150,6 +150,19 @@ pub struct RunResult {
     pub error: Option<Error>,
 }
 
+impl RunResult {
+    /// The end of a run that failed before any build.
+    pub fn failed(error: Error) -> Self {
+        Self {
+            builds: Vec::new(),
+            leftovers: Vec::new(),
+            elapsed: Duration::ZERO,
+            cancelled: false,
+            error: Some(error),
+        }
+    }
+}
+
 /// Receives events, one at a time, in order. It never fails the build.
 pub trait Reporter: Send {
     /// Takes one event.

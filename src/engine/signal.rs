@@ -89,6 +89,12 @@ impl Signals {
         })
     }
 
+    /// Waits for the first signal.
+    pub async fn wait(&self) {
+        let streams = self.streams.lock().ok().and_then(|mut streams| streams.take());
+        next(&mut streams.unwrap_or_default()).await;
+    }
+
     /// The first signal that came.
     pub fn first(&self) -> Option<Signal> {
         let number = self.first.load(Ordering::SeqCst);

@@ -195,6 +195,8 @@ pub struct CloudArgs {
     pub journal_dir: PathBuf,
     /// How many seconds a second of waiting takes.
     pub time_scale: f64,
+    /// The SSH port of a sandbox's instances, when it is not the template's.
+    pub guest_port: Option<u16>,
 }
 
 /// Endpoints: hosts with optional scheme and port.

@@ -91,6 +91,10 @@ pub const VARIABLES: &[Variable] = &[
         "ALICLOUD_IMAGE_TIME_SCALE",
         "Seconds a second of waiting takes; for tests against a sandbox",
     ),
+    variable(
+        "ALICLOUD_IMAGE_GUEST_PORT",
+        "SSH port of a sandbox's instances when it is not 22",
+    ),
     variable("ALICLOUD_IMAGE_SUMMARY", "`false`: no job summary"),
     variable("ALICLOUD_IMAGE_ANNOTATIONS", "`false`: no annotations"),
     variable("GITHUB_ACTIONS", "`true`: write for GitHub Actions"),

@@ -182,6 +182,7 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
             .journal_dir
             .unwrap_or_else(|| journal_dir(environment)),
         time_scale: time_scale(environment)?,
+        guest_port: guest_port(environment)?,
     })
 }
 
@@ -201,6 +202,18 @@ fn time_scale(environment: &Environment) -> Result<f64> {
         Error::new(
             Kind::Usage,
             format!("Bad value of `ALICLOUD_IMAGE_TIME_SCALE`: {reason}"),
+        )
+    })
+}
+
+fn guest_port(environment: &Environment) -> Result<Option<u16>> {
+    let Some(text) = environment.get("ALICLOUD_IMAGE_GUEST_PORT") else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|_| {
+        Error::new(
+            Kind::Usage,
+            format!("Bad value of `ALICLOUD_IMAGE_GUEST_PORT`: `{text}` is not a port"),
         )
     })
 }

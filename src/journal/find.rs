@@ -106,45 +106,29 @@ async fn list(
     stop: &Stop,
 ) -> Result<Vec<(String, Vec<Tag>)>> {
     let tag = tags.to_vec();
-    /// One listing: request type, page size, the list in the answer, the id.
-    macro_rules! pages {
-        ($request:ident { $($field:ident: $value:expr),* }, $size:literal, $list:ident, $id:ident) => {{
-            let mut all = Vec::new();
-            for page in 1.. {
-                let request = $request {
-                    tag: tag.clone(),
-                    page_number: Some(page),
-                    page_size: Some($size),
-                    $($field: $value,)*
-                    ..Default::default()
-                };
-                let answer = cloud.call(region, &request, stop).await?;
-                let is_last = answer.$list.len() < $size;
-                all.extend(answer.$list.into_iter().map(|item| (item.$id, item.tags)));
-                if is_last {
-                    break;
-                }
-            }
-            all
+    /// One listing: the request, and the item's id.
+    macro_rules! list {
+        ($request:ident { $($field:ident: $value:expr),* }, $id:ident) => {{
+            let request = $request { tag, $($field: $value,)* ..Default::default() };
+            let items = cloud.list(region, &request, stop).await?;
+            items.into_iter().map(|item| (item.$id, item.tags)).collect()
         }};
     }
     Ok(match kind {
-        Kind::Instance => pages!(DescribeInstances {}, 100, instances, instance_id),
-        Kind::Image | Kind::ImageCopy => pages!(
+        Kind::Instance => list!(DescribeInstances {}, instance_id),
+        Kind::Image | Kind::ImageCopy => list!(
             DescribeImages {
                 image_owner_alias: Some("self".into()),
                 status: Some(ANY_IMAGE_STATUS.into())
             },
-            100, images, image_id
+            image_id
         ),
-        Kind::Snapshot => pages!(DescribeSnapshots {}, 100, snapshots, snapshot_id),
-        Kind::KeyPair => pages!(DescribeKeyPairs {}, 50, key_pairs, key_pair_name),
-        Kind::SecurityGroup => {
-            pages!(DescribeSecurityGroups {}, 50, security_groups, security_group_id)
-        }
-        Kind::Vpc => pages!(DescribeVpcs {}, 50, vpcs, vpc_id),
-        Kind::VSwitch => pages!(DescribeVSwitches {}, 50, vswitches, vswitch_id),
-        Kind::Eip => pages!(DescribeEipAddresses {}, 100, eip_addresses, allocation_id),
+        Kind::Snapshot => list!(DescribeSnapshots {}, snapshot_id),
+        Kind::KeyPair => list!(DescribeKeyPairs {}, key_pair_name),
+        Kind::SecurityGroup => list!(DescribeSecurityGroups {}, security_group_id),
+        Kind::Vpc => list!(DescribeVpcs {}, vpc_id),
+        Kind::VSwitch => list!(DescribeVSwitches {}, vswitch_id),
+        Kind::Eip => list!(DescribeEipAddresses {}, allocation_id),
         Kind::EipAssociation => Vec::new(),
     })
 }

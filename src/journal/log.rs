@@ -188,7 +188,7 @@ impl Log {
 
 fn lock(file: &File, path: &Path) -> Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-        Error::new(ErrorKind::Io, format!("The journal `{}` is in use by a running process", path.display()))
+        Error::new(ErrorKind::Busy, format!("The journal `{}` is in use by a running process", path.display()))
             .with_source(std::io::Error::from(error))
             .with_hint("Wait until that run has ended; it deletes its resources itself")
     })

@@ -25,6 +25,7 @@ mod json;
 pub mod machine_readable;
 mod mask;
 pub mod outputs;
+pub mod page;
 mod safe;
 mod sanitize;
 pub mod settings;

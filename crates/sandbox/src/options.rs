@@ -128,6 +128,33 @@ pub struct Delays {
     pub copy: Duration,
 }
 
+impl Delays {
+    /// Everything is ready at once.
+    pub fn none() -> Self {
+        let now = Duration::ZERO;
+        Self {
+            vpc: now,
+            vswitch: now,
+            delete_vswitch: now,
+            eip_allocate: now,
+            eip_associate: now,
+            eip_unassociate: now,
+            eip_release: now,
+            run: now,
+            create: now,
+            start: now,
+            reboot: now,
+            sshd: now,
+            stop: now,
+            delete_instance: now,
+            eni_release: now,
+            snapshot: now,
+            image: now,
+            copy: now,
+        }
+    }
+}
+
 impl Default for Delays {
     fn default() -> Self {
         let s = Duration::from_secs;

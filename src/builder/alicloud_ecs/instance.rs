@@ -1,5 +1,6 @@
 //! The temporary instance: started, waited for, brought to rest.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::AlicloudEcs;
@@ -147,15 +148,15 @@ impl AlicloudEcs<'_> {
         wanted: &str,
         pace: Pace,
     ) -> Result<Instance> {
-        let mut missing = 0;
+        let missing = Cell::new(0);
         let what = format!("waiting for instance {id} to be {wanted}");
         wait::until(cx.stop, STATE_LIMIT, pace, &what, async || {
             let Some(instance) = self.describe_instance(cx, id).await? else {
-                missing += 1;
-                if missing > MISSING_PROBES { return Err(self.vanished(id)) }
-                return Ok(Poll::Pending);
+                missing.set(missing.get() + 1);
+                let is_gone = missing.get() > MISSING_PROBES;
+                return if is_gone { Err(self.vanished(id)) } else { Ok(Poll::Pending) };
             };
-            missing = 0;
+            missing.set(0);
             if instance.status == wanted {
                 return Ok(Poll::Ready(instance));
             }
