@@ -18,7 +18,7 @@ mod merge;
 mod weak;
 
 pub use merge::merge;
-pub(in crate::template) use weak::{parse_bool, parse_int};
+pub(in crate::template) use weak::parse_int;
 
 pub use weak::Mismatch;
 
@@ -370,3 +370,6 @@ fn lookup<'v>(object: &'v Value, name: &str) -> Option<&'v Entry> {
         .find(|entry| entry.key == name)
         .or_else(|| entries.iter().find(|e| e.key.eq_ignore_ascii_case(name)))
 }
+
+#[cfg(test)]
+mod tests;

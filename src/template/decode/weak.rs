@@ -168,7 +168,7 @@ fn not_a_bool(value: &Value, text: &str) -> Mismatch {
 }
 
 /// Go's `ParseBool`.
-pub(in crate::template) fn parse_bool(text: &str) -> Option<bool> {
+fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),

@@ -285,7 +285,7 @@ fn number_len(rest: &str) -> usize {
 fn unquote(inner: &str) -> Option<String> {
     let mut out: Vec<u8> = Vec::with_capacity(inner.len());
     let mut chars = inner.chars();
-    let mut push = |out: &mut Vec<u8>, c: char| {
+    let push = |out: &mut Vec<u8>, c: char| {
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     };
     while let Some(c) = chars.next() {
