@@ -10,6 +10,7 @@ use crate::secret::Secret;
 use crate::template::source::{Span, Spanned};
 
 pub mod alicloud_ecs;
+pub mod build;
 pub mod check;
 pub mod communicator;
 pub mod docs;

@@ -31,8 +31,6 @@ pub struct Type {
     pub name: &'static str,
     /// Its options.
     pub options: &'static [&'static [OptionSpec]],
-    /// The options that are rendered at run time only.
-    pub late: &'static [&'static str],
     /// Whether there must be a machine.
     pub needs_machine: bool,
     /// Reads them.
@@ -44,28 +42,24 @@ pub const TYPES: &[Type] = &[
     Type {
         name: "shell",
         options: &[options::shell::OPTIONS],
-        late: &["execute_command"],
         needs_machine: true,
         read: shell::read,
     },
     Type {
         name: "file",
         options: &[options::file::OPTIONS],
-        late: &[],
         needs_machine: true,
         read: file::read,
     },
     Type {
         name: "shell-local",
         options: &[options::shell_local::OPTIONS],
-        late: &["execute_command"],
         needs_machine: false,
         read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
     },
     Type {
         name: "sleep",
         options: &[options::sleep::OPTIONS],
-        late: &[],
         needs_machine: false,
         read: sleep,
     },

@@ -10,12 +10,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::plan::check::Check;
 use crate::plan::files::Places;
 use crate::secret::Secret;
 use crate::template::decode::{Decoder, OptionSpec};
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::go_duration::GoDuration;
+use crate::template::interpolate::{BUILD_FIELDS, BuildAccess, Context, render};
 use crate::template::nearest::did_you_mean;
 use crate::template::source::{Span, Spanned};
 use crate::template::value::{Value, ValueKind};
@@ -267,6 +270,36 @@ impl<'v, 'd> Reader<'v, 'd> {
         let directory = self.places.working_directory.display();
         let help = format!("Relative paths start at the working directory, `{directory}`");
         self.error_at(span, name, &what, help);
+    }
+
+    /// Reports a text that could not be rendered when the machine runs. Beside
+    /// the named fields it may use those of every build.
+    pub fn check_late(&mut self, name: &str, text: &Spanned<String>, fields: &[&str]) {
+        let empty = |name: &&str| ((*name).to_owned(), String::new());
+        let fields: BTreeMap<_, _> = fields.iter().map(empty).collect();
+        let build: BTreeMap<_, _> = BUILD_FIELDS.iter().map(empty).collect();
+        let user = BTreeMap::new();
+        let context = Context {
+            fields: &fields,
+            build: BuildAccess::Known(&build),
+            ..Context::new(&user, "", "", Timestamp::UNIX_EPOCH)
+        };
+        if let Err(error) = render(&text.value, &context) {
+            let what = format!("cannot be rendered: {error}");
+            let help = error.hint.unwrap_or_else(|| {
+                "A text between `{{` and `}}` is a template; script files are not".to_owned()
+            });
+            self.error_at(text.span, name, &what, help);
+        }
+    }
+
+    /// Text rendered when the machine runs, or the default.
+    pub fn late_or(&mut self, name: &str, default: &str, fields: &[&str]) -> String {
+        let Some(text) = self.text(name) else {
+            return default.to_owned();
+        };
+        self.check_late(name, &text, fields);
+        text.value
     }
 
     /// Whether the option says something.

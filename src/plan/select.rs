@@ -1,51 +1,22 @@
-//! Which builds run: `-only` and `-except`.
+//! Patterns in `-only` and `-except`.
 //!
-//! Packer compares JSON build names exactly; here `*` and `?` work too, as
-//! they do for HCL2 templates.
+//! Packer compares the names of JSON builds exactly; here `*` and `?` work
+//! too, as they do for HCL2 templates. Not here: what a name selects
+//! (`template::selection`).
 
-/// What the command line says about builds; no pattern at all selects all.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// Names or patterns of `-only`.
-    pub only: Vec<String>,
-    /// Names or patterns of `-except`; they also name post-processors.
-    pub except: Vec<String>,
-}
-
-impl Selection {
-    /// Whether a build of this name runs.
-    pub fn takes(&self, build: &str) -> bool {
-        let wanted = self.only.is_empty() || any_matches(&self.only, build);
-        wanted && !self.excludes(build)
+/// The list with every pattern replaced by the names it fits. One that fits
+/// none stays, to be reported as any other unknown name.
+pub fn expand(patterns: &[String], names: &[&str]) -> Vec<String> {
+    let mut expanded = Vec::new();
+    for pattern in patterns {
+        let fitting = names.iter().filter(|name| matches(pattern, name));
+        let before = expanded.len();
+        expanded.extend(fitting.map(|name| (*name).to_owned()));
+        if expanded.len() == before {
+            expanded.push(pattern.clone());
+        }
     }
-
-    /// Whether `-except` names this build or post-processor.
-    pub fn excludes(&self, name: &str) -> bool {
-        any_matches(&self.except, name)
-    }
-
-    /// The patterns that fit none of the names, with the option they belong to.
-    pub fn unused<'a>(
-        &'a self,
-        builds: &'a [&str],
-        post_processors: &'a [&str],
-    ) -> impl Iterator<Item = (&'static str, &'a str)> {
-        let fits = |pattern: &str, names: &[&str]| names.iter().any(|name| matches(pattern, name));
-        let only = self
-            .only
-            .iter()
-            .filter(move |pattern| !fits(pattern, builds));
-        let except = self
-            .except
-            .iter()
-            .filter(move |pattern| !fits(pattern, builds) && !fits(pattern, post_processors));
-        let only = only.map(|pattern| ("-only", pattern.as_str()));
-        only.chain(except.map(|pattern| ("-except", pattern.as_str())))
-    }
-}
-
-fn any_matches(patterns: &[String], name: &str) -> bool {
-    patterns.iter().any(|pattern| matches(pattern, name))
+    expanded
 }
 
 /// Whether a pattern with `*` (any text) and `?` (one character) fits.
@@ -82,6 +53,7 @@ mod tests {
             ("w*b", "wbx", false),
             ("*.web", "alicloud-ecs.web", true),
             ("a**c", "abc", true),
+            ("镜*", "镜像", true),
         ];
         for (pattern, name, fits) in table {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
@@ -89,15 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn except_wins_over_only() {
-        let selection = Selection {
-            only: vec!["a*".into()],
-            except: vec!["ab".into(), "nothing".into(), "manifest".into()],
-        };
-        assert!(selection.takes("aa"));
-        assert!(!selection.takes("ab"));
-        assert!(!selection.takes("b"));
-        let unused: Vec<_> = selection.unused(&["aa", "ab"], &["manifest"]).collect();
-        assert_eq!(unused, [("-except", "nothing")]);
+    fn a_pattern_becomes_names_and_an_unknown_one_stays() {
+        let patterns = ["a*", "x*"].map(str::to_owned);
+        assert_eq!(expand(&patterns, &["ab", "b", "ac"]), ["ab", "ac", "x*"]);
     }
 }

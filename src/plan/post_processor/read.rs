@@ -13,8 +13,6 @@ pub struct Type {
     pub name: &'static str,
     /// Its options.
     pub options: &'static [&'static [OptionSpec]],
-    /// The options that are rendered at run time only.
-    pub late: &'static [&'static str],
     /// Reads them.
     pub read: fn(&mut Reader<'_, '_>) -> Kind,
 }
@@ -24,19 +22,16 @@ pub const TYPES: &[Type] = &[
     Type {
         name: "manifest",
         options: &[options::manifest::OPTIONS],
-        late: &[],
         read: |reader| Kind::Manifest(manifest(reader)),
     },
     Type {
         name: "checksum",
         options: &[options::checksum::OPTIONS],
-        late: &["output"],
         read: |reader| Kind::Checksum(checksum(reader)),
     },
     Type {
         name: "shell-local",
         options: &[options::shell_local::OPTIONS],
-        late: &["execute_command"],
         read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
     },
 ];
@@ -45,6 +40,7 @@ pub const TYPES: &[Type] = &[
 pub const LATER: &[&str] = &["alicloud-import", "artifice", "compress"];
 
 const CHECKSUM_OUTPUT: &str = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum";
+const CHECKSUM_FIELDS: &[&str] = &["BuildName", "BuilderType", "ChecksumType"];
 const DIGESTS: &[(&str, ChecksumType)] = &[
     ("md5", ChecksumType::Md5),
     ("sha1", ChecksumType::Sha1),
@@ -84,6 +80,6 @@ fn checksum(reader: &mut Reader<'_, '_>) -> Checksum {
     }
     Checksum {
         checksum_types,
-        output: reader.text_or("output", CHECKSUM_OUTPUT),
+        output: reader.late_or("output", CHECKSUM_OUTPUT, CHECKSUM_FIELDS),
     }
 }

@@ -13,10 +13,10 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
         ("download", Direction::Download),
     ];
     let direction = reader.one_of("direction", &directions).unwrap_or_default();
-    let destination = reader.plain("destination").unwrap_or_else(|| {
+    let destination = reader.late_or("destination", "", &[]);
+    if destination.is_empty() {
         reader.missing("destination", "Set it to the path to copy to");
-        String::new()
-    });
+    }
     Kind::File(File {
         source: source(reader, direction),
         destination,
@@ -52,7 +52,7 @@ fn source(reader: &mut Reader<'_, '_>, direction: Direction) -> FileSource {
 
 fn must_exist(reader: &mut Reader<'_, '_>, name: &str, path: &Spanned<String>) {
     if is_late(&path.value) {
-        return;
+        return reader.check_late(name, path, &[]);
     }
     if let Some(problem) = reader.places().problem(Path::new(&path.value)) {
         reader.bad_path(name, path.span, &path.value, &problem);

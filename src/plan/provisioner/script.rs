@@ -34,7 +34,10 @@ pub(super) fn scripts(reader: &mut Reader<'_, '_>, names: &'static [&'static str
         files: Vec::new(),
     };
     if names.contains(&"command") {
-        scripts.inline.extend(reader.plain("command"));
+        let command = reader.late_or("command", "", &[]);
+        scripts
+            .inline
+            .extend((!command.is_empty()).then_some(command));
     }
     let single = reader
         .text("script")
@@ -53,8 +56,11 @@ pub(super) fn scripts(reader: &mut Reader<'_, '_>, names: &'static [&'static str
 /// The lines as they stand; empty lines belong to the script.
 fn inline(reader: &mut Reader<'_, '_>) -> Vec<String> {
     // Packer splits a single text on commas; a command is what is meant.
-    let lines = reader.list_or_one("inline").into_iter();
-    lines.map(|line| line.value).collect()
+    let lines = reader.list_or_one("inline");
+    for line in &lines {
+        reader.check_late("inline", line, &[]);
+    }
+    lines.into_iter().map(|line| line.value).collect()
 }
 
 fn script(reader: &mut Reader<'_, '_>, name: &str, path: Spanned<String>) -> Spanned<PathBuf> {

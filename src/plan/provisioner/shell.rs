@@ -8,6 +8,8 @@ use crate::plan::reader::Reader;
 
 /// What one of which must be written.
 const SCRIPTS: &[&str] = &["inline", "script", "scripts"];
+/// What `execute_command` may use.
+const FIELDS: &[&str] = &["Vars", "Path", "EnvVarFile"];
 const START_RETRY: Duration = Duration::from_secs(300);
 
 /// Defaults that depend on how the environment is sent.
@@ -38,7 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
         scripts: scripts.files,
         environment: script::environment(reader),
         env_var_format: script::env_var_format(reader, forms.variable),
-        execute_command: reader.text_or("execute_command", forms.command),
+        execute_command: reader.late_or("execute_command", forms.command, FIELDS),
         inline_shebang_is_set: shebang.is_some(),
         inline_shebang: shebang.unwrap_or_else(|| super::SHEBANG.to_owned()),
         binary: reader.flag("binary"),

@@ -6,6 +6,8 @@ use crate::plan::reader::Reader;
 
 /// What one of which must be written.
 const SCRIPTS: &[&str] = &["command", "inline", "script", "scripts"];
+/// What `execute_command` may use.
+const FIELDS: &[&str] = &["Vars", "Script", "Command"];
 const EXECUTE: &[&str] = &["/bin/sh", "-c", "{{.Vars}} {{.Script}}"];
 
 /// Reads the options. Problems become diagnostics.
@@ -29,6 +31,9 @@ pub fn read(reader: &mut Reader<'_, '_>) -> ShellLocal {
 /// One word is a command line for the shell.
 fn execute_command(reader: &mut Reader<'_, '_>) -> Vec<String> {
     let written = reader.list_or_one("execute_command");
+    for word in &written {
+        reader.check_late("execute_command", word, FIELDS);
+    }
     let words: Vec<_> = written.into_iter().map(|word| word.value).collect();
     match words.len() {
         0 => EXECUTE.iter().map(|word| (*word).to_owned()).collect(),

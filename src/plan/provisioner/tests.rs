@@ -205,6 +205,14 @@ fn every_rule_has_its_words() {
             r#"{"source":"a.sh","destination":"d","direction":"up"}"#,
             &["error: Option `direction` is `up`, which is not one of its values"],
         ),
+        (
+            "shell",
+            r#"{"inline":["echo {{.ID}}","echo {{.Id}}"],"execute_command":"{{.Var}} {{.Path}}"}"#,
+            &[
+                "error: Option `inline` cannot be rendered: There is no field `.Id` here",
+                "error: Option `execute_command` cannot be rendered: There is no field `.Var` here",
+            ],
+        ),
         ("sleep", "{}", &["error: Option `duration` is missing"]),
         (
             "sleep",

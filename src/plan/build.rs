@@ -1,0 +1,362 @@
+//! Puts a plan together from an evaluated template.
+//!
+//! Every selected build is read to its end, so that all errors are found at
+//! once. Blocks of types this version does not know stop only builds that are
+//! selected.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::alicloud_ecs::{self, AlicloudEcs, Defaults};
+use super::communicator::{self, Communicator};
+use super::files::Places;
+use super::post_processor::{self, PostProcessor};
+use super::provisioner::{self, Provisioner};
+use super::reader::{Desk, Reader, alternatives};
+use super::select::expand;
+use super::{Build, Builder, Meta, Plan};
+use crate::secret::Secret;
+use crate::template::diagnostic::{Diagnostic, Diagnostics};
+use crate::template::evaluate::render_body;
+use crate::template::interpolate::{BuildAccess, Context, MissingFields};
+use crate::template::model::{BuilderBlock, PostProcessorBlock, ProvisionerBlock, Template};
+use crate::template::nearest::did_you_mean;
+use crate::template::selection::Selection;
+use crate::template::source::{Sources, Spanned};
+use crate::template::value::Value;
+use crate::template::variables::ResolvedVariables;
+
+/// What a plan depends on beside the template.
+#[derive(Clone)]
+pub struct Settings<'a> {
+    /// The template's path as the user gave it.
+    pub template_path: PathBuf,
+    /// The template's directory, absolute; empty for standard input.
+    pub template_dir: String,
+    /// The texts the template's values come from.
+    pub sources: &'a Sources,
+    /// The variables' values.
+    pub variables: &'a ResolvedVariables,
+    /// `-only`: names or patterns with `*` and `?`.
+    pub only: Vec<String>,
+    /// `-except`: the same, also for post-processors.
+    pub except: Vec<String>,
+    /// `-force`.
+    pub force: bool,
+    /// The environment's region, for templates without one.
+    pub region: Option<String>,
+    /// Where relative paths and `~` lead.
+    pub places: Places,
+    /// When the run began.
+    pub start: Timestamp,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlan {
+    /// The diagnostics hold errors.
+    Invalid,
+    /// `-only` and `-except` left no build.
+    NoMatch,
+}
+
+/// The builder type there is.
+const BUILDERS: &[&str] = &["alicloud-ecs"];
+
+/// Packer's builders that later versions will have.
+const LATER_BUILDERS: &[&str] = &["qemu"];
+
+/// Makes the plan.
+///
+/// # Errors
+/// [`NoPlan::Invalid`] after all errors became diagnostics, and
+/// [`NoPlan::NoMatch`] when nothing is selected.
+pub fn plan(
+    template: &Template,
+    settings: &Settings<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Plan, NoPlan> {
+    let selection = select(template, settings, diagnostics);
+    if selection.builders.is_empty() && !template.builders.is_empty() {
+        return Err(NoPlan::NoMatch);
+    }
+    let mut planner = Planner {
+        template,
+        selection: &selection,
+        settings,
+        pwd: settings
+            .places
+            .working_directory
+            .to_string_lossy()
+            .into_owned(),
+        diagnostics,
+        secrets: settings.variables.secrets(),
+    };
+    let blocks = selection.builders.iter();
+    let builds: Vec<_> = blocks.filter_map(|block| planner.build(block)).collect();
+    let secrets = without_repetitions(planner.secrets);
+    if diagnostics.has_errors() {
+        return Err(NoPlan::Invalid);
+    }
+    Ok(Plan {
+        template_path: settings.template_path.clone(),
+        builds,
+        secrets,
+    })
+}
+
+fn select<'t>(
+    template: &'t Template,
+    settings: &Settings<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Selection<'t> {
+    let builders = template.builders.iter();
+    let mut names: Vec<_> = builders.map(|block| block.build_name.as_str()).collect();
+    let only = expand(&settings.only, &names);
+    for block in template.post_processors.iter().flatten() {
+        names.extend([block.name.as_str(), block.type_name.value.as_str()]);
+    }
+    let except = expand(&settings.except, &names);
+    template.select(&only, &except, diagnostics)
+}
+
+fn without_repetitions(secrets: Vec<Secret>) -> Vec<Secret> {
+    let mut kept: Vec<Secret> = Vec::new();
+    for secret in secrets {
+        if !secret.is_empty() && !kept.contains(&secret) {
+            kept.push(secret);
+        }
+    }
+    kept
+}
+
+struct Planner<'a> {
+    template: &'a Template,
+    selection: &'a Selection<'a>,
+    settings: &'a Settings<'a>,
+    pwd: String,
+    diagnostics: &'a mut Diagnostics,
+    secrets: Vec<Secret>,
+}
+
+impl Planner<'_> {
+    /// One build; nothing when its builder cannot be read.
+    fn build(&mut self, block: &BuilderBlock) -> Option<Build> {
+        let machine = self.builder(block);
+        let communicator = machine.as_ref().map(|(_, communicator)| communicator);
+        let provisioners = self.provisioners(block, communicator);
+        let error_cleanup = self.error_cleanup(block, communicator);
+        let post_processors = self.post_processors(block);
+        let (ecs, communicator) = machine?;
+        Some(Build {
+            name: block.build_name.clone(),
+            span: block.span,
+            builder: Builder::AlicloudEcs(Box::new(ecs)),
+            communicator,
+            provisioners,
+            error_cleanup_provisioner: error_cleanup,
+            post_processors,
+        })
+    }
+
+    fn builder(&mut self, block: &BuilderBlock) -> Option<(AlicloudEcs, Communicator)> {
+        if !BUILDERS.contains(&block.type_name.value.as_str()) {
+            self.refuse_type("builder", &block.type_name, BUILDERS, LATER_BUILDERS);
+            return None;
+        }
+        let body = self.render(&block.body, block, Stage::Machine);
+        let title = format!("builder `{}`", block.build_name);
+        let (region, force) = (self.settings.region.as_deref(), self.settings.force);
+        let read = |reader: &mut Reader<'_, '_>| {
+            let ecs = alicloud_ecs::read(reader, Defaults { region, force });
+            (ecs, communicator::read(reader))
+        };
+        Some(self.read(&body, alicloud_ecs::OPTIONS, &title, read))
+    }
+
+    fn provisioners(
+        &mut self,
+        builder: &BuilderBlock,
+        communicator: Option<&Communicator>,
+    ) -> Vec<Provisioner> {
+        let blocks = self.template.provisioners.iter();
+        let blocks = blocks.filter(|block| block.applies_to(builder));
+        blocks
+            .filter_map(|block| self.provisioner(block, builder, communicator))
+            .collect()
+    }
+
+    fn error_cleanup(
+        &mut self,
+        builder: &BuilderBlock,
+        communicator: Option<&Communicator>,
+    ) -> Option<Provisioner> {
+        let block = self.template.error_cleanup_provisioner.as_ref()?;
+        let applies = block.applies_to(builder);
+        applies.then(|| self.provisioner(block, builder, communicator))?
+    }
+
+    fn provisioner(
+        &mut self,
+        block: &ProvisionerBlock,
+        builder: &BuilderBlock,
+        communicator: Option<&Communicator>,
+    ) -> Option<Provisioner> {
+        let types = provisioner::TYPES;
+        let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
+            let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
+            self.refuse_type("provisioner", &block.type_name, &names, provisioner::LATER);
+            return None;
+        };
+        if kind.needs_machine && matches!(communicator, Some(Communicator::None)) {
+            self.refuse_without_machine(block, builder);
+        }
+        let body = self.render(&block.body_for(builder), builder, Stage::Late);
+        let title = format!("provisioner `{}`", kind.name);
+        Some(Provisioner {
+            span: block.span,
+            meta: meta(block),
+            kind: self.read(&body, kind.options, &title, kind.read),
+        })
+    }
+
+    fn post_processors(&mut self, builder: &BuilderBlock) -> Vec<Vec<PostProcessor>> {
+        let mut sequences = Vec::new();
+        for sequence in &self.selection.post_processors {
+            let blocks = sequence.iter().filter(|block| block.applies_to(builder));
+            let read: Vec<_> = blocks
+                .filter_map(|block| self.post_processor(block, builder))
+                .collect();
+            if !read.is_empty() {
+                sequences.push(read);
+            }
+        }
+        sequences
+    }
+
+    fn post_processor(
+        &mut self,
+        block: &PostProcessorBlock,
+        builder: &BuilderBlock,
+    ) -> Option<PostProcessor> {
+        let types = post_processor::TYPES;
+        let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
+            let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
+            self.refuse_type(
+                "post-processor",
+                &block.type_name,
+                &names,
+                post_processor::LATER,
+            );
+            return None;
+        };
+        let body = self.render(&block.body, builder, Stage::Late);
+        let title = format!("post-processor `{}`", block.name);
+        Some(PostProcessor {
+            span: block.span,
+            name: block.name.clone(),
+            keep_input_artifact: block.keep_input_artifact.as_ref().map(|keep| keep.value),
+            kind: self.read(&body, kind.options, &title, kind.read),
+        })
+    }
+
+    fn read<T>(
+        &mut self,
+        body: &Value,
+        options: &'static [&'static [crate::template::decode::OptionSpec]],
+        title: &str,
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    ) -> T {
+        let mut desk = Desk {
+            diagnostics: self.diagnostics,
+            secrets: &mut self.secrets,
+            places: &self.settings.places,
+        };
+        let mut reader = Reader::new(body, options, title, &mut desk);
+        let result = read(&mut reader);
+        reader.finish();
+        result
+    }
+
+    fn render(&mut self, body: &Value, builder: &BuilderBlock, stage: Stage) -> Value {
+        let Settings {
+            variables,
+            template_dir,
+            start,
+            sources,
+            ..
+        } = self.settings;
+        let (build, missing_fields) = match stage {
+            Stage::Machine => (BuildAccess::Unavailable, MissingFields::Error),
+            Stage::Late => (BuildAccess::Deferred, MissingFields::Keep),
+        };
+        let context = Context {
+            sources: Some(sources),
+            build,
+            missing_fields,
+            ..Context::new(&variables.values, template_dir, &self.pwd, *start)
+        };
+        let context = context.for_build(&builder.build_name, &builder.type_name.value);
+        render_body(body, &context, &[], self.diagnostics)
+    }
+
+    /// Reports a type that is not known, or not yet supported.
+    fn refuse_type(
+        &mut self,
+        what: &str,
+        type_name: &Spanned<String>,
+        known: &[&str],
+        later: &[&str],
+    ) {
+        let name = type_name.value.as_str();
+        let supported = format!(
+            "This version has {}",
+            alternatives(known).replace(" or ", " and ")
+        );
+        let diagnostic = if later.contains(&name) {
+            let message = format!("The {what} `{name}` is not supported yet");
+            Diagnostic::error(message, type_name.span).help(supported)
+        } else {
+            let candidates = known.iter().chain(later).copied();
+            let help = match did_you_mean(name, candidates) {
+                Some(guess) => format!("{guess} {supported}"),
+                None => supported,
+            };
+            let message = format!("There is no {what} of type `{name}`");
+            Diagnostic::error(message, type_name.span).help(help)
+        };
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn refuse_without_machine(&mut self, block: &ProvisionerBlock, builder: &BuilderBlock) {
+        let message = format!(
+            "The provisioner `{}` needs a connection, but builder `{}` has `communicator: none`",
+            block.type_name, builder.build_name
+        );
+        let help = format!(
+            "Use `communicator: ssh`, or keep it from this build by `except: [\"{}\"]`",
+            builder.name
+        );
+        let diagnostic = Diagnostic::error(message, block.type_name.span).help(help);
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// When the strings of a block are used.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// As they are.
+    Machine,
+    /// Rendered once more when the machine runs and its facts are known.
+    Late,
+}
+
+fn meta(block: &ProvisionerBlock) -> Meta {
+    Meta {
+        pause_before: block.pause_before,
+        timeout: block.timeout,
+        max_retries: block.max_retries,
+        continue_on_error: block.continue_on_error,
+    }
+}
