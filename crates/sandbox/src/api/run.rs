@@ -233,6 +233,7 @@ fn new_instance(
     let host_name = context.get("HostName").map(str::to_owned);
     let host_name = host_name.unwrap_or_else(|| default_name(&common.id));
     let no_sshd = context.takes_fault(StateFault::NoSshd);
+    let or = |name: &str, default: &str| context.get(name).unwrap_or(default).to_owned();
     Instance {
         zone: placement.zone,
         instance_type,
@@ -248,12 +249,9 @@ fn new_instance(
         password: context.get("Password").map(str::to_owned),
         user_data: context.get("UserData").map(str::to_owned),
         host_name,
-        spot_strategy: context.get("SpotStrategy").unwrap_or("NoSpot").to_owned(),
+        spot_strategy: or("SpotStrategy", "NoSpot"),
         io_optimized: context.get("IoOptimized") != Some("none"),
-        internet_charge_type: context
-            .get("InternetChargeType")
-            .unwrap_or("PayByTraffic")
-            .to_owned(),
+        internet_charge_type: or("InternetChargeType", "PayByTraffic"),
         bandwidth_out,
         private_address,
         public_address: public,

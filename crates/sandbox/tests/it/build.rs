@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Client, ECS, VPC, fast_sandbox, start};
-use alicloud_image_sandbox::{SandboxOptions, SeedImage};
+use alicloud_image_sandbox::{Report, SandboxOptions, SeedImage};
 use serde_json::{Value, json};
 
 const REGION: (&str, &str) = ("RegionId", "cn-hangzhou");
@@ -143,85 +143,31 @@ async fn a_build_leaves_only_its_image() {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me";
     let import = [REGION, ("KeyPairName", "temporary"), ("PublicKeyBody", key)];
     client.ok(ECS, "ImportKeyPair", &import).await;
-    let build = run(
-        &client,
-        &[
-            ("KeyPairName", "temporary"),
-            ("DataDisk.1.Size", "40"),
-            ("Tag.1.Key", "run"),
-            ("Tag.1.Value", "1"),
-        ],
-    )
-    .await;
+    let own = [("KeyPairName", "temporary"), ("DataDisk.1.Size", "40")];
+    let build = run(&client, &own).await;
     until_status(&client, &build, "Running").await;
-
-    let eip = client
-        .ok(VPC, "AllocateEipAddress", &[REGION, ("Bandwidth", "10")])
-        .await;
-    let allocation = text(&eip, "/AllocationId");
-    let at = "/EipAddresses/EipAddress/0/Status";
-    let describe = [REGION, ("AllocationId", allocation.as_str())];
-    let eips = (VPC, "DescribeEipAddresses");
-    client.until(eips, &describe, (at, "Available")).await;
-    let associate = [
-        ("AllocationId", allocation.as_str()),
-        ("InstanceId", build.instance.as_str()),
-    ];
-    client.ok(VPC, "AssociateEipAddress", &associate).await;
-    client.until(eips, &describe, (at, "InUse")).await;
-    let shown = until_status(&client, &build, "Running").await;
-    let public = text(&shown, "/Instances/Instance/0/EipAddress/IpAddress");
-    assert!(public.starts_with("127.1."), "{public}");
-    let private = "/Instances/Instance/0/VpcAttributes/PrivateIpAddress/IpAddress/0";
-    assert!(text(&shown, private).starts_with("127.2."));
-
+    let eip = associate_address(&client, &build).await;
     client
         .ok(ECS, "StopInstance", &[("InstanceId", &build.instance)])
         .await;
     until_status(&client, &build, "Stopped").await;
-    let create = [
-        REGION,
-        ("InstanceId", build.instance.as_str()),
-        ("ImageName", "built"),
-        ("Tag.1.Key", "app"),
-        ("Tag.1.Value", "web"),
-    ];
-    let image = text(&client.ok(ECS, "CreateImage", &create).await, "/ImageId");
-    let describe = [
-        REGION,
-        ("ImageId", image.as_str()),
-        ("Status", "Creating,Available"),
-    ];
-    let at = "/Images/Image/0/Status";
-    let shown = client
-        .until((ECS, "DescribeImages"), &describe, (at, "Available"))
-        .await;
-    let disks = shown.pointer("/Images/Image/0/DiskDeviceMappings/DiskDeviceMapping");
-    let disks = disks.unwrap().as_array().unwrap();
-    assert_eq!(disks.len(), 2);
-    assert_eq!(disks[1]["Device"], "/dev/xvdb");
+    let (image, snapshots) = create_image(&client, &build).await;
+    assert_eq!(snapshots.len(), 2);
 
-    client.ok(VPC, "UnassociateEipAddress", &associate).await;
-    delete(
-        &client,
-        (VPC, "ReleaseEipAddress"),
-        &[("AllocationId", &allocation)],
-    )
-    .await;
+    let eip = [("AllocationId", eip.as_str())];
+    client.ok(VPC, "UnassociateEipAddress", &eip).await;
+    delete(&client, (VPC, "ReleaseEipAddress"), &eip).await;
     clean(&client, &build).await;
     let keys = [REGION, ("KeyPairNames", "[\"temporary\"]")];
     client.ok(ECS, "DeleteKeyPairs", &keys).await;
 
-    let in_use = [("SnapshotId", disks[0]["SnapshotId"].as_str().unwrap())];
-    assert_eq!(
-        client.code(ECS, "DeleteSnapshot", &in_use).await,
-        "SnapshotCreatedImage"
-    );
+    let in_use = [("SnapshotId", snapshots[0].as_str())];
+    let code = client.code(ECS, "DeleteSnapshot", &in_use).await;
+    assert_eq!(code, "SnapshotCreatedImage");
     client
         .ok(ECS, "DeleteImage", &[REGION, ("ImageId", &image)])
         .await;
-    for disk in disks {
-        let id = disk["SnapshotId"].as_str().unwrap();
+    for id in &snapshots {
         client
             .ok(ECS, "DeleteSnapshot", &[("SnapshotId", id)])
             .await;
@@ -230,8 +176,55 @@ async fn a_build_leaves_only_its_image() {
         .wait_for_nothing_alive(Duration::from_secs(10))
         .await;
     assert_eq!(left, []);
+    check_report(&sandbox.report());
+}
 
-    let report = sandbox.report();
+async fn associate_address(client: &Client, build: &Build) -> String {
+    let allocate = [REGION, ("Bandwidth", "10")];
+    let eip = client.ok(VPC, "AllocateEipAddress", &allocate).await;
+    let id = text(&eip, "/AllocationId");
+    let at = "/EipAddresses/EipAddress/0/Status";
+    let describe = [REGION, ("AllocationId", id.as_str())];
+    let eips = (VPC, "DescribeEipAddresses");
+    client.until(eips, &describe, (at, "Available")).await;
+    let associate = [describe[1], ("InstanceId", build.instance.as_str())];
+    client.ok(VPC, "AssociateEipAddress", &associate).await;
+    client.until(eips, &describe, (at, "InUse")).await;
+    let shown = until_status(client, build, "Running").await;
+    let public = text(&shown, "/Instances/Instance/0/EipAddress/IpAddress");
+    assert!(public.starts_with("127.1."), "{public}");
+    let private = "/Instances/Instance/0/VpcAttributes/PrivateIpAddress/IpAddress/0";
+    assert!(text(&shown, private).starts_with("127.2."));
+    id
+}
+
+/// The image and its snapshots.
+async fn create_image(client: &Client, build: &Build) -> (String, Vec<String>) {
+    let create = [
+        REGION,
+        ("InstanceId", build.instance.as_str()),
+        ("ImageName", "built"),
+        ("Tag.1.Key", "app"),
+        ("Tag.1.Value", "web"),
+    ];
+    let image = text(&client.ok(ECS, "CreateImage", &create).await, "/ImageId");
+    let status = ("Status", "Creating,Available");
+    let describe = [
+        REGION,
+        ("ImageId", image.as_str()),
+        status,
+        ("Tag.1.Key", "app"),
+    ];
+    let at = ("/Images/Image/0/Status", "Available");
+    let shown = client.until((ECS, "DescribeImages"), &describe, at).await;
+    let disks = shown.pointer("/Images/Image/0/DiskDeviceMappings/DiskDeviceMapping");
+    let disks = disks.unwrap().as_array().unwrap();
+    assert_eq!(disks[1]["Device"], "/dev/xvdb");
+    let snapshots = disks.iter().map(|disk| text(disk, "/SnapshotId"));
+    (image, snapshots.collect())
+}
+
+fn check_report(report: &Report) {
     assert_eq!(report.calls_by_action["RunInstances"], 1);
     let waited: Vec<&str> = report.waits.iter().map(|wait| wait.what).collect();
     for what in [

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alicloud_image_sandbox::machine::{BootSpec, BoxFuture, DiskImage, Machine, MachineHost};
-use alicloud_image_sandbox::{Sandbox, SandboxOptions};
+use alicloud_image_sandbox::{Sandbox, SandboxOptions, StateFault};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -215,4 +215,43 @@ async fn disks_survive_restarts_and_go_into_images() {
     assert_eq!(last.disk.iter().collect::<Vec<_>>(), history);
     sandbox.shutdown().await;
     assert!(last.listeners.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn machines_can_be_broken() {
+    let host = Arc::new(Host::default());
+    let sandbox = sandbox_with(&host).await;
+    let client = Client::of(&sandbox);
+    sandbox.inject_state(StateFault::NoSshd);
+    let (silent, shown) = running(&client, &[]).await;
+    sandbox.advance(Duration::from_secs(3600));
+    let private = address(&shown, &sandbox, PRIVATE);
+    assert!(TcpStream::connect(private).await.is_err());
+
+    sandbox.inject_state(StateFault::InstanceStuck);
+    let run = [
+        REGION,
+        ("ImageFamily", "acs:ubuntu_24_04_x64"),
+        ("InstanceType", "ecs.g7.large"),
+        ("SecurityGroupIds.1", silent.group.as_str()),
+        ("VSwitchId", silent.vswitch.as_str()),
+    ];
+    let stuck = client.ok(ECS, "RunInstances", &run).await;
+    let stuck = stuck["InstanceIdSets"]["InstanceIdSet"][0]
+        .as_str()
+        .unwrap();
+    let stuck = Build {
+        instance: stuck.to_owned(),
+        ..silent.clone()
+    };
+    sandbox.advance(Duration::from_secs(3600));
+    let shown = until_status(&client, &stuck, "Pending").await;
+    assert_eq!(shown["Instances"]["Instance"][0]["OSType"], "linux");
+    let force = [("InstanceId", stuck.instance.as_str()), ("Force", "true")];
+    client.ok(ECS, "DeleteInstance", &force).await;
+    clean(&client, &silent).await;
+    let left = sandbox
+        .wait_for_nothing_alive(Duration::from_secs(10))
+        .await;
+    assert_eq!(left, []);
 }
