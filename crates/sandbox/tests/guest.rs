@@ -1,6 +1,8 @@
 //! A guest seen from outside: over SSH, as a provisioner sees it, and from
 //! the host, which must not notice.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
