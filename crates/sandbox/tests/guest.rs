@@ -1,6 +1,8 @@
 //! A guest seen from outside: over SSH, as a provisioner sees it, and from
 //! the host, which must not notice.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -45,7 +47,7 @@ struct Lab {
     addr: SocketAddr,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Output {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -53,13 +55,23 @@ struct Output {
     signal: Option<Sig>,
 }
 
+/// As text, and not more than a screen of it.
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text =
+            |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+        f.debug_struct("Output")
+            .field("stdout", &text(&self.stdout))
+            .field("stderr", &text(&self.stderr))
+            .field("status", &self.status)
+            .field("signal", &self.signal)
+            .finish()
+    }
+}
+
 impl Output {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap().trim_end()
-    }
-
-    fn errors(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
     }
 }
 
@@ -123,7 +135,10 @@ async fn sftp(session: &Handle<Client>) -> SftpSession {
 }
 
 async fn dial(addr: SocketAddr) -> Result<Handle<Client>, russh::Error> {
-    let config = Arc::new(client::Config::default());
+    let config = Arc::new(client::Config {
+        nodelay: true,
+        ..client::Config::default()
+    });
     let connect = client::connect(config, addr, Client);
     timeout(PATIENCE, connect).await.unwrap()
 }
@@ -393,7 +408,8 @@ async fn large_streams_pass_beside_small_ones() {
     let (big, small) = tokio::join!(big, small);
     assert_eq!(big.stdout.len(), 100 << 20);
     assert_eq!(small.text(), "small");
-    let input = vec![b'x'; 24 << 20];
+    // More than all buffers on the way together, so nobody may wait.
+    let input = vec![b'x'; 48 << 20];
     let echoed = run_with(&session, "cat", &input).await;
     assert_eq!(echoed.stdout.len(), input.len());
 }
@@ -529,7 +545,7 @@ async fn simulated_commands_succeed() {
         "sleep 30 1m",
     ] {
         let output = run(&session, command).await;
-        assert_eq!(output.status, Some(0), "{command}: {}", output.errors());
+        assert_eq!(output.status, Some(0), "{command}: {output:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! services). None of it belongs to an image, so none of it is captured.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -43,9 +44,9 @@ const FRESH: [(&str, u32); 8] = [
     ("var/lib/docker", 0o755),
 ];
 
-/// How deep the directories of a tree are recreated for a user without
-/// rights over them.
-const SKELETON_DEPTH: usize = 3;
+/// How many directories of a tree are recreated for a user without rights
+/// over them, the outermost first: some hundred milliseconds' worth.
+const MOST_DIRECTORIES: usize = 20_000;
 
 /// The layer right above the host's files, shared by the guests that live at
 /// the same time.
@@ -76,7 +77,7 @@ fn build_host_layer(base: &Path) -> io::Result<Layer> {
     if !rustix::process::geteuid().is_root() {
         for tree in trees() {
             let from = Path::new("/").join(tree);
-            recreate_directories(&from, &layer.path().join(tree), SKELETON_DEPTH);
+            recreate_directories(&from, &layer.path().join(tree));
         }
     }
     for (name, mode) in FRESH {
@@ -119,17 +120,20 @@ fn remove_any(path: &Path) {
 
 /// A merged directory takes owner and mode from its topmost layer: with
 /// directories of its own an unprivileged user can add and delete files.
-fn recreate_directories(from: &Path, to: &Path, depth: usize) {
-    let Ok(entries) = fs::read_dir(from) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let copy = to.join(entry.file_name());
-        if create_dir(&copy, 0o755).is_ok() && depth > 1 {
-            recreate_directories(&entry.path(), &copy, depth - 1);
+fn recreate_directories(from: &Path, to: &Path) {
+    let mut queue = VecDeque::from([(from.to_owned(), to.to_owned())]);
+    let mut count = 0;
+    while let Some((from, to)) = queue.pop_front() {
+        for entry in fs::read_dir(&from).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let copy = to.join(entry.file_name());
+            count += 1;
+            if count > MOST_DIRECTORIES || create_dir(&copy, 0o755).is_err() {
+                return;
+            }
+            queue.push_back((entry.path(), copy));
         }
     }
 }

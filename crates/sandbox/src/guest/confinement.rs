@@ -57,7 +57,8 @@ pub(crate) fn tool(name: &str) -> io::Result<PathBuf> {
         })
 }
 
-/// Tells whether guests can run here. The error names the reason and a cure.
+/// Tells whether guests can run here, by starting one the first time it is
+/// asked, for which it blocks. The error names the reason and a cure.
 pub fn namespaces_available() -> Result<(), String> {
     base_directory().map(drop)
 }

@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    backlog::Backlog,
     confinement::{Holder, PATH},
     rootfs::RootView,
 };
@@ -179,22 +180,44 @@ async fn forward(from: Option<impl AsyncRead + Unpin>, to: impl AsyncWrite) {
 
 /// Passes input and signals on; returns when the client closed the channel.
 async fn feed(mut reader: ChannelReadHalf, mut input: Option<ChildStdin>, group: Option<u32>) {
-    while let Some(message) = reader.wait().await {
-        match message {
-            ChannelMsg::Data { data } => {
-                let Some(pipe) = input.as_mut() else { continue };
+    let mut backlog = Backlog::default();
+    let mut ended = false;
+    loop {
+        if ended && backlog.is_empty() {
+            input = None;
+        }
+        tokio::select! {
+            message = reader.wait() => match message {
+                Some(ChannelMsg::Data { data }) if input.is_some() => {
+                    if let Err(error) = backlog.push(data) {
+                        tracing::warn!(%error, "the input of a command is cut off");
+                        input = None;
+                    }
+                }
+                Some(ChannelMsg::Eof) => ended = true,
+                Some(ChannelMsg::Signal { signal: name }) => signal(group, signal_number(&name)),
+                Some(ChannelMsg::Close) | None => return,
+                Some(_) => {}
+            },
+            advanced = advance(&mut input, &mut backlog), if input.is_some() && !backlog.is_empty() => {
                 // A process that reads no more is no error; the rest is
                 // thrown away.
-                if pipe.write_all(&data).await.is_err() {
+                if advanced.is_err() {
                     input = None;
+                    backlog = Backlog::default();
                 }
             }
-            ChannelMsg::Eof => input = None,
-            ChannelMsg::Signal { signal: name } => signal(group, signal_number(&name)),
-            ChannelMsg::Close => return,
-            _ => {}
         }
     }
+}
+
+/// Writes a piece of the backlog; nothing is lost if this is cancelled.
+async fn advance(input: &mut Option<ChildStdin>, backlog: &mut Backlog) -> io::Result<()> {
+    let Some(pipe) = input else { return Ok(()) };
+    let front = backlog.front()?;
+    let count = pipe.write(&front).await?;
+    backlog.consume(count);
+    Ok(())
 }
 
 fn signal(group: Option<u32>, number: Signal) {

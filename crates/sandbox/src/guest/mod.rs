@@ -6,6 +6,7 @@
 //! are [`Layer`]s, addresses are whatever [`Guest::listen`] is told. Facts:
 //! RFC 4252 and 4254, sshd(8), cloud-init's user data formats.
 
+mod backlog;
 mod base;
 mod confinement;
 mod disk;

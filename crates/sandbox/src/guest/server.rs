@@ -21,11 +21,6 @@ use super::{
 /// Users that may log in; all of them are root.
 const USERS: [&str; 2] = ["root", "ecs-user"];
 
-/// Messages kept for a process that does not read its input, per channel.
-/// When they are used up the whole connection waits, so this has to exceed
-/// what a client sends before it sees its own output come back.
-const INPUT_MESSAGES: usize = 1024;
-
 /// The server's configuration, with a new host key.
 pub(crate) fn config(with_password: bool) -> io::Result<Arc<Config>> {
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(io::Error::other)?;
@@ -39,7 +34,6 @@ pub(crate) fn config(with_password: bool) -> io::Result<Arc<Config>> {
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![key],
         inactivity_timeout: None,
-        channel_buffer_size: INPUT_MESSAGES,
         event_buffer_size: 64,
         ..Config::default()
     }))

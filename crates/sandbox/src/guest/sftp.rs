@@ -92,7 +92,9 @@ impl Files {
     ) -> Result<T, StatusReply> {
         let view = Arc::clone(&self.view);
         let done = spawn_blocking(move || work(&view)).await;
-        done.map_err(io::Error::other).flatten().map_err(refusal)
+        done.map_err(io::Error::other)
+            .flatten()
+            .map_err(|error| refusal(&error))
     }
 
     async fn change(
@@ -119,7 +121,7 @@ impl Files {
     }
 }
 
-fn refusal(error: io::Error) -> StatusReply {
+fn refusal(error: &io::Error) -> StatusReply {
     let code = match error.kind() {
         io::ErrorKind::NotFound => StatusCode::NoSuchFile,
         io::ErrorKind::PermissionDenied => StatusCode::PermissionDenied,
