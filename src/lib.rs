@@ -5,6 +5,7 @@
 //! with `communicator` and `provisioner` → `artifact` → `postprocessor` →
 //! `report`. See `docs/architecture.md` for the rules each module keeps.
 
+pub mod app;
 pub mod artifact;
 pub mod builder;
 pub mod cli;

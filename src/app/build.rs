@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::sandbox::{self, Embedded};
 use super::template::{self, Around};
+use crate::clock::Clock;
+use crate::cloud::Product;
 use crate::cloud::SignatureAlgorithm;
 use crate::cloud::endpoint::Endpoints;
 use crate::cloud::http::HttpTransport;
-use crate::cloud::Product;
-use crate::clock::Clock;
 use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
@@ -36,7 +36,6 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let around = Around {
         force: args.force,
         region: args.cloud.region.as_deref(),
-        has_keys: args.cloud.keys.is_some() || args.sandbox.is_some(),
     };
     let reading = template::read(&args.template, &around)?;
     let run_id = Uuid::new_v4().to_string();
@@ -65,21 +64,31 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let embedded = sandbox::embed(args.sandbox).await?;
     let connections = connections(&args.cloud, embedded.as_ref())?;
     let settings = settings(args, embedded.as_ref(), &run_id);
-    let scale = embedded.as_ref().map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
+    let scale = embedded
+        .as_ref()
+        .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
     let stop = Stop::new(Clock::scaled(scale));
     let watch = signals.watch(&stop, events);
     let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
     watch.abort();
     let signal = signals.first().map(|signal| signal.number());
-    Ok(ExitStatus::of_run(&result, args.report.fail_on_leftovers, signal))
+    Ok(ExitStatus::of_run(
+        &result,
+        args.report.fail_on_leftovers,
+        signal,
+    ))
 }
 
 fn unreachable() -> crate::error::Error {
-    crate::error::Error::new(crate::error::Kind::Internal, "A template without plan has no error")
+    crate::error::Error::new(
+        crate::error::Kind::Internal,
+        "A template without plan has no error",
+    )
 }
 
 fn names(plan: &Plan) -> Vec<(String, String)> {
-    let name = |build: &crate::plan::Build| (build.name.clone(), build.builder.type_name().to_owned());
+    let name =
+        |build: &crate::plan::Build| (build.name.clone(), build.builder.type_name().to_owned());
     plan.builds.iter().map(name).collect()
 }
 
@@ -111,10 +120,13 @@ fn endpoints(args: &CloudArgs) -> Result<Endpoints> {
         (Product::Vpc, &args.endpoints.vpc),
         (Product::Sts, &args.endpoints.sts),
     ];
-    named.into_iter().try_fold(Endpoints::default(), |endpoints, (product, custom)| match custom {
-        Some(custom) => endpoints.with(product, custom),
-        None => Ok(endpoints),
-    })
+    named.into_iter().try_fold(
+        Endpoints::default(),
+        |endpoints, (product, custom)| match custom {
+            Some(custom) => endpoints.with(product, custom),
+            None => Ok(endpoints),
+        },
+    )
 }
 
 fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
@@ -125,9 +137,18 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let github_run = args.report.github.as_ref().and_then(|github| github.run_id.clone());
+    let github_run = args
+        .report
+        .github
+        .as_ref()
+        .and_then(|github| github.run_id.clone());
     let ci = github_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run));
-    let tags = RunTags::new(run_id, Timestamp::now(), args.resource_ttl, ci.into_iter().collect());
+    let tags = RunTags::new(
+        run_id,
+        Timestamp::now(),
+        args.resource_ttl,
+        ci.into_iter().collect(),
+    );
     Settings {
         on_error: args.on_error,
         force: args.force,

@@ -111,7 +111,10 @@ async fn sweep_journal(
         let unswept = sweep::unswept(&journal, &Scope::all());
         for leftover in &unswept {
             let resource = &leftover.resource;
-            events.say(format!("Would delete {} {} in {}", resource.kind, resource.id, resource.region));
+            events.say(format!(
+                "Would delete {} {} in {}",
+                resource.kind, resource.id, resource.region
+            ));
         }
         return Ok(Vec::new());
     }
@@ -146,7 +149,9 @@ async fn sweep_tagged(
     let cloud = cloud(args)?;
     let mut found = Vec::new();
     let regions = regions(args);
-    let searches = regions.iter().map(|region| sweep::by_tags(&cloud, region, run, stop));
+    let searches = regions
+        .iter()
+        .map(|region| sweep::by_tags(&cloud, region, run, stop));
     let mut searches = stream::iter(searches).buffered(REGIONS_AT_ONCE);
     while let Some(in_region) = searches.next().await {
         found.extend(in_region?);
@@ -156,7 +161,11 @@ async fn sweep_tagged(
         let now = Timestamp::now();
         found.retain(|one| one.expires_at.is_some_and(|end| end < now));
     }
-    events.say(format!("Found {} resources in {} regions", found.len(), regions.len()));
+    events.say(format!(
+        "Found {} resources in {} regions",
+        found.len(),
+        regions.len()
+    ));
     if args.dry_run {
         show(&found, events);
         return Ok(Vec::new());
@@ -166,7 +175,10 @@ async fn sweep_tagged(
 
 fn show(found: &[Found], events: &Events) {
     for one in found {
-        events.say(format!("Would delete {} {} in {}", one.kind, one.id, one.region));
+        events.say(format!(
+            "Would delete {} {} in {}",
+            one.kind, one.id, one.region
+        ));
     }
 }
 

@@ -44,11 +44,19 @@ impl Embedded {
 
 /// Starts a sandbox for a build, when one is wanted.
 pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
-    let Some(time_scale) = time_scale else { return Ok(None) };
-    let options =
-        SandboxOptions { time_scale, machines: machines(false, time_scale)?, ..Default::default() };
+    let Some(time_scale) = time_scale else {
+        return Ok(None);
+    };
+    let options = SandboxOptions {
+        time_scale,
+        machines: machines(false, time_scale)?,
+        ..Default::default()
+    };
     let sandbox = Sandbox::start(options).await.map_err(cannot_start)?;
-    Ok(Some(Embedded { sandbox, time_scale }))
+    Ok(Some(Embedded {
+        sandbox,
+        time_scale,
+    }))
 }
 
 /// Serves until a signal comes.
@@ -110,14 +118,24 @@ fn options(args: SandboxArgs) -> Result<SandboxOptions> {
 }
 
 fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
-    let confinement = if scripted { Confinement::Scripted } else { Confinement::Namespaces };
+    let confinement = if scripted {
+        Confinement::Scripted
+    } else {
+        Confinement::Namespaces
+    };
     if !scripted {
         namespaces_available().map_err(|reason| {
-            Error::new(Kind::Usage, format!("Commands cannot be confined on this machine: {reason}"))
-                .with_hint("`alicloud-image sandbox --scripted-guests` runs no commands at all")
+            Error::new(
+                Kind::Usage,
+                format!("Commands cannot be confined on this machine: {reason}"),
+            )
+            .with_hint("`alicloud-image sandbox --scripted-guests` runs no commands at all")
         })?;
     }
-    Ok(Arc::new(Guests { confinement, time_scale }))
+    Ok(Arc::new(Guests {
+        confinement,
+        time_scale,
+    }))
 }
 
 fn cannot_start(error: std::io::Error) -> Error {

@@ -1,23 +1,27 @@
 //! Reading a template and planning it, with everything there is to say.
 
-use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::event::{EventKind, Events};
+use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::error::{Error, Kind, Result};
 use crate::inputs::TemplateArgs;
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
+use crate::plan::build::{self, NoPlan};
+use crate::plan::files::Places;
 use crate::template::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::template::source::Sources;
-use crate::template::{Loaded, VariableInputs};
+use crate::template::variables::VariableInputs;
+use crate::template::{self, Loaded};
 
 /// What was read, whether or not it can be built.
 pub(super) struct Reading {
     pub(super) sources: Sources,
     pub(super) loaded: Option<Loaded>,
     pub(super) plan: Option<Plan>,
+    pub(super) no_match: bool,
     pub(super) findings: Vec<Diagnostic>,
 }
 
@@ -25,7 +29,6 @@ pub(super) struct Reading {
 pub(super) struct Around<'a> {
     pub(super) force: bool,
     pub(super) region: Option<&'a str>,
-    pub(super) has_keys: bool,
 }
 
 impl Reading {
@@ -34,19 +37,39 @@ impl Reading {
     pub(super) fn into_plan(self, events: &Events) -> Result<Plan> {
         report(&self.findings, events);
         let errors = self.errors();
-        if errors > 0 {
-            let plural = if errors == 1 { "an error" } else { "errors" };
-            return Err(Error::new(Kind::Template, format!("The template has {plural}")));
+        if self.no_match {
+            return Err(Error::new(Kind::NoMatch, "No builds to run").with_hint(
+                "Names for `-only` and `-except` are listed by `alicloud-image inspect`",
+            ));
         }
-        self.plan.ok_or_else(|| {
-            Error::new(Kind::NoMatch, "No builds to run")
-                .with_hint("Names for `-only` and `-except` are listed by `alicloud-image inspect`")
-        })
+        let plural = if errors == 1 {
+            "1 error".to_owned()
+        } else {
+            format!("{errors} errors")
+        };
+        self.plan
+            .filter(|_| errors == 0)
+            .ok_or_else(|| Error::new(Kind::Template, format!("The template has {plural}")))
     }
 
     pub(super) fn errors(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count()
     }
+}
+
+/// Tells reporters the texts that findings point into.
+pub(super) fn start(events: &Events, command: &'static str, sources: &Sources) {
+    events.emit(EventKind::RunStarted(Arc::new(RunStarted {
+        run_id: String::new(),
+        command,
+        builds: Vec::new(),
+        sources: sources.clone(),
+        journal: None,
+        region: None,
+    })));
 }
 
 /// Reports findings in the order of the template.
@@ -63,67 +86,71 @@ pub(super) fn report(findings: &[Diagnostic], events: &Events) {
 /// among the findings.
 pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> {
     if let Some(directory) = &args.directory {
-        std::env::set_current_dir(directory).map_err(|error| cannot_read(directory, error))?;
+        std::env::set_current_dir(directory).map_err(|error| {
+            let message = format!("Cannot change to the directory `{}`", directory.display());
+            Error::new(Kind::Usage, message).with_source(error)
+        })?;
     }
-    let text = read_text(&args.path)?;
-    let start = Timestamp::now();
     let environment = |name: &str| args.variables.environment.get(name).cloned();
-    let pwd = current_directory();
-    let inputs = VariableInputs {
-        vars: args.variables.vars.clone(),
-        var_files: args.variables.files.clone(),
-        env: &environment,
-        template_dir: directory_of(&args.path, &pwd),
-        pwd: pwd.clone(),
-        start,
-    };
+    let inputs = variable_inputs(args, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = sources.add(&args.path, text);
-    let loaded = crate::template::load(source, &inputs, &mut sources, &mut diagnostics);
-    let plan = loaded.as_ref().and_then(|loaded| {
-        let settings = plan::Settings {
+    let source = template::file::open(&args.path, &mut std::io::stdin(), &mut sources)?;
+    let loaded = template::load(source, &inputs, &mut sources, &mut diagnostics);
+    let plan = loaded.as_ref().map(|loaded| {
+        let settings = build::Settings {
             template_path: args.path.clone(),
+            template_dir: inputs.template_dir.clone(),
+            sources: &sources,
+            variables: &loaded.variables,
             only: args.only.clone(),
             except: args.except.clone(),
             force: around.force,
             region: around.region.map(str::to_owned),
-            has_keys: around.has_keys,
-            template_dir: inputs.template_dir.clone(),
-            pwd,
-            start,
+            places: places(args, &inputs),
+            start: inputs.start,
         };
-        plan::plan(loaded, &settings, &sources, &mut diagnostics)
+        build::plan(&loaded.template, &settings, &mut diagnostics)
     });
-    Ok(Reading { sources, loaded, plan, findings: diagnostics.into_sorted() })
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    let bytes = bytes.map_err(|error| cannot_read(path, error))?;
-    String::from_utf8(bytes).map_err(|error| {
-        Error::new(Kind::Template, format!("`{}` is not UTF-8 text", path.display()))
-            .with_source(error)
-            .with_hint("Save it as UTF-8")
+    let no_match = matches!(plan, Some(Err(NoPlan::NoMatch)));
+    let plan = plan.and_then(Result::ok);
+    Ok(Reading {
+        sources,
+        loaded,
+        plan,
+        no_match,
+        findings: diagnostics.into_sorted(),
     })
 }
 
-fn cannot_read(path: &Path, error: std::io::Error) -> Error {
-    Error::new(Kind::Template, format!("Cannot read `{}`", path.display())).with_source(error)
+/// Everything outside the template that its variables depend on.
+pub(super) fn variable_inputs<'a>(
+    args: &TemplateArgs,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+) -> VariableInputs<'a> {
+    let pwd = std::env::current_dir().unwrap_or_default();
+    VariableInputs {
+        vars: args.variables.vars.clone(),
+        var_files: args.variables.files.clone(),
+        env: environment,
+        template_dir: directory_of(&args.path, &pwd),
+        pwd: pwd.display().to_string(),
+        start: Timestamp::now(),
+    }
 }
 
-fn current_directory() -> String {
-    std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default()
+fn places(args: &TemplateArgs, inputs: &VariableInputs<'_>) -> Places {
+    Places {
+        working_directory: PathBuf::from(&inputs.pwd),
+        home: args.variables.environment.get("HOME").map(PathBuf::from),
+    }
 }
 
-fn directory_of(path: &Path, pwd: &str) -> String {
+fn directory_of(path: &Path, pwd: &Path) -> String {
     if path == Path::new("-") {
         return String::new();
     }
-    let directory = Path::new(pwd).join(path);
-    directory.parent().map(|parent| parent.display().to_string()).unwrap_or_default()
+    let path = pwd.join(path);
+    path.parent()
+        .map(|parent| parent.display().to_string())
+        .unwrap_or_default()
 }

@@ -61,7 +61,11 @@ pub trait Builder: Send + Sync {
 
     /// Makes the image and waits until it is available. `None` when the
     /// template asks for no image.
-    async fn capture(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<Option<Self::Captured>>;
+    async fn capture(
+        &self,
+        cx: &BuildContext<'_>,
+        machine: &Machine,
+    ) -> Result<Option<Self::Captured>>;
 
     /// Completes the image: tags, copies, shares, replacing an older one. The
     /// machine may be gone by now.
@@ -70,7 +74,11 @@ pub trait Builder: Send + Sync {
 
 impl BuildContext<'_> {
     /// Runs a part of the build that deserves a row in the timeline.
-    pub async fn step<T>(&self, step: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn step<T>(
+        &self,
+        step: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         self.events.emit(EventKind::StepStarted { step });
         let start = tokio::time::Instant::now();
         let outcome = work.await;

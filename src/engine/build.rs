@@ -30,11 +30,23 @@ pub(super) struct RunContext<'a> {
 }
 
 /// Runs a build to its end and reports it.
-pub(super) async fn run(build: &plan::Build, cx: &RunContext<'_>) -> (Arc<BuildResult>, Vec<Leftover>) {
+pub(super) async fn run(
+    build: &plan::Build,
+    cx: &RunContext<'_>,
+) -> (Arc<BuildResult>, Vec<Leftover>) {
     let start = Instant::now();
     let events = cx.events.for_build(&build.name);
     let (artifacts, error, leftovers) = match cx.connections.cloud(&build.builder) {
-        Ok(cloud) => BuildRun { build, cx, events: &events, cloud: &cloud }.run().await,
+        Ok(cloud) => {
+            BuildRun {
+                build,
+                cx,
+                events: &events,
+                cloud: &cloud,
+            }
+            .run()
+            .await
+        }
         Err(error) => (Vec::new(), Some(error), Vec::new()),
     };
     let result = Arc::new(BuildResult {
@@ -64,7 +76,9 @@ impl BuildRun<'_> {
             Err(error) => (None, BuildData::default(), Some(error)),
         };
         let leftovers = self.clean_up(error.is_some()).await;
-        let Some(artifact) = artifact else { return (Vec::new(), error, leftovers) };
+        let Some(artifact) = artifact else {
+            return (Vec::new(), error, leftovers);
+        };
         let (artifacts, error) = self.post_process(artifact, &data).await;
         (artifacts, error, leftovers)
     }
@@ -76,13 +90,19 @@ impl BuildRun<'_> {
         let data = self.provision(&cx, &machine).await?;
         // The address is released while the machine stops and its image is
         // made: that takes minutes, and nobody connects any more.
-        let address = self.sweep(Scope::kinds(&self.build.name, &[Kind::EipAssociation, Kind::Eip]));
+        let address = self.sweep(Scope::kinds(
+            &self.build.name,
+            &[Kind::EipAssociation, Kind::Eip],
+        ));
         let image = async {
-            cx.step("Stop instance", builder.halt(&cx, &machine)).await?;
+            cx.step("Stop instance", builder.halt(&cx, &machine))
+                .await?;
             builder.capture(&cx, &machine).await
         };
         let (captured, _) = tokio::join!(image, address);
-        let Some(captured) = captured? else { return Ok((None, data)) };
+        let Some(captured) = captured? else {
+            return Ok((None, data));
+        };
         let machine_parts = self.sweep(Scope::machine(&self.build.name));
         let (artifact, _) = tokio::join!(builder.finish(&cx, captured), machine_parts);
         Ok((Some(artifact?), data))
@@ -94,7 +114,12 @@ impl BuildRun<'_> {
             self.run_provisioners(None, &data).await?;
             return Ok(data);
         };
-        let ssh = cx.step("Connect", connect::ssh(options, machine, self.cx.settings, cx)).await?;
+        let ssh = cx
+            .step(
+                "Connect",
+                connect::ssh(options, machine, self.cx.settings, cx),
+            )
+            .await?;
         connect::add_secrets(&mut data, self.events);
         let outcome = self.run_provisioners(Some(&ssh), &data).await;
         if outcome.is_ok() {
@@ -104,7 +129,11 @@ impl BuildRun<'_> {
         outcome.map(|()| data)
     }
 
-    async fn run_provisioners(&self, machine: Option<&dyn Communicator>, data: &BuildData) -> Result<()> {
+    async fn run_provisioners(
+        &self,
+        machine: Option<&dyn Communicator>,
+        data: &BuildData,
+    ) -> Result<()> {
         let cx = self.provision_context(machine, data, self.cx.stop);
         for provisioner in &self.build.provisioners {
             let outcome = self
@@ -127,21 +156,29 @@ impl BuildRun<'_> {
         data: &BuildData,
         error: Error,
     ) -> Error {
-        let Some(provisioner) = &self.build.error_cleanup_provisioner else { return error };
+        let Some(provisioner) = &self.build.error_cleanup_provisioner else {
+            return error;
+        };
         if self.cx.stop.is_stopped() {
             return error;
         }
-        self.events.say("Provisioning step had errors: Running the cleanup provisioner, if present...");
+        self.events
+            .say("Provisioning step had errors: Running the cleanup provisioner, if present...");
         let cx = self.provision_context(machine, data, self.cx.stop);
         match provisioner::run(provisioner, &cx).await {
             Ok(()) => error,
-            Err(cleanup) => {
-                error.context(format!("Cleanup failed: {}", crate::error::one_line(&cleanup)))
-            }
+            Err(cleanup) => error.context(format!(
+                "Cleanup failed: {}",
+                crate::error::one_line(&cleanup)
+            )),
         }
     }
 
-    async fn post_process(&self, artifact: Artifact, data: &BuildData) -> (Vec<Artifact>, Option<Error>) {
+    async fn post_process(
+        &self,
+        artifact: Artifact,
+        data: &BuildData,
+    ) -> (Vec<Artifact>, Option<Error>) {
         if self.cx.stop.is_stopped() {
             return (vec![artifact], Some(Error::cancelled()));
         }

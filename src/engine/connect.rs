@@ -29,12 +29,26 @@ pub(super) async fn ssh(
     let host = options.host.clone().unwrap_or_else(|| machine.host.clone());
     if host.is_empty() {
         // Dialling an empty host reaches this machine's own sshd.
-        return Err(Error::new(Kind::Connect, format!("Instance {} has no address", machine.id))
-            .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
+        return Err(Error::new(
+            Kind::Connect,
+            format!("Instance {} has no address", machine.id),
+        )
+        .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
     }
-    let target = Target { host, port: settings.guest_port.unwrap_or(options.port) };
+    let target = Target {
+        host,
+        port: settings.guest_port.unwrap_or(options.port),
+    };
     let key = machine.key_pair.as_ref();
-    Ssh::connect(options, target, key, settings.agent_socket.clone(), cx.events, cx.stop).await
+    Ssh::connect(
+        options,
+        target,
+        key,
+        settings.agent_socket.clone(),
+        cx.events,
+        cx.stop,
+    )
+    .await
 }
 
 /// What `{{ build `ID` }}` and its like give.
@@ -44,8 +58,10 @@ pub(super) fn build_data(
     settings: &Settings,
     run_id: &str,
 ) -> BuildData {
-    let mut values: BTreeMap<String, String> =
-        NO_HTTP_SERVER.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let mut values: BTreeMap<String, String> = NO_HTTP_SERVER
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
     let mut set = |name: &str, value: &str| values.insert(name.to_owned(), value.to_owned());
     set("ID", &machine.id);
     set("Host", &machine.host);
@@ -60,8 +76,20 @@ pub(super) fn build_data(
             set("Port", &ssh.port.to_string());
             set("User", &ssh.username.value);
             set("Password", ssh.password.as_ref().map_or("", Secret::expose));
-            set("SSHPublicKey", machine.key_pair.as_ref().map_or("", |key| key.public.as_str()));
-            set("SSHPrivateKey", machine.key_pair.as_ref().map_or("", |key| key.private.expose()));
+            set(
+                "SSHPublicKey",
+                machine
+                    .key_pair
+                    .as_ref()
+                    .map_or("", |key| key.public.as_str()),
+            );
+            set(
+                "SSHPrivateKey",
+                machine
+                    .key_pair
+                    .as_ref()
+                    .map_or("", |key| key.private.expose()),
+            );
         }
     }
     BuildData {
@@ -87,13 +115,16 @@ pub(super) fn add_secrets(data: &mut BuildData, events: &Events) {
 /// comment survives is up to the guest's cloud-init.
 pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &BuildContext<'_>) {
     let Some(key) = &machine.key_pair else { return };
-    let Some(blob) = key.public.split_whitespace().nth(1) else { return };
+    let Some(blob) = key.public.split_whitespace().nth(1) else {
+        return;
+    };
     let command = format!(
         "for f in \"$HOME/.ssh/authorized_keys\" /root/.ssh/authorized_keys; do \
          [ -f \"$f\" ] && [ -w \"$f\" ] || continue; \
          grep -vF '{blob}' \"$f\" > \"$f.new\"; cat \"$f.new\" > \"$f\"; rm -f \"$f.new\"; done; true"
     );
-    cx.events.say("Removing the temporary key from authorized_keys...");
+    cx.events
+        .say("Removing the temporary key from authorized_keys...");
     match ssh.exec(&command, &mut Discard).await {
         Ok(status) if status.code() == 0 => {}
         Ok(status) => cx.events.warn(format!(

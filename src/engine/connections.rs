@@ -49,7 +49,11 @@ impl Connections {
         if self.only_these {
             return self.from_environment();
         }
-        let keys = access.keys.as_ref().or(self.keys.as_ref()).ok_or_else(no_keys)?;
+        let keys = access
+            .keys
+            .as_ref()
+            .or(self.keys.as_ref())
+            .ok_or_else(no_keys)?;
         let mut endpoints = self.endpoints.clone();
         if let Some(custom) = &access.custom_endpoint_ecs {
             endpoints = endpoints
@@ -75,7 +79,11 @@ impl Connections {
 }
 
 fn no_keys() -> Error {
-    Error::new(Kind::Credentials, "No AccessKey for Alibaba Cloud was given").with_hint(
+    Error::new(
+        Kind::Credentials,
+        "No AccessKey for Alibaba Cloud was given",
+    )
+    .with_hint(
         "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and `secret_key` \
          in the template; to try a template without an account use `build --sandbox`",
     )

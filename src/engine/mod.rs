@@ -56,7 +56,13 @@ pub async fn run(
     stop: &Stop,
 ) -> Arc<RunResult> {
     let start = Instant::now();
-    let cx = build::RunContext { settings, connections, journal: &journal, stop, events };
+    let cx = build::RunContext {
+        settings,
+        connections,
+        journal: &journal,
+        stop,
+        events,
+    };
     let builds = run_builds(plan, &cx);
     let (ended, deadline_passed) = with_deadline(settings.deadline, stop, builds).await;
     let (builds, leftovers): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
@@ -77,13 +83,23 @@ async fn run_builds(
     cx: &build::RunContext<'_>,
 ) -> Vec<(Arc<event::BuildResult>, Vec<event::Leftover>)> {
     let at_once = cx.settings.parallel.unwrap_or(plan.builds.len()).max(1);
-    stream::iter(&plan.builds).map(|build| build::run(build, cx)).buffered(at_once).collect().await
+    stream::iter(&plan.builds)
+        .map(|build| build::run(build, cx))
+        .buffered(at_once)
+        .collect()
+        .await
 }
 
 /// Lets the work end by itself, but tells it to stop at the deadline.
-async fn with_deadline<T>(deadline: Option<Duration>, stop: &Stop, work: impl Future<Output = T>) -> (T, bool) {
+async fn with_deadline<T>(
+    deadline: Option<Duration>,
+    stop: &Stop,
+    work: impl Future<Output = T>,
+) -> (T, bool) {
     tokio::pin!(work);
-    let Some(deadline) = deadline else { return (work.await, false) };
+    let Some(deadline) = deadline else {
+        return (work.await, false);
+    };
     let clock = stop.clock();
     tokio::select! {
         output = &mut work => (output, false),
@@ -96,6 +112,9 @@ async fn with_deadline<T>(deadline: Option<Duration>, stop: &Stop, work: impl Fu
 
 fn deadline_error(deadline: Option<Duration>) -> Error {
     let minutes = deadline.unwrap_or_default().as_secs() / 60;
-    Error::new(Kind::Timeout, format!("The run did not end within {minutes} minutes"))
-        .with_hint("Raise `--timeout-minutes`")
+    Error::new(
+        Kind::Timeout,
+        format!("The run did not end within {minutes} minutes"),
+    )
+    .with_hint("Raise `--timeout-minutes`")
 }

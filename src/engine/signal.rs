@@ -66,23 +66,37 @@ impl Signals {
             streams.push((signal_name, stream));
         }
         let streams = Arc::new(std::sync::Mutex::new(Some(streams)));
-        Ok(Self { first: Arc::new(AtomicU8::new(0)), streams })
+        Ok(Self {
+            first: Arc::new(AtomicU8::new(0)),
+            streams,
+        })
     }
 
     /// Passes signals on to `stop` until the returned task is aborted.
     pub fn watch(&self, stop: &Stop, events: &Events) -> tokio::task::JoinHandle<()> {
-        let streams = self.streams.lock().ok().and_then(|mut streams| streams.take());
+        let streams = self
+            .streams
+            .lock()
+            .ok()
+            .and_then(|mut streams| streams.take());
         let (first, stop, events) = (Arc::clone(&self.first), stop.clone(), events.clone());
         tokio::spawn(async move {
             let mut streams = streams.unwrap_or_default();
             while let Some(signal) = next(&mut streams).await {
-                let is_first =
-                    first.compare_exchange(0, signal.number(), Ordering::SeqCst, Ordering::SeqCst).is_ok();
+                let is_first = first
+                    .compare_exchange(0, signal.number(), Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok();
                 if is_first {
-                    events.say(format!("Cancelling build after receiving {}", signal.word()));
+                    events.say(format!(
+                        "Cancelling build after receiving {}",
+                        signal.word()
+                    ));
                     stop.stop();
                 } else {
-                    events.say(format!("Received {} again, cleaning up in a hurry", signal.word()));
+                    events.say(format!(
+                        "Received {} again, cleaning up in a hurry",
+                        signal.word()
+                    ));
                     stop.hurry();
                 }
             }
@@ -91,14 +105,20 @@ impl Signals {
 
     /// Waits for the first signal.
     pub async fn wait(&self) {
-        let streams = self.streams.lock().ok().and_then(|mut streams| streams.take());
+        let streams = self
+            .streams
+            .lock()
+            .ok()
+            .and_then(|mut streams| streams.take());
         next(&mut streams.unwrap_or_default()).await;
     }
 
     /// The first signal that came.
     pub fn first(&self) -> Option<Signal> {
         let number = self.first.load(Ordering::SeqCst);
-        Signal::ALL.into_iter().find(|signal| signal.number() == number)
+        Signal::ALL
+            .into_iter()
+            .find(|signal| signal.number() == number)
     }
 }
 

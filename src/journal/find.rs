@@ -49,12 +49,20 @@ const LOOK_UPS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// The id of what an intent made, if it made anything.
-pub(super) async fn resolve(cloud: &Cloud, run: &str, entry: &Entry, stop: &Stop) -> Result<Option<String>> {
+pub(super) async fn resolve(
+    cloud: &Cloud,
+    run: &str,
+    entry: &Entry,
+    stop: &Stop,
+) -> Result<Option<String>> {
     let intent = &entry.intent;
     if intent.kind == Kind::EipAssociation {
         return Ok(Some(intent.name.clone()));
     }
-    let tags = vec![Tag::new(tags::RUN_ID, run), Tag::new(tags::INTENT, entry.number.to_string())];
+    let tags = vec![
+        Tag::new(tags::RUN_ID, run),
+        Tag::new(tags::INTENT, entry.number.to_string()),
+    ];
     for look_up in 1..=LOOK_UPS {
         let found = list(cloud, &intent.region, intent.kind, &tags, stop).await?;
         if let Some((id, _)) = found.into_iter().next() {
@@ -74,9 +82,16 @@ pub(super) async fn resolve(cloud: &Cloud, run: &str, entry: &Entry, stop: &Stop
 ///
 /// # Errors
 /// When a listing fails.
-pub async fn by_tags(cloud: &Cloud, region: &str, run: Option<&str>, stop: &Stop) -> Result<Vec<Found>> {
+pub async fn by_tags(
+    cloud: &Cloud,
+    region: &str,
+    run: Option<&str>,
+    stop: &Stop,
+) -> Result<Vec<Found>> {
     let of_run = run.map(|run| Tag::new(tags::RUN_ID, run));
-    let filter: Vec<_> = std::iter::once(Tag::new(tags::TEMPORARY, "true")).chain(of_run).collect();
+    let filter: Vec<_> = std::iter::once(Tag::new(tags::TEMPORARY, "true"))
+        .chain(of_run)
+        .collect();
     let mut found = Vec::new();
     for kind in TAGGED {
         for (id, tags) in list(cloud, region, kind, &filter, stop).await? {
@@ -87,7 +102,11 @@ pub async fn by_tags(cloud: &Cloud, region: &str, run: Option<&str>, stop: &Stop
 }
 
 fn recognize(kind: Kind, id: String, region: &str, tags: &[Tag]) -> Option<Found> {
-    let value = |key: &str| tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
+    let value = |key: &str| {
+        tags.iter()
+            .find(|tag| tag.key == key)
+            .map(|tag| tag.value.as_str())
+    };
     Some(Found {
         kind,
         id,

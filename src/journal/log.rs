@@ -29,7 +29,11 @@ pub(super) enum Record {
     /// First line: whose journal this is.
     Run { run: String, version: String },
     /// A call is about to create something.
-    Intend { number: u64, #[serde(flatten)] intent: Intent },
+    Intend {
+        number: u64,
+        #[serde(flatten)]
+        intent: Intent,
+    },
     /// It was created.
     Created { number: u64, id: String },
     /// It is part of the result and will not be deleted.
@@ -83,10 +87,18 @@ impl Log {
             .open(path)
             .map_err(|error| io_error("create", path, error))?;
         lock(&file, path)?;
-        let mut log =
-            Self { file, path: path.to_owned(), run: run.to_owned(), next: 1, open: BTreeMap::new() };
+        let mut log = Self {
+            file,
+            path: path.to_owned(),
+            run: run.to_owned(),
+            next: 1,
+            open: BTreeMap::new(),
+        };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        log.append(&Record::Run { run: run.to_owned(), version })?;
+        log.append(&Record::Run {
+            run: run.to_owned(),
+            version,
+        })?;
         sync_directory(path)?;
         Ok(log)
     }
@@ -100,16 +112,25 @@ impl Log {
             .map_err(|error| io_error("open", path, error))?;
         lock(&file, path)?;
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| io_error("read", path, error))?;
-        let mut log =
-            Self { file, path: path.to_owned(), run: String::new(), next: 1, open: BTreeMap::new() };
+        file.read_to_end(&mut text)
+            .map_err(|error| io_error("read", path, error))?;
+        let mut log = Self {
+            file,
+            path: path.to_owned(),
+            run: String::new(),
+            next: 1,
+            open: BTreeMap::new(),
+        };
         log.replay(&text)?;
         Ok(log)
     }
 
     fn replay(&mut self, text: &[u8]) -> Result<()> {
         // What follows the last newline was cut off while being written.
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
         for (index, line) in text[..whole].split(|&byte| byte == b'\n').enumerate() {
             if line.is_empty() {
                 continue;
@@ -117,15 +138,23 @@ impl Log {
             let record = serde_json::from_slice(line).map_err(|error| {
                 Error::new(
                     ErrorKind::Io,
-                    format!("Line {} of the journal `{}` is damaged", index + 1, self.path.display()),
+                    format!(
+                        "Line {} of the journal `{}` is damaged",
+                        index + 1,
+                        self.path.display()
+                    ),
                 )
                 .with_source(error)
-                .with_hint("Delete what the run made by its tags: `alicloud-image cleanup --run ID`")
+                .with_hint(
+                    "Delete what the run made by its tags: `alicloud-image cleanup --run ID`",
+                )
             })?;
             self.apply(record);
         }
         // The next record must not be glued to a torn one.
-        self.file.set_len(whole as u64).map_err(|error| io_error("repair", &self.path, error))
+        self.file
+            .set_len(whole as u64)
+            .map_err(|error| io_error("repair", &self.path, error))
     }
 
     fn apply(&mut self, record: Record) {
@@ -133,7 +162,14 @@ impl Log {
             Record::Run { run, .. } => self.run = run,
             Record::Intend { number, intent } => {
                 self.next = self.next.max(number + 1);
-                self.open.insert(number, Entry { number, intent, id: None });
+                self.open.insert(
+                    number,
+                    Entry {
+                        number,
+                        intent,
+                        id: None,
+                    },
+                );
             }
             Record::Created { number, id } => {
                 if let Some(entry) = self.open.get_mut(&number) {
@@ -188,24 +224,35 @@ impl Log {
 
 fn lock(file: &File, path: &Path) -> Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-        Error::new(ErrorKind::Busy, format!("The journal `{}` is in use by a running process", path.display()))
-            .with_source(std::io::Error::from(error))
-            .with_hint("Wait until that run has ended; it deletes its resources itself")
+        Error::new(
+            ErrorKind::Busy,
+            format!(
+                "The journal `{}` is in use by a running process",
+                path.display()
+            ),
+        )
+        .with_source(std::io::Error::from(error))
+        .with_hint("Wait until that run has ended; it deletes its resources itself")
     })
 }
 
 /// A new file's name must survive a crash as well as its contents.
 fn sync_directory(path: &Path) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))
         .and_then(|directory| directory.sync_all())
         .map_err(|error| io_error("sync the directory of", path, error))
 }
 
 fn io_error(verb: &str, path: &Path, source: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("Cannot {verb} the journal `{}`", path.display()))
-        .with_source(source)
-        .with_hint("Name a writable directory with `--journal-dir`")
+    Error::new(
+        ErrorKind::Io,
+        format!("Cannot {verb} the journal `{}`", path.display()),
+    )
+    .with_source(source)
+    .with_hint("Name a writable directory with `--journal-dir`")
 }
 
 #[cfg(test)]
@@ -213,7 +260,12 @@ mod tests {
     use super::*;
 
     fn intent(kind: Kind) -> Intent {
-        Intent { build: "web".into(), kind, region: "cn-beijing".into(), name: "n".into() }
+        Intent {
+            build: "web".into(),
+            kind,
+            region: "cn-beijing".into(),
+            name: "n".into(),
+        }
     }
 
     #[test]
@@ -222,7 +274,11 @@ mod tests {
         let path = directory.path().join("a.journal");
         let mut log = Log::create(&path, "run-1").unwrap();
         let vpc = log.intend(intent(Kind::Vpc)).unwrap();
-        log.append(&Record::Created { number: vpc, id: "vpc-1".into() }).unwrap();
+        log.append(&Record::Created {
+            number: vpc,
+            id: "vpc-1".into(),
+        })
+        .unwrap();
         let instance = log.intend(intent(Kind::Instance)).unwrap();
         let image = log.intend(intent(Kind::Image)).unwrap();
         log.append(&Record::Kept { number: image }).unwrap();
@@ -230,7 +286,10 @@ mod tests {
 
         let log = Log::open(&path).unwrap();
         assert_eq!(log.run(), "run-1");
-        let open: Vec<_> = log.entries().map(|entry| (entry.number, entry.id.as_deref())).collect();
+        let open: Vec<_> = log
+            .entries()
+            .map(|entry| (entry.number, entry.id.as_deref()))
+            .collect();
         assert_eq!(open, [(vpc, Some("vpc-1")), (instance, None)]);
     }
 
@@ -249,7 +308,11 @@ mod tests {
             assert_eq!(log.entries().count(), 0, "cut at {length}");
             log.intend(intent(Kind::Eip)).unwrap();
             drop(log);
-            assert_eq!(Log::open(&path).unwrap().entries().count(), 1, "cut at {length}");
+            assert_eq!(
+                Log::open(&path).unwrap().entries().count(),
+                1,
+                "cut at {length}"
+            );
         }
     }
 

@@ -26,7 +26,6 @@ pub use log::{Entry, Intent};
 use log::{Log, Record};
 use permit::Permit;
 
-
 /// The journal of one run. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Journal {
@@ -43,7 +42,10 @@ impl Journal {
         std::fs::create_dir_all(directory).map_err(|error| {
             Error::new(
                 ErrorKind::Io,
-                format!("Cannot create the journal's directory `{}`", directory.display()),
+                format!(
+                    "Cannot create the journal's directory `{}`",
+                    directory.display()
+                ),
             )
             .with_source(error)
             .with_hint("Name a writable directory with `--journal-dir`")
@@ -61,7 +63,10 @@ impl Journal {
 
     fn new(log: Log) -> Self {
         let run = Arc::from(log.run());
-        Self { log: Arc::new(Mutex::new(log)), run }
+        Self {
+            log: Arc::new(Mutex::new(log)),
+            run,
+        }
     }
 
     /// The run's id.
@@ -94,7 +99,10 @@ impl Journal {
         call: impl AsyncFnOnce(&Slot) -> Result<(String, T)>,
     ) -> Result<T> {
         let number = self.lock().intend(intent.clone())?;
-        let slot = Slot { permit: Permit::new(self.token(number)), number };
+        let slot = Slot {
+            permit: Permit::new(self.token(number)),
+            number,
+        };
         let (id, value) = match call(&slot).await {
             Ok(created) => created,
             Err(error) => {
@@ -104,9 +112,16 @@ impl Journal {
                 return Err(error);
             }
         };
-        self.settle(&Record::Created { number, id: id.clone() })?;
+        self.settle(&Record::Created {
+            number,
+            id: id.clone(),
+        })?;
         let Intent { kind, region, .. } = intent;
-        let resource = Resource { kind: kind.name().to_owned(), id, region };
+        let resource = Resource {
+            kind: kind.name().to_owned(),
+            id,
+            region,
+        };
         events.emit(EventKind::ResourceCreated(resource));
         Ok(value)
     }
@@ -116,7 +131,11 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn keep(&self, id: &str) -> Result<()> {
-        let number = self.lock().entries().find(|entry| entry.id.as_deref() == Some(id)).map(|e| e.number);
+        let number = self
+            .lock()
+            .entries()
+            .find(|entry| entry.id.as_deref() == Some(id))
+            .map(|e| e.number);
         number.map_or(Ok(()), |number| self.settle(&Record::Kept { number }))
     }
 
@@ -134,7 +153,10 @@ impl Journal {
     }
 
     fn found(&self, number: u64, id: &str) -> Result<()> {
-        self.settle(&Record::Created { number, id: id.to_owned() })
+        self.settle(&Record::Created {
+            number,
+            id: id.to_owned(),
+        })
     }
 
     fn settle(&self, record: &Record) -> Result<()> {
@@ -168,8 +190,8 @@ pub fn path_of(directory: &Path, run: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::resource::Kind;
+    use super::*;
     use crate::error::ApiFailure;
 
     struct Silent;
@@ -178,7 +200,12 @@ mod tests {
     }
 
     fn intent() -> Intent {
-        Intent { build: "web".into(), kind: Kind::Vpc, region: "cn-beijing".into(), name: "n".into() }
+        Intent {
+            build: "web".into(),
+            kind: Kind::Vpc,
+            region: "cn-beijing".into(),
+            name: "n".into(),
+        }
     }
 
     fn failure(http_status: u16) -> Error {
@@ -216,8 +243,11 @@ mod tests {
         for (status, left) in [(400, 0), (403, 0), (500, 1), (503, 1)] {
             let directory = tempfile::tempdir().unwrap();
             let journal = Journal::start(directory.path(), "run").unwrap();
-            let outcome: Result<()> =
-                journal.create(&Events::new(Silent), intent(), async |_| Err(failure(status))).await;
+            let outcome: Result<()> = journal
+                .create(&Events::new(Silent), intent(), async |_| {
+                    Err(failure(status))
+                })
+                .await;
             assert!(outcome.is_err());
             assert_eq!(journal.entries().len(), left, "HTTP {status}");
         }

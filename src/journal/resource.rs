@@ -36,8 +36,19 @@ impl Kind {
     /// same time; a wave begins when the one before is done. The instance is
     /// in the first one because it costs the most.
     pub const WAVES: [&[Kind]; 3] = [
-        &[Self::Instance, Self::EipAssociation, Self::ImageCopy, Self::Image],
-        &[Self::Eip, Self::KeyPair, Self::SecurityGroup, Self::VSwitch, Self::Snapshot],
+        &[
+            Self::Instance,
+            Self::EipAssociation,
+            Self::ImageCopy,
+            Self::Image,
+        ],
+        &[
+            Self::Eip,
+            Self::KeyPair,
+            Self::SecurityGroup,
+            Self::VSwitch,
+            Self::Snapshot,
+        ],
         &[Self::Vpc],
     ];
 
@@ -70,7 +81,12 @@ mod tests {
 
     #[test]
     fn a_vpc_outlives_what_is_inside_it() {
-        let wave = |kind| Kind::WAVES.iter().position(|wave| wave.contains(&kind)).unwrap();
+        let wave = |kind| {
+            Kind::WAVES
+                .iter()
+                .position(|wave| wave.contains(&kind))
+                .unwrap()
+        };
         for inside in [Kind::Instance, Kind::VSwitch, Kind::SecurityGroup] {
             assert!(wave(inside) < wave(Kind::Vpc));
         }

@@ -32,12 +32,18 @@ impl Scope {
 
     /// Everything of one build.
     pub fn build(build: &str) -> Self {
-        Self { build: Some(build.to_owned()), kinds: None }
+        Self {
+            build: Some(build.to_owned()),
+            kinds: None,
+        }
     }
 
     /// Some kinds of one build.
     pub fn kinds(build: &str, kinds: &[Kind]) -> Self {
-        Self { build: Some(build.to_owned()), kinds: Some(kinds.to_vec()) }
+        Self {
+            build: Some(build.to_owned()),
+            kinds: Some(kinds.to_vec()),
+        }
     }
 
     /// What a build needs only until its image is available.
@@ -55,8 +61,13 @@ impl Scope {
     }
 
     fn includes(&self, intent: &Intent) -> bool {
-        self.build.as_ref().is_none_or(|build| *build == intent.build)
-            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&intent.kind))
+        self.build
+            .as_ref()
+            .is_none_or(|build| *build == intent.build)
+            && self
+                .kinds
+                .as_ref()
+                .is_none_or(|kinds| kinds.contains(&intent.kind))
     }
 }
 
@@ -73,7 +84,9 @@ pub async fn sweep(
     let mut leftovers = Vec::new();
     for wave in Kind::WAVES {
         let entries = entries_in(journal, scope, |kind| wave.contains(&kind));
-        let deletions = entries.iter().map(|entry| delete(journal, entry, cloud, events, stop));
+        let deletions = entries
+            .iter()
+            .map(|entry| delete(journal, entry, cloud, events, stop));
         leftovers.extend(join_all(deletions).await.into_iter().flatten());
     }
     leftovers
@@ -82,7 +95,10 @@ pub async fn sweep(
 /// What a sweep would have to delete.
 pub fn unswept(journal: &Journal, scope: &Scope) -> Vec<Leftover> {
     let entries = entries_in(journal, scope, |_| true);
-    entries.iter().map(|entry| leftover(entry, "It was kept on request".to_owned())).collect()
+    entries
+        .iter()
+        .map(|entry| leftover(entry, "It was kept on request".to_owned()))
+        .collect()
 }
 
 fn entries_in(journal: &Journal, scope: &Scope, accepts: impl Fn(Kind) -> bool) -> Vec<Entry> {
@@ -120,20 +136,37 @@ async fn try_delete(
         Some(id) => Some(id.clone()),
         None => find::resolve(cloud, journal.run(), entry, stop).await?,
     };
-    let Some(id) = id else { return journal.deleted(entry.number) };
+    let Some(id) = id else {
+        return journal.deleted(entry.number);
+    };
     if entry.id.is_none() {
         journal.found(entry.number, &id)?;
     }
     events.say(format!("Deleting {kind} {id}..."));
-    Deleter { cloud, region, stop }.delete(*kind, &id).await?;
+    Deleter {
+        cloud,
+        region,
+        stop,
+    }
+    .delete(*kind, &id)
+    .await?;
     journal.deleted(entry.number)?;
-    let resource = Resource { kind: kind.name().to_owned(), id, region: region.clone() };
+    let resource = Resource {
+        kind: kind.name().to_owned(),
+        id,
+        region: region.clone(),
+    };
     events.emit(EventKind::ResourceDeleted(resource));
     Ok(())
 }
 
 /// Deletes resources that were found by their tags.
-pub async fn sweep_found(found: Vec<Found>, cloud: &Cloud, events: &Events, stop: &Stop) -> Vec<Leftover> {
+pub async fn sweep_found(
+    found: Vec<Found>,
+    cloud: &Cloud,
+    events: &Events,
+    stop: &Stop,
+) -> Vec<Leftover> {
     let mut leftovers = Vec::new();
     for wave in Kind::WAVES {
         let in_wave = found.iter().filter(|found| wave.contains(&found.kind));
@@ -143,21 +176,36 @@ pub async fn sweep_found(found: Vec<Found>, cloud: &Cloud, events: &Events, stop
     leftovers
 }
 
-async fn delete_found(found: &Found, cloud: &Cloud, events: &Events, stop: &Stop) -> Option<Leftover> {
+async fn delete_found(
+    found: &Found,
+    cloud: &Cloud,
+    events: &Events,
+    stop: &Stop,
+) -> Option<Leftover> {
     let resource = Resource {
         kind: found.kind.name().to_owned(),
         id: found.id.clone(),
         region: found.region.clone(),
     };
-    events.say(format!("Deleting {} {} in {}...", found.kind, found.id, found.region));
-    let deleter = Deleter { cloud, region: &found.region, stop };
+    events.say(format!(
+        "Deleting {} {} in {}...",
+        found.kind, found.id, found.region
+    ));
+    let deleter = Deleter {
+        cloud,
+        region: &found.region,
+        stop,
+    };
     match deleter.delete(found.kind, &found.id).await {
         Ok(()) => {
             events.emit(EventKind::ResourceDeleted(resource));
             None
         }
         Err(error) => {
-            let leftover = Leftover { resource, reason: one_line(&error) };
+            let leftover = Leftover {
+                resource,
+                reason: one_line(&error),
+            };
             events.emit(EventKind::Leftover(leftover.clone()));
             Some(leftover)
         }
@@ -165,10 +213,19 @@ async fn delete_found(found: &Found, cloud: &Cloud, events: &Events, stop: &Stop
 }
 
 fn leftover(entry: &Entry, reason: String) -> Leftover {
-    let Intent { kind, region, name, .. } = &entry.intent;
-    let id = entry.id.clone().unwrap_or_else(|| format!("(unknown id, named {name})"));
+    let Intent {
+        kind, region, name, ..
+    } = &entry.intent;
+    let id = entry
+        .id
+        .clone()
+        .unwrap_or_else(|| format!("(unknown id, named {name})"));
     Leftover {
-        resource: Resource { kind: kind.name().to_owned(), id, region: region.clone() },
+        resource: Resource {
+            kind: kind.name().to_owned(),
+            id,
+            region: region.clone(),
+        },
         reason,
     }
 }

@@ -30,7 +30,11 @@ impl RunTags {
     pub fn new(run: &str, now: Timestamp, ttl: Duration, ci: Vec<(String, String)>) -> Self {
         let ttl = jiff::SignedDuration::try_from(ttl).unwrap_or(jiff::SignedDuration::MAX);
         let expires_at = now.saturating_add(ttl).unwrap_or(Timestamp::MAX);
-        Self { run: run.to_owned(), expires_at, ci }
+        Self {
+            run: run.to_owned(),
+            expires_at,
+            ci,
+        }
     }
 
     /// Key-value pairs for the resource of an intent.

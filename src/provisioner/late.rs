@@ -31,7 +31,10 @@ pub(crate) fn render(text: &str, fields: &Fields, data: &BuildData) -> Result<St
     let context = context.for_build(&data.build_name, &data.builder_type);
     interpolate::render(text, &context).map_err(|error| {
         let wrapped = Error::new(Kind::Provision, format!("Cannot render `{text}`"));
-        let wrapped = error.hint.iter().fold(wrapped, |wrapped, hint| wrapped.with_hint(hint));
+        let wrapped = error
+            .hint
+            .iter()
+            .fold(wrapped, |wrapped, hint| wrapped.with_hint(hint));
         wrapped.with_source(error)
     })
 }

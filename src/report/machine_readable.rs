@@ -80,7 +80,7 @@ impl MachineReadable {
     }
 }
 
-fn escaped(data: &str) -> String {
+pub(super) fn escaped(data: &str) -> String {
     data.replace(',', "%!(PACKER_COMMA)")
         .replace('\r', "\\r")
         .replace('\n', "\\n")

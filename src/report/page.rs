@@ -15,7 +15,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes a text to standard output. A reader that went away is no failure.
 pub fn print(mut writers: Writers, text: &str) {
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     let _ = write!(writers.stdout, "{text}{end}");
     let _ = writers.stdout.flush();
 }
@@ -27,6 +31,11 @@ pub fn version(machine_readable: bool) -> String {
     }
     let now = jiff::Timestamp::now().as_second();
     format!("{now},,version,{VERSION}\n{now},,version-prelease,\n{now},,version-commit,")
+}
+
+/// A field of a `-machine-readable` line, with Packer's escapes.
+pub fn machine_readable_field(text: &str) -> String {
+    super::machine_readable::escaped(text)
 }
 
 /// The completion script for a shell.

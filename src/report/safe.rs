@@ -323,6 +323,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Timeout => "timeout",
         Kind::Cancelled => "cancelled",
         Kind::Io => "io",
+        Kind::Busy => "busy",
         Kind::Internal => "internal",
     }
 }

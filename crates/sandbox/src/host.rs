@@ -32,7 +32,11 @@ impl MachineHost for Guests {
     fn boot(&self, spec: BootSpec) -> BoxFuture<'_, io::Result<Arc<dyn Machine>>> {
         let (confinement, time_scale) = (self.confinement, self.time_scale);
         Box::pin(async move {
-            let image = spec.disk.as_ref().and_then(DiskImage::get::<Layers>).cloned();
+            let image = spec
+                .disk
+                .as_ref()
+                .and_then(DiskImage::get::<Layers>)
+                .cloned();
             let image = image.unwrap_or_default();
             let guest = Guest::boot(guest::BootSpec {
                 instance_id: spec.instance_id,
@@ -45,7 +49,11 @@ impl MachineHost for Guests {
                 user_data: spec.user_data,
                 confinement,
             });
-            let machine = GuestMachine { guest: guest.await?, image, runtime: Handle::current() };
+            let machine = GuestMachine {
+                guest: guest.await?,
+                image,
+                runtime: Handle::current(),
+            };
             Ok(Arc::new(machine) as Arc<dyn Machine>)
         })
     }

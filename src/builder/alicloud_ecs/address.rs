@@ -43,8 +43,12 @@ impl AlicloudEcs<'_> {
             None => None,
         };
         match (&self.options.run.address, bound) {
-            (Address::Private { .. }, _) => self.wait_for_ip(cx, instance, Instance::private_ip).await,
-            (Address::InstancePublicIp, _) => self.wait_for_ip(cx, instance, Instance::public_ip).await,
+            (Address::Private { .. }, _) => {
+                self.wait_for_ip(cx, instance, Instance::private_ip).await
+            }
+            (Address::InstancePublicIp, _) => {
+                self.wait_for_ip(cx, instance, Instance::public_ip).await
+            }
             (_, Some(address)) => Ok(address),
             (_, None) => self.wait_for_ip(cx, instance, Instance::public_ip).await,
         }
@@ -62,25 +66,36 @@ impl AlicloudEcs<'_> {
                     bandwidth: run.internet_max_bandwidth_out,
                     // Outside of China the API fails without a charge type.
                     internet_charge_type: Some(
-                        run.internet_charge_type.clone().unwrap_or_else(|| "PayByTraffic".to_owned()),
+                        run.internet_charge_type
+                            .clone()
+                            .unwrap_or_else(|| "PayByTraffic".to_owned()),
                     ),
                     resource_group_id: self.resource_group(),
                     tag: self.tags(cx, slot),
                     ..Default::default()
                 };
-                let made = cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await?;
-                let eip = Eip { allocation_id: made.allocation_id, ip_address: made.eip_address };
+                let made = cx
+                    .cloud
+                    .create(self.region(), &request, &slot.permit, cx.stop)
+                    .await?;
+                let eip = Eip {
+                    allocation_id: made.allocation_id,
+                    ip_address: made.eip_address,
+                };
                 Ok((eip.allocation_id.clone(), eip))
             })
             .await
             .map_err(|error| error.context("Cannot allocate an EIP"))?;
-        cx.events.message(format!("Allocated EIP: {}", eip.ip_address));
+        cx.events
+            .message(format!("Allocated EIP: {}", eip.ip_address));
         Ok(eip)
     }
 
     async fn given_eip(&self, cx: &BuildContext<'_>, id: &Spanned<String>) -> Result<Eip> {
-        let request =
-            DescribeEipAddresses { allocation_id: Some(id.value.clone()), ..Default::default() };
+        let request = DescribeEipAddresses {
+            allocation_id: Some(id.value.clone()),
+            ..Default::default()
+        };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
         let Some(eip) = answer.eip_addresses.into_iter().next() else {
             let message = format!("EIP `{id}` was not found in {}", self.region());
@@ -88,20 +103,37 @@ impl AlicloudEcs<'_> {
             return Err(error.with_hint("Check `eip_id` and the region"));
         };
         if eip.status != "Available" {
-            let message = format!("EIP `{id}` is {} and bound to {}", eip.status, eip.instance_id);
+            let message = format!(
+                "EIP `{id}` is {} and bound to {}",
+                eip.status, eip.instance_id
+            );
             let error = Error::new(ErrorKind::Cloud, message).at(id.span);
             return Err(error.with_hint("Name an EIP that is free, or leave `eip_id` out"));
         }
         cx.events.message(format!("Using EIP: {}", eip.ip_address));
-        Ok(Eip { allocation_id: eip.allocation_id, ip_address: eip.ip_address })
+        Ok(Eip {
+            allocation_id: eip.allocation_id,
+            ip_address: eip.ip_address,
+        })
     }
 
     /// Binding needs no waiting of its own: the first SSH connection tells
     /// that it is done.
-    async fn associate(&self, cx: &BuildContext<'_>, instance: &Instance, eip: Eip) -> Result<String> {
-        let Eip { allocation_id, ip_address } = eip;
+    async fn associate(
+        &self,
+        cx: &BuildContext<'_>,
+        instance: &Instance,
+        eip: Eip,
+    ) -> Result<String> {
+        let Eip {
+            allocation_id,
+            ip_address,
+        } = eip;
         let binding = format!("{allocation_id}/{}", instance.instance_id);
-        cx.events.say(format!("Associating EIP {ip_address} with instance {}", instance.instance_id));
+        cx.events.say(format!(
+            "Associating EIP {ip_address} with instance {}",
+            instance.instance_id
+        ));
         let intent = self.intent(cx, Kind::EipAssociation, &binding);
         cx.journal
             .create(cx.events, intent, async |slot| {
@@ -111,12 +143,17 @@ impl AlicloudEcs<'_> {
                     ..Default::default()
                 };
                 let token = slot.permit.client_token();
-                cx.cloud.call_with_token(self.region(), &request, token, cx.stop).await?;
+                cx.cloud
+                    .call_with_token(self.region(), &request, token, cx.stop)
+                    .await?;
                 Ok((binding.clone(), ()))
             })
             .await
             .map_err(|error| {
-                error.context(format!("Cannot bind EIP {allocation_id} to {}", instance.instance_id))
+                error.context(format!(
+                    "Cannot bind EIP {allocation_id} to {}",
+                    instance.instance_id
+                ))
             })?;
         Ok(ip_address)
     }

@@ -6,7 +6,9 @@ use futures_util::future::try_join_all;
 use super::AlicloudEcs;
 use super::zone::Zones;
 use crate::builder::BuildContext;
-use crate::cloud::ecs::{ANY_IMAGE_STATUS, DescribeImageFromFamily, DescribeImages, DescribeRegions, Image};
+use crate::cloud::ecs::{
+    ANY_IMAGE_STATUS, DescribeImageFromFamily, DescribeImages, DescribeRegions, Image,
+};
 use crate::cloud::{self, endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::plan::alicloud_ecs::Source;
@@ -22,13 +24,22 @@ pub(super) struct Checked {
 
 impl AlicloudEcs<'_> {
     pub(super) async fn check(&self, cx: &BuildContext<'_>) -> Result<Checked> {
-        cx.events.say("Checking region, image name and source image...");
-        let (regions, names, source, zones) =
-            tokio::join!(self.check_regions(cx), self.check_names(cx), self.source(cx), self.zones(cx));
+        cx.events
+            .say("Checking region, image name and source image...");
+        let (regions, names, source, zones) = tokio::join!(
+            self.check_regions(cx),
+            self.check_names(cx),
+            self.source(cx),
+            self.zones(cx)
+        );
         regions?;
         names?;
-        let checked = Checked { source_image: source?, zones: zones? };
-        cx.events.message(format!("Found source image: {}", checked.source_image));
+        let checked = Checked {
+            source_image: source?,
+            zones: zones?,
+        };
+        cx.events
+            .message(format!("Found source image: {}", checked.source_image));
         Ok(checked)
     }
 
@@ -42,12 +53,22 @@ impl AlicloudEcs<'_> {
             .collect();
         let access = &self.options.access;
         // Whoever has an endpoint of their own knows their region.
-        if unknown.is_empty() || access.skip_region_validation || access.custom_endpoint_ecs.is_some() {
+        if unknown.is_empty()
+            || access.skip_region_validation
+            || access.custom_endpoint_ecs.is_some()
+        {
             return Ok(());
         }
-        let answer = cx.cloud.call(REGION_TO_ASK, &DescribeRegions {}, cx.stop).await?;
+        let answer = cx
+            .cloud
+            .call(REGION_TO_ASK, &DescribeRegions {}, cx.stop)
+            .await?;
         for region in unknown {
-            if !answer.regions.iter().any(|known| known.region_id == region.value) {
+            if !answer
+                .regions
+                .iter()
+                .any(|known| known.region_id == region.value)
+            {
                 return Err(no_such_region(region));
             }
         }
@@ -61,14 +82,19 @@ impl AlicloudEcs<'_> {
         let name = &self.options.image.name;
         let main = (self.region(), name.value.as_str());
         let copies = self.options.image.copies.iter().map(|copy| {
-            (copy.region.value.as_str(), copy.name.as_deref().unwrap_or(&name.value))
+            (
+                copy.region.value.as_str(),
+                copy.name.as_deref().unwrap_or(&name.value),
+            )
         });
-        let checks = std::iter::once(main).chain(copies).map(async |(region, wanted)| {
-            match self.own_images(cx, region, wanted).await?.first() {
-                Some(image) => Err(name_is_taken(name, wanted, region, image)),
-                None => Ok(()),
-            }
-        });
+        let checks = std::iter::once(main)
+            .chain(copies)
+            .map(async |(region, wanted)| {
+                match self.own_images(cx, region, wanted).await?.first() {
+                    Some(image) => Err(name_is_taken(name, wanted, region, image)),
+                    None => Ok(()),
+                }
+            });
         try_join_all(checks).await.map(drop)
     }
 
@@ -113,11 +139,20 @@ impl AlicloudEcs<'_> {
                 return Ok(image.image_id);
             }
         }
-        Err(self.no_source(format!("Source image `{id}` was not found in {}", self.region()), id))
+        Err(self.no_source(
+            format!("Source image `{id}` was not found in {}", self.region()),
+            id,
+        ))
     }
 
-    async fn source_by_family(&self, cx: &BuildContext<'_>, family: &Spanned<String>) -> Result<String> {
-        let request = DescribeImageFromFamily { image_family: family.value.clone() };
+    async fn source_by_family(
+        &self,
+        cx: &BuildContext<'_>,
+        family: &Spanned<String>,
+    ) -> Result<String> {
+        let request = DescribeImageFromFamily {
+            image_family: family.value.clone(),
+        };
         let newest = match cx.cloud.call(self.region(), &request, cx.stop).await {
             Ok(answer) => answer.image.image_id,
             Err(error) if cloud::is_gone(&error, "DescribeImageFromFamily") => String::new(),
@@ -130,14 +165,24 @@ impl AlicloudEcs<'_> {
     }
 
     /// DescribeImageFromFamily does not resolve every public (`acs:`) family.
-    async fn newest_in_family(&self, cx: &BuildContext<'_>, family: &Spanned<String>) -> Result<String> {
+    async fn newest_in_family(
+        &self,
+        cx: &BuildContext<'_>,
+        family: &Spanned<String>,
+    ) -> Result<String> {
         let request = DescribeImages {
             image_family: Some(family.value.clone()),
             page_size: Some(100),
             ..Default::default()
         };
-        let images = cx.cloud.call(self.region(), &request, cx.stop).await?.images;
-        let newest = images.into_iter().max_by(|a, b| a.creation_time.cmp(&b.creation_time));
+        let images = cx
+            .cloud
+            .call(self.region(), &request, cx.stop)
+            .await?
+            .images;
+        let newest = images
+            .into_iter()
+            .max_by(|a, b| a.creation_time.cmp(&b.creation_time));
         newest.map(|image| image.image_id).ok_or_else(|| {
             let message = format!("Image family `{family}` has no image in {}", self.region());
             self.no_source(message, family)
@@ -157,8 +202,11 @@ impl AlicloudEcs<'_> {
 const REGION_TO_ASK: &str = "cn-hangzhou";
 
 fn no_such_region(region: &Spanned<String>) -> Error {
-    let error = Error::new(Kind::Cloud, format!("Region `{region}` does not exist for this account"))
-        .at(region.span);
+    let error = Error::new(
+        Kind::Cloud,
+        format!("Region `{region}` does not exist for this account"),
+    )
+    .at(region.span);
     match endpoint::nearest_region(&region.value) {
         Some(nearest) => error.with_hint(format!("Did you mean `{nearest}`?")),
         None => error.with_hint("Set `skip_region_validation` if you are sure that it exists"),
@@ -166,7 +214,10 @@ fn no_such_region(region: &Spanned<String>) -> Error {
 }
 
 fn name_is_taken(name: &Spanned<String>, wanted: &str, region: &str, image: &Image) -> Error {
-    let message = format!("Image name `{wanted}` is used by image {} in {region}", image.image_id);
+    let message = format!(
+        "Image name `{wanted}` is used by image {} in {region}",
+        image.image_id
+    );
     Error::new(Kind::Cloud, message).at(name.span).with_hint(
         "Choose another `image_name`, for example with `{{isotime \"20060102-1504\"}}` in it; or set \
          `image_force_delete` (or `-force`) to replace that image once the new one is available",

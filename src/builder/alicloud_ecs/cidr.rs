@@ -18,7 +18,10 @@ impl Cidr {
         let (address, prefix) = text.trim().split_once('/')?;
         let prefix: u8 = prefix.parse().ok().filter(|prefix| *prefix <= 32)?;
         let address: Ipv4Addr = address.parse().ok()?;
-        Some(Self { base: u32::from(address) & mask(prefix), prefix })
+        Some(Self {
+            base: u32::from(address) & mask(prefix),
+            prefix,
+        })
     }
 
     /// The first range for a vSwitch inside this one that overlaps none of
@@ -66,8 +69,14 @@ mod tests {
             ("0.0.0.0/0", &["0.0.0.0/1"], Some("128.0.0.0/24")),
         ];
         for (vpc, taken, expected) in cases {
-            let taken: Vec<_> = taken.iter().map(|cidr| Cidr::parse(cidr).unwrap()).collect();
-            let free = Cidr::parse(vpc).unwrap().free_subnet(&taken).map(|cidr| cidr.to_string());
+            let taken: Vec<_> = taken
+                .iter()
+                .map(|cidr| Cidr::parse(cidr).unwrap())
+                .collect();
+            let free = Cidr::parse(vpc)
+                .unwrap()
+                .free_subnet(&taken)
+                .map(|cidr| cidr.to_string());
             assert_eq!(free.as_deref(), expected, "{vpc} without {taken:?}");
         }
     }

@@ -8,13 +8,13 @@ use super::check::Checked;
 use super::key_pair::NamedKeyPair;
 use super::network::Network;
 use crate::builder::{BuildContext, Machine};
-use crate::cloud::ecs::{
-    DataDisk, DescribeInstances, DetachKeyPair, Instance, RebootInstance, RunInstances, StopInstance,
-    SystemDisk,
-};
-use crate::cloud::JsonList;
-use crate::cloud::wait::{self, Pace, Poll};
 use crate::cloud;
+use crate::cloud::JsonList;
+use crate::cloud::ecs::{
+    DataDisk, DescribeInstances, DetachKeyPair, Instance, RebootInstance, RunInstances,
+    StopInstance, SystemDisk,
+};
+use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;
 use crate::journal::resource::Kind;
@@ -41,14 +41,18 @@ impl AlicloudEcs<'_> {
                 Ok(id) => break id,
                 Err(error) if cloud::is_code(&error, NO_STOCK) => {
                     let zone = network.zone_id.clone().unwrap_or_default();
-                    cx.events.message(format!("Zone {zone} has no {} left", self.options.run.instance_type));
+                    cx.events.message(format!(
+                        "Zone {zone} has no {} left",
+                        self.options.run.instance_type
+                    ));
                     network = self.next_zone(cx, network).await?.ok_or(error)?;
                 }
                 Err(error) => return Err(error),
             }
         };
         cx.events.message(format!("Created instance: {id}"));
-        self.wait_for_status(cx, &id, "Running", Pace::INSTANCE_RUNNING).await
+        self.wait_for_status(cx, &id, "Running", Pace::INSTANCE_RUNNING)
+            .await
     }
 
     async fn run_instances(
@@ -60,14 +64,24 @@ impl AlicloudEcs<'_> {
     ) -> Result<String> {
         let name = self.name(cx, self.options.run.instance_name.as_ref(), "instance");
         cx.journal
-            .create(cx.events, self.intent(cx, Kind::Instance, &name), async |slot| {
-                let request = self.request(cx, checked, network, key_pair, &name, slot);
-                let made = cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await?;
-                let id = made.instance_ids.into_iter().next().ok_or_else(|| {
-                    Error::new(ErrorKind::Cloud, "RunInstances answered without an instance id")
-                })?;
-                Ok((id.clone(), id))
-            })
+            .create(
+                cx.events,
+                self.intent(cx, Kind::Instance, &name),
+                async |slot| {
+                    let request = self.request(cx, checked, network, key_pair, &name, slot);
+                    let made = cx
+                        .cloud
+                        .create(self.region(), &request, &slot.permit, cx.stop)
+                        .await?;
+                    let id = made.instance_ids.into_iter().next().ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::Cloud,
+                            "RunInstances answered without an instance id",
+                        )
+                    })?;
+                    Ok((id.clone(), id))
+                },
+            )
             .await
             .map_err(|error| self.explain_launch(error, network))
     }
@@ -96,7 +110,10 @@ impl AlicloudEcs<'_> {
             key_pair_name: key_pair.map(|key_pair| key_pair.name.clone()),
             password: run.password.clone(),
             user_data: run.user_data.clone(),
-            ram_role_name: run.ecs_ram_role_name.as_ref().map(|role| role.value.clone()),
+            ram_role_name: run
+                .ecs_ram_role_name
+                .as_ref()
+                .map(|role| role.value.clone()),
             io_optimized: run
                 .io_optimized
                 .map(|optimized| if optimized { "optimized" } else { "none" }.to_owned()),
@@ -114,7 +131,10 @@ impl AlicloudEcs<'_> {
     /// own, so it is only asked for when it is the one to connect to.
     fn own_bandwidth(&self) -> Option<u32> {
         let wanted = matches!(self.options.run.address, Address::InstancePublicIp);
-        self.options.run.internet_max_bandwidth_out.filter(|_| wanted)
+        self.options
+            .run
+            .internet_max_bandwidth_out
+            .filter(|_| wanted)
     }
 
     fn explain_launch(&self, error: Error, network: &Network) -> Error {
@@ -124,19 +144,33 @@ impl AlicloudEcs<'_> {
                 run.ecs_ram_role_name.as_ref().and_then(|role| role.span)
             }
             code if code.starts_with("InvalidDataDiskSnapshotId") || code.contains("Snapshot") => {
-                run.data_disks.iter().find_map(|disk| disk.snapshot_id.as_ref()?.span)
+                run.data_disks
+                    .iter()
+                    .find_map(|disk| disk.snapshot_id.as_ref()?.span)
             }
-            code if code.contains("KeyPair") => run.ssh_keypair_name.as_ref().and_then(|name| name.span),
+            code if code.contains("KeyPair") => {
+                run.ssh_keypair_name.as_ref().and_then(|name| name.span)
+            }
             _ => run.instance_type.span,
         };
         let zone = network.zone_id.as_deref().unwrap_or("a zone of its choice");
         error
-            .context(format!("Cannot start an instance of type {} in {zone}", run.instance_type))
+            .context(format!(
+                "Cannot start an instance of type {} in {zone}",
+                run.instance_type
+            ))
             .at(span)
     }
 
-    pub(super) async fn describe_instance(&self, cx: &BuildContext<'_>, id: &str) -> Result<Option<Instance>> {
-        let request = DescribeInstances { instance_ids: Some(JsonList::one(id)), ..Default::default() };
+    pub(super) async fn describe_instance(
+        &self,
+        cx: &BuildContext<'_>,
+        id: &str,
+    ) -> Result<Option<Instance>> {
+        let request = DescribeInstances {
+            instance_ids: Some(JsonList::one(id)),
+            ..Default::default()
+        };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(answer.instances.into_iter().next())
     }
@@ -154,7 +188,11 @@ impl AlicloudEcs<'_> {
             let Some(instance) = self.describe_instance(cx, id).await? else {
                 missing.set(missing.get() + 1);
                 let is_gone = missing.get() > MISSING_PROBES;
-                return if is_gone { Err(self.vanished(id)) } else { Ok(Poll::Pending) };
+                return if is_gone {
+                    Err(self.vanished(id))
+                } else {
+                    Ok(Poll::Pending)
+                };
             };
             missing.set(0);
             if instance.status == wanted {
@@ -169,22 +207,37 @@ impl AlicloudEcs<'_> {
     }
 
     fn vanished(&self, id: &str) -> Error {
-        Error::new(ErrorKind::FailedState, format!("Instance {id} is gone from {}", self.region()))
-            .with_hint("Somebody released it, or its type was reclaimed; see ActionTrail in the console")
+        Error::new(
+            ErrorKind::FailedState,
+            format!("Instance {id} is gone from {}", self.region()),
+        )
+        .with_hint(
+            "Somebody released it, or its type was reclaimed; see ActionTrail in the console",
+        )
     }
 
     fn locked(&self, id: &str, reason: &str) -> Error {
-        Error::new(ErrorKind::FailedState, format!("Instance {id} in {} is locked: {reason}", self.region()))
-            .with_hint("`financial` means an overdue payment, `security` a security incident")
+        Error::new(
+            ErrorKind::FailedState,
+            format!("Instance {id} in {} is locked: {reason}", self.region()),
+        )
+        .with_hint("`financial` means an overdue payment, `security` a security incident")
     }
 
-    pub(super) async fn stop_instance(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()> {
+    pub(super) async fn stop_instance(
+        &self,
+        cx: &BuildContext<'_>,
+        machine: &Machine,
+    ) -> Result<()> {
         let (image, run) = (&self.options.image, &self.options.run);
         if image.delete_ssh_private_key && machine.key_pair.is_some() {
             self.take_key_off(cx, machine).await?;
         }
         if run.disable_stop {
-            cx.events.say(format!("Waiting for instance {} to stop by itself...", machine.id));
+            cx.events.say(format!(
+                "Waiting for instance {} to stop by itself...",
+                machine.id
+            ));
         } else {
             cx.events.say(format!("Stopping instance: {}", machine.id));
             let request = StopInstance {
@@ -194,7 +247,9 @@ impl AlicloudEcs<'_> {
             };
             cx.cloud.call(self.region(), &request, cx.stop).await?;
         }
-        let outcome = self.wait_for_status(cx, &machine.id, "Stopped", Pace::INSTANCE_STOPPED).await;
+        let outcome = self
+            .wait_for_status(cx, &machine.id, "Stopped", Pace::INSTANCE_STOPPED)
+            .await;
         outcome.map(drop).map_err(|error| match error.kind() {
             ErrorKind::Timeout if run.disable_stop => error.with_hint(
                 "With `disable_stop_instance` a provisioner must stop the instance, for example by \
@@ -206,17 +261,27 @@ impl AlicloudEcs<'_> {
 
     /// The key pair leaves the instance at its next start.
     async fn take_key_off(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()> {
-        cx.events.say(format!("Detaching the key pair and rebooting instance: {}", machine.id));
+        cx.events.say(format!(
+            "Detaching the key pair and rebooting instance: {}",
+            machine.id
+        ));
         let instance = self.describe_instance(cx, &machine.id).await?;
-        let Some(instance) = instance else { return Err(self.vanished(&machine.id)) };
+        let Some(instance) = instance else {
+            return Err(self.vanished(&machine.id));
+        };
         let detach = DetachKeyPair {
             key_pair_name: instance.key_pair_name,
             instance_ids: JsonList::one(&machine.id),
         };
         cx.cloud.call(self.region(), &detach, cx.stop).await?;
-        let reboot = RebootInstance { instance_id: machine.id.clone(), ..Default::default() };
+        let reboot = RebootInstance {
+            instance_id: machine.id.clone(),
+            ..Default::default()
+        };
         cx.cloud.call(self.region(), &reboot, cx.stop).await?;
-        self.wait_for_status(cx, &machine.id, "Running", Pace::INSTANCE_RUNNING).await.map(drop)
+        self.wait_for_status(cx, &machine.id, "Running", Pace::INSTANCE_RUNNING)
+            .await
+            .map(drop)
     }
 }
 

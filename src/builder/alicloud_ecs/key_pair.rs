@@ -21,8 +21,12 @@ pub(super) struct NamedKeyPair {
 impl AlicloudEcs<'_> {
     pub(super) async fn key_pair(&self, cx: &BuildContext<'_>) -> Result<Option<NamedKeyPair>> {
         if let Some(name) = &self.options.run.ssh_keypair_name {
-            cx.events.say(format!("Using existing SSH key pair: {name}"));
-            return Ok(Some(NamedKeyPair { name: name.value.clone(), generated: None }));
+            cx.events
+                .say(format!("Using existing SSH key pair: {name}"));
+            return Ok(Some(NamedKeyPair {
+                name: name.value.clone(),
+                generated: None,
+            }));
         }
         match self.communicator {
             Communicator::Ssh(ssh) if needs_temporary_key(ssh) => {
@@ -35,7 +39,8 @@ impl AlicloudEcs<'_> {
     async fn import_temporary_key(&self, cx: &BuildContext<'_>, ssh: &Ssh) -> Result<NamedKeyPair> {
         let generated = KeyPair::generate(ssh.temporary_key)?;
         let name = self.name(cx, ssh.temporary_key_pair_name.as_ref(), "key");
-        cx.events.say(format!("Importing temporary key pair: {name}"));
+        cx.events
+            .say(format!("Importing temporary key pair: {name}"));
         let intent = self.intent(cx, Kind::KeyPair, &name);
         cx.journal
             .create(cx.events, intent, async |slot| {
@@ -45,23 +50,39 @@ impl AlicloudEcs<'_> {
                     resource_group_id: self.resource_group(),
                     tag: self.tags(cx, slot),
                 };
-                match cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await {
+                match cx
+                    .cloud
+                    .create(self.region(), &request, &slot.permit, cx.stop)
+                    .await
+                {
                     Ok(_) => Ok((name.clone(), ())),
                     // The action takes no ClientToken. A repetition after a
                     // lost reply finds what the first one made.
                     Err(error) if cloud::is_code(&error, ALREADY_EXISTS) => {
                         let is_ours = self.is_our_key_pair(cx, &name, slot.number).await?;
-                        if is_ours { Ok((name.clone(), ())) } else { Err(error) }
+                        if is_ours {
+                            Ok((name.clone(), ()))
+                        } else {
+                            Err(error)
+                        }
                     }
                     Err(error) => Err(error),
                 }
             })
             .await
             .map_err(|error| error.context(format!("Cannot import key pair {name}")))?;
-        Ok(NamedKeyPair { name, generated: Some(generated) })
+        Ok(NamedKeyPair {
+            name,
+            generated: Some(generated),
+        })
     }
 
-    async fn is_our_key_pair(&self, cx: &BuildContext<'_>, name: &str, number: u64) -> Result<bool> {
+    async fn is_our_key_pair(
+        &self,
+        cx: &BuildContext<'_>,
+        name: &str,
+        number: u64,
+    ) -> Result<bool> {
         let request = DescribeKeyPairs {
             key_pair_name: Some(name.to_owned()),
             tag: vec![
@@ -71,7 +92,10 @@ impl AlicloudEcs<'_> {
             ..Default::default()
         };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        Ok(answer.key_pairs.iter().any(|key_pair| key_pair.key_pair_name == name))
+        Ok(answer
+            .key_pairs
+            .iter()
+            .any(|key_pair| key_pair.key_pair_name == name))
     }
 }
 

@@ -12,8 +12,8 @@ use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
 use crate::cloud::Tag;
 use crate::error::Result;
-use crate::journal::{Intent, Slot};
 use crate::journal::resource::Kind;
+use crate::journal::{Intent, Slot};
 use crate::plan::alicloud_ecs as plan;
 use crate::plan::communicator::Communicator;
 
@@ -44,7 +44,10 @@ pub struct AlicloudEcs<'a> {
 impl<'a> AlicloudEcs<'a> {
     /// A build with these options.
     pub fn new(options: &'a plan::AlicloudEcs, communicator: &'a Communicator) -> Self {
-        Self { options, communicator }
+        Self {
+            options,
+            communicator,
+        }
     }
 
     fn region(&self) -> &str {
@@ -63,14 +66,19 @@ impl<'a> AlicloudEcs<'a> {
     /// `packer-<run>-<what>`, unless the template gives a name.
     fn name(&self, cx: &BuildContext<'_>, given: Option<&String>, what: &str) -> String {
         let short = cx.journal.run().split('-').next().unwrap_or_default();
-        given.cloned().unwrap_or_else(|| format!("alicloud-image-{short}-{what}"))
+        given
+            .cloned()
+            .unwrap_or_else(|| format!("alicloud-image-{short}-{what}"))
     }
 
     /// Our tags for an intent, and the user's `run_tags`.
     fn tags(&self, cx: &BuildContext<'_>, slot: &Slot) -> Vec<Tag> {
         let own = cx.tags.of_intent(slot.number);
         let run_tags = self.options.run.run_tags.clone();
-        own.into_iter().chain(run_tags).map(|(key, value)| Tag::new(key, value)).collect()
+        own.into_iter()
+            .chain(run_tags)
+            .map(|(key, value)| Tag::new(key, value))
+            .collect()
     }
 
     fn resource_group(&self) -> Option<String> {
@@ -94,7 +102,9 @@ impl Builder for AlicloudEcs<'_> {
         let (key_pair, network, eip) = (key_pair?, network?, eip?);
         let launch = self.launch(cx, &checked, network, key_pair.as_ref());
         let instance = cx.step("Create instance", launch).await?;
-        let host = cx.step("Assign address", self.host(cx, &instance, eip)).await?;
+        let host = cx
+            .step("Assign address", self.host(cx, &instance, eip))
+            .await?;
         Ok(Machine {
             id: instance.instance_id,
             host,

@@ -58,7 +58,11 @@ impl AlicloudEcs<'_> {
             },
         );
         let vswitch = vswitch?;
-        let other_zones = if made_here { zones.split_off(1) } else { Vec::new() };
+        let other_zones = if made_here {
+            zones.split_off(1)
+        } else {
+            Vec::new()
+        };
         Ok(Network {
             zone_id: Some(vswitch.zone_id).filter(|zone| !zone.is_empty()),
             vswitch_id: vswitch.vswitch_id,
@@ -81,7 +85,9 @@ impl AlicloudEcs<'_> {
         }
         let zone = network.other_zones.remove(0);
         cx.events.say(format!("Trying zone {zone}..."));
-        let vswitch = self.create_vswitch(cx, &network.vpc, Some(&zone), Some(&network.taken)).await?;
+        let vswitch = self
+            .create_vswitch(cx, &network.vpc, Some(&zone), Some(&network.taken))
+            .await?;
         network.taken.extend(Cidr::parse(&vswitch.cidr_block));
         network.vswitch_id = vswitch.vswitch_id;
         network.zone_id = Some(zone);
@@ -97,56 +103,104 @@ impl AlicloudEcs<'_> {
         let run = &self.options.run;
         let (vpc, vswitch, group) = tokio::join!(
             OptionFuture::from(run.vpc_id.as_ref().map(|id| self.describe_vpc(cx, id))),
-            OptionFuture::from(run.vswitch_id.as_ref().map(|id| self.describe_vswitch(cx, id))),
-            OptionFuture::from(run.security_group_id.as_ref().map(|id| self.describe_group(cx, id))),
+            OptionFuture::from(
+                run.vswitch_id
+                    .as_ref()
+                    .map(|id| self.describe_vswitch(cx, id))
+            ),
+            OptionFuture::from(
+                run.security_group_id
+                    .as_ref()
+                    .map(|id| self.describe_group(cx, id))
+            ),
         );
-        let (mut vpc, vswitch, group) = (vpc.transpose()?, vswitch.transpose()?, group.transpose()?);
+        let (mut vpc, vswitch, group) =
+            (vpc.transpose()?, vswitch.transpose()?, group.transpose()?);
         if vpc.is_none() {
             let told = vswitch.as_ref().map(|vswitch| &vswitch.vpc_id);
             let told = told.or(group.as_ref().map(|group| &group.vpc_id));
             if let Some(id) = told {
-                vpc = Some(self.describe_vpc(cx, &Spanned::default_value(id.clone())).await?);
+                vpc = Some(
+                    self.describe_vpc(cx, &Spanned::default_value(id.clone()))
+                        .await?,
+                );
             }
         }
         if let Some(vpc) = &vpc {
             let of_vswitch = vswitch.as_ref().map(|vswitch| vswitch.vpc_id.as_str());
             in_vpc(run.vswitch_id.as_ref(), of_vswitch, "vSwitch", vpc)?;
             let of_group = group.as_ref().map(|group| group.vpc_id.as_str());
-            in_vpc(run.security_group_id.as_ref(), of_group, "Security group", vpc)?;
+            in_vpc(
+                run.security_group_id.as_ref(),
+                of_group,
+                "Security group",
+                vpc,
+            )?;
         }
         Ok((vpc, vswitch, group))
     }
 
     async fn describe_vpc(&self, cx: &BuildContext<'_>, id: &Spanned<String>) -> Result<Vpc> {
-        let request = DescribeVpcs { vpc_id: Some(id.value.clone()), ..Default::default() };
+        let request = DescribeVpcs {
+            vpc_id: Some(id.value.clone()),
+            ..Default::default()
+        };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        answer.vpcs.into_iter().next().ok_or_else(|| self.not_found("VPC", id))
+        answer
+            .vpcs
+            .into_iter()
+            .next()
+            .ok_or_else(|| self.not_found("VPC", id))
     }
 
-    async fn describe_vswitch(&self, cx: &BuildContext<'_>, id: &Spanned<String>) -> Result<VSwitch> {
-        let request = DescribeVSwitches { vswitch_id: Some(id.value.clone()), ..Default::default() };
+    async fn describe_vswitch(
+        &self,
+        cx: &BuildContext<'_>,
+        id: &Spanned<String>,
+    ) -> Result<VSwitch> {
+        let request = DescribeVSwitches {
+            vswitch_id: Some(id.value.clone()),
+            ..Default::default()
+        };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        answer.vswitches.into_iter().next().ok_or_else(|| self.not_found("vSwitch", id))
+        answer
+            .vswitches
+            .into_iter()
+            .next()
+            .ok_or_else(|| self.not_found("vSwitch", id))
     }
 
-    async fn describe_group(&self, cx: &BuildContext<'_>, id: &Spanned<String>) -> Result<SecurityGroup> {
-        let request =
-            DescribeSecurityGroups { security_group_id: Some(id.value.clone()), ..Default::default() };
+    async fn describe_group(
+        &self,
+        cx: &BuildContext<'_>,
+        id: &Spanned<String>,
+    ) -> Result<SecurityGroup> {
+        let request = DescribeSecurityGroups {
+            security_group_id: Some(id.value.clone()),
+            ..Default::default()
+        };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
         let group = answer.security_groups.into_iter().next();
         let group = group.ok_or_else(|| self.not_found("Security group", id))?;
         if group.vpc_id.is_empty() {
             let message = format!("Security group {id} belongs to the classic network");
             let error = Error::new(ErrorKind::Cloud, message).at(id.span);
-            return Err(error.with_hint("Name a security group of a VPC, or leave `security_group_id` out"));
+            return Err(
+                error.with_hint("Name a security group of a VPC, or leave `security_group_id` out")
+            );
         }
         Ok(group)
     }
 
     fn not_found(&self, what: &str, id: &Spanned<String>) -> Error {
-        Error::new(ErrorKind::Cloud, format!("{what} `{id}` was not found in {}", self.region()))
-            .at(id.span)
-            .with_hint("Check the id and the region; leave the option out to have one made for the build")
+        Error::new(
+            ErrorKind::Cloud,
+            format!("{what} `{id}` was not found in {}", self.region()),
+        )
+        .at(id.span)
+        .with_hint(
+            "Check the id and the region; leave the option out to have one made for the build",
+        )
     }
 
     async fn create_vpc(&self, cx: &BuildContext<'_>) -> Result<Vpc> {
@@ -164,21 +218,36 @@ impl AlicloudEcs<'_> {
                     tag: self.tags(cx, slot),
                     ..Default::default()
                 };
-                let made = cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await?;
+                let made = cx
+                    .cloud
+                    .create(self.region(), &request, &slot.permit, cx.stop)
+                    .await?;
                 Ok((made.vpc_id.clone(), made.vpc_id))
             })
             .await
-            .map_err(|error| error.context("Cannot create a VPC").at(cidr.and_then(|cidr| cidr.span)))?;
+            .map_err(|error| {
+                error
+                    .context("Cannot create a VPC")
+                    .at(cidr.and_then(|cidr| cidr.span))
+            })?;
         cx.events.message(format!("Created VPC: {vpc_id}"));
         self.wait_for_vpc(cx, &vpc_id).await
     }
 
     async fn wait_for_vpc(&self, cx: &BuildContext<'_>, id: &str) -> Result<Vpc> {
-        let request = DescribeVpcs { vpc_id: Some(id.to_owned()), ..Default::default() };
+        let request = DescribeVpcs {
+            vpc_id: Some(id.to_owned()),
+            ..Default::default()
+        };
         let what = format!("waiting for VPC {id} to be available");
         let mut vpc = wait::until(cx.stop, NETWORK_LIMIT, Pace::VPC, &what, async || {
             let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-            Ok(ready(answer.vpcs.into_iter().find(|vpc| vpc.status == "Available")))
+            Ok(ready(
+                answer
+                    .vpcs
+                    .into_iter()
+                    .find(|vpc| vpc.status == "Available"),
+            ))
         })
         .await?;
         if vpc.cidr_block.is_empty() {
@@ -205,32 +274,50 @@ impl AlicloudEcs<'_> {
         cx.events.say(format!("Creating vSwitch in {zone_id}..."));
         let id = cx
             .journal
-            .create(cx.events, self.intent(cx, Kind::VSwitch, &name), async |slot| {
-                let request = CreateVSwitch {
-                    vpc_id: vpc.vpc_id.clone(),
-                    zone_id: zone_id.clone(),
-                    cidr_block: cidr_block.clone(),
-                    vswitch_name: Some(name.clone()),
-                    tag: self.tags(cx, slot),
-                    ..Default::default()
-                };
-                let made = cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await?;
-                Ok((made.vswitch_id.clone(), made.vswitch_id))
-            })
+            .create(
+                cx.events,
+                self.intent(cx, Kind::VSwitch, &name),
+                async |slot| {
+                    let request = CreateVSwitch {
+                        vpc_id: vpc.vpc_id.clone(),
+                        zone_id: zone_id.clone(),
+                        cidr_block: cidr_block.clone(),
+                        vswitch_name: Some(name.clone()),
+                        tag: self.tags(cx, slot),
+                        ..Default::default()
+                    };
+                    let made = cx
+                        .cloud
+                        .create(self.region(), &request, &slot.permit, cx.stop)
+                        .await?;
+                    Ok((made.vswitch_id.clone(), made.vswitch_id))
+                },
+            )
             .await
             .map_err(|error| {
-                error.context(format!("Cannot create a vSwitch in VPC {} in {zone_id}", vpc.vpc_id))
+                error.context(format!(
+                    "Cannot create a vSwitch in VPC {} in {zone_id}",
+                    vpc.vpc_id
+                ))
             })?;
         cx.events.message(format!("Created vSwitch: {id}"));
         self.wait_for_vswitch(cx, &id).await
     }
 
     async fn wait_for_vswitch(&self, cx: &BuildContext<'_>, id: &str) -> Result<VSwitch> {
-        let request = DescribeVSwitches { vswitch_id: Some(id.to_owned()), ..Default::default() };
+        let request = DescribeVSwitches {
+            vswitch_id: Some(id.to_owned()),
+            ..Default::default()
+        };
         let what = format!("waiting for vSwitch {id} to be available");
         wait::until(cx.stop, NETWORK_LIMIT, Pace::VSWITCH, &what, async || {
             let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-            Ok(ready(answer.vswitches.into_iter().find(|vswitch| vswitch.status == "Available")))
+            Ok(ready(
+                answer
+                    .vswitches
+                    .into_iter()
+                    .find(|vswitch| vswitch.status == "Available"),
+            ))
         })
         .await
     }
@@ -245,7 +332,11 @@ impl AlicloudEcs<'_> {
             ..Default::default()
         };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        Ok(answer.vswitches.iter().filter_map(|vswitch| Cidr::parse(&vswitch.cidr_block)).collect())
+        Ok(answer
+            .vswitches
+            .iter()
+            .filter_map(|vswitch| Cidr::parse(&vswitch.cidr_block))
+            .collect())
     }
 
     async fn create_security_group(&self, cx: &BuildContext<'_>, vpc: &Vpc) -> Result<String> {
@@ -253,20 +344,35 @@ impl AlicloudEcs<'_> {
         cx.events.say("Creating security group...");
         let (id, token) = cx
             .journal
-            .create(cx.events, self.intent(cx, Kind::SecurityGroup, &name), async |slot| {
-                let request = CreateSecurityGroup {
-                    security_group_name: Some(name.clone()),
-                    vpc_id: Some(vpc.vpc_id.clone()),
-                    resource_group_id: self.resource_group(),
-                    tag: self.tags(cx, slot),
-                    ..Default::default()
-                };
-                let made = cx.cloud.create(self.region(), &request, &slot.permit, cx.stop).await?;
-                let token = format!("{}-rule", slot.permit.client_token());
-                Ok((made.security_group_id.clone(), (made.security_group_id, token)))
-            })
+            .create(
+                cx.events,
+                self.intent(cx, Kind::SecurityGroup, &name),
+                async |slot| {
+                    let request = CreateSecurityGroup {
+                        security_group_name: Some(name.clone()),
+                        vpc_id: Some(vpc.vpc_id.clone()),
+                        resource_group_id: self.resource_group(),
+                        tag: self.tags(cx, slot),
+                        ..Default::default()
+                    };
+                    let made = cx
+                        .cloud
+                        .create(self.region(), &request, &slot.permit, cx.stop)
+                        .await?;
+                    let token = format!("{}-rule", slot.permit.client_token());
+                    Ok((
+                        made.security_group_id.clone(),
+                        (made.security_group_id, token),
+                    ))
+                },
+            )
             .await
-            .map_err(|error| error.context(format!("Cannot create a security group in VPC {}", vpc.vpc_id)))?;
+            .map_err(|error| {
+                error.context(format!(
+                    "Cannot create a security group in VPC {}",
+                    vpc.vpc_id
+                ))
+            })?;
         cx.events.message(format!("Created security group: {id}"));
         self.let_us_in(cx, &id, &token).await?;
         Ok(id)
@@ -274,7 +380,9 @@ impl AlicloudEcs<'_> {
 
     /// Opens the communicator's port and nothing else.
     async fn let_us_in(&self, cx: &BuildContext<'_>, group: &str, token: &str) -> Result<()> {
-        let Communicator::Ssh(ssh) = self.communicator else { return Ok(()) };
+        let Communicator::Ssh(ssh) = self.communicator else {
+            return Ok(());
+        };
         let sources = &self.options.run.security_group_source_cidrs;
         let permissions = sources.iter().map(|source| Permission {
             ip_protocol: "TCP".to_owned(),
@@ -286,8 +394,13 @@ impl AlicloudEcs<'_> {
             security_group_id: group.to_owned(),
             permissions: permissions.collect(),
         };
-        let outcome = cx.cloud.call_with_token(self.region(), &request, token, cx.stop).await;
-        outcome.map(drop).map_err(|error| error.context(format!("Cannot open security group {group}")))
+        let outcome = cx
+            .cloud
+            .call_with_token(self.region(), &request, token, cx.stop)
+            .await;
+        outcome
+            .map(drop)
+            .map_err(|error| error.context(format!("Cannot open security group {group}")))
     }
 }
 
@@ -298,14 +411,24 @@ fn ready<T>(found: Option<T>) -> Poll<T> {
 fn free_range(vpc: &Vpc, taken: &[Cidr]) -> Result<String> {
     let free = Cidr::parse(&vpc.cidr_block).and_then(|cidr| cidr.free_subnet(taken));
     free.map(|cidr| cidr.to_string()).ok_or_else(|| {
-        let message = format!("VPC {} ({}) has no free range for a vSwitch", vpc.vpc_id, vpc.cidr_block);
+        let message = format!(
+            "VPC {} ({}) has no free range for a vSwitch",
+            vpc.vpc_id, vpc.cidr_block
+        );
         Error::new(ErrorKind::Cloud, message).with_hint("Name an existing one with `vswitch_id`")
     })
 }
 
 /// Whether a part the user named is in the VPC that the build uses.
-fn in_vpc(named: Option<&Spanned<String>>, of_part: Option<&str>, what: &str, vpc: &Vpc) -> Result<()> {
-    let (Some(named), Some(of_part)) = (named, of_part) else { return Ok(()) };
+fn in_vpc(
+    named: Option<&Spanned<String>>,
+    of_part: Option<&str>,
+    what: &str,
+    vpc: &Vpc,
+) -> Result<()> {
+    let (Some(named), Some(of_part)) = (named, of_part) else {
+        return Ok(());
+    };
     if of_part == vpc.vpc_id {
         return Ok(());
     }
@@ -321,10 +444,16 @@ mod tests {
 
     #[test]
     fn parts_of_another_vpc_are_refused() {
-        let vpc = Vpc { vpc_id: "vpc-1".into(), ..Default::default() };
+        let vpc = Vpc {
+            vpc_id: "vpc-1".into(),
+            ..Default::default()
+        };
         let named = Spanned::default_value("vsw-1".to_owned());
         assert!(in_vpc(Some(&named), Some("vpc-1"), "vSwitch", &vpc).is_ok());
         let error = in_vpc(Some(&named), Some("vpc-2"), "vSwitch", &vpc).unwrap_err();
-        assert_eq!(error.message(), "vSwitch vsw-1 is in VPC vpc-2, not in vpc-1");
+        assert_eq!(
+            error.message(),
+            "vSwitch vsw-1 is in VPC vpc-2, not in vpc-1"
+        );
     }
 }

@@ -19,7 +19,9 @@ impl AlicloudEcs<'_> {
     pub(super) async fn zones(&self, cx: &BuildContext<'_>) -> Result<Zones> {
         let run = &self.options.run;
         if run.zone_id.is_some() || run.vswitch_id.is_some() {
-            return Ok(Zones::Given(run.zone_id.as_ref().map(|zone| zone.value.clone())));
+            return Ok(Zones::Given(
+                run.zone_id.as_ref().map(|zone| zone.value.clone()),
+            ));
         }
         let zones = match self.zones_with_stock(cx).await {
             Ok(zones) => zones,
@@ -49,10 +51,16 @@ impl AlicloudEcs<'_> {
 
     async fn zones_with_type(&self, cx: &BuildContext<'_>) -> Result<Vec<String>> {
         let wanted = &self.options.run.instance_type.value;
-        let answer = cx.cloud.call(self.region(), &DescribeZones::default(), cx.stop).await?;
+        let answer = cx
+            .cloud
+            .call(self.region(), &DescribeZones::default(), cx.stop)
+            .await?;
         let zones = answer.zones.into_iter().filter(|zone| {
             zone.available_instance_types.contains(wanted)
-                && zone.available_resource_creation.iter().any(|sort| sort == "VSwitch")
+                && zone
+                    .available_resource_creation
+                    .iter()
+                    .any(|sort| sort == "VSwitch")
         });
         Ok(zones.map(|zone| zone.zone_id).collect())
     }
@@ -78,10 +86,12 @@ fn by_stock(zones: &[AvailableZone], instance_type: &str) -> Vec<String> {
 
 fn nowhere(instance_type: &Spanned<String>, region: &str) -> Error {
     let message = format!("No zone in {region} sells instance type `{instance_type}`");
-    Error::new(Kind::Cloud, message).at(instance_type.span).with_hint(format!(
-        "Choose another `instance_type` or region; see `aliyun ecs DescribeAvailableResource \
+    Error::new(Kind::Cloud, message)
+        .at(instance_type.span)
+        .with_hint(format!(
+            "Choose another `instance_type` or region; see `aliyun ecs DescribeAvailableResource \
          --RegionId {region} --DestinationResource InstanceType`"
-    ))
+        ))
 }
 
 #[cfg(test)]
@@ -96,8 +106,15 @@ mod tests {
             status_category: category.into(),
             ..Default::default()
         };
-        let resources = AvailableResource { supported_resources: vec![sold], ..Default::default() };
-        AvailableZone { zone_id: id.into(), available_resources: vec![resources], ..Default::default() }
+        let resources = AvailableResource {
+            supported_resources: vec![sold],
+            ..Default::default()
+        };
+        AvailableZone {
+            zone_id: id.into(),
+            available_resources: vec![resources],
+            ..Default::default()
+        }
     }
 
     #[test]
