@@ -18,6 +18,7 @@ pub mod action;
 pub mod ci;
 mod command;
 pub mod env;
+pub mod reference;
 mod resolve;
 mod spelling;
 
