@@ -14,6 +14,5 @@ COPY --from=build /source/target/release/alicloud-image /usr/local/bin/alicloud-
 RUN ln /usr/local/bin/alicloud-image /usr/local/bin/alicloud-image-action \
  && ln /usr/local/bin/alicloud-image /usr/local/bin/alicloud-image-post
 # GitHub mounts the workspace for root and sets the working directory: neither
-# USER nor WORKDIR may be set here. The program handles signals and reaps its
-# children as process 1.
+# USER nor WORKDIR may be set here. The program handles signals as process 1.
 ENTRYPOINT ["/usr/local/bin/alicloud-image"]

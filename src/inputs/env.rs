@@ -171,6 +171,8 @@ const REGIONS: &[&str] = &[
 pub struct Environment {
     /// The environment variables.
     pub variables: BTreeMap<OsString, OsString>,
+    /// The current directory, when it is known.
+    pub directory: Option<PathBuf>,
     /// Whether standard output is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether standard error is a terminal.
