@@ -136,7 +136,7 @@ pub struct Cloud {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Build {
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// The template and its variables.
     #[command(flatten)]
     pub template: Template,
     /// Replace an image that has the same name
@@ -170,13 +170,13 @@ pub struct Build {
     /// With `--sandbox`: how many seconds a simulated second takes
     #[arg(long, value_name = "F", default_value = "0.01", value_parser = scale)]
     pub sandbox_time_scale: f64,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How to reach Alibaba Cloud.
     #[command(flatten)]
     pub cloud: Cloud,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How the run is shown.
     #[command(flatten)]
     pub output: Output,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// Options without effect.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }
@@ -199,7 +199,7 @@ pub struct WithoutEffect {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Validate {
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// The template and its variables.
     #[command(flatten)]
     pub template: Template,
     /// Only check that the template can be parsed
@@ -211,10 +211,10 @@ pub struct Validate {
     /// Accepted: there are no data sources
     #[arg(long, hide = true)]
     pub evaluate_datasources: bool,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How the run is shown.
     #[command(flatten)]
     pub output: Output,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// Options without effect.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }
@@ -223,13 +223,13 @@ pub struct Validate {
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 pub struct Inspect {
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// The template and its variables.
     #[command(flatten)]
     pub template: Template,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How the run is shown.
     #[command(flatten)]
     pub output: Output,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// Options without effect.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }
@@ -238,7 +238,7 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Cleanup {
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// What is deleted.
     #[command(flatten)]
     pub scope: CleanupScope,
     /// Where to look for tagged resources; may be repeated
@@ -250,10 +250,10 @@ pub struct Cleanup {
     /// Exit with 6 when something could not be deleted
     #[arg(long)]
     pub fail_on_leftovers: bool,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How to reach Alibaba Cloud.
     #[command(flatten)]
     pub cloud: Cloud,
-    #[expect(missing_docs, reason = "a comment here would replace the help text")]
+    /// How the run is shown.
     #[command(flatten)]
     pub output: Output,
 }

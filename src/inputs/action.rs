@@ -81,7 +81,7 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
         }
     };
     let command = super::command_line(arguments, &environment)?;
-    in_directory(command, inputs.working_directory()?)
+    Ok(in_directory(command, &inputs.working_directory()?))
 }
 
 /// What the post step does: delete what the main step left, if anything.
@@ -223,23 +223,33 @@ impl Inputs<'_> {
     }
 
     /// The environment with the inputs in it that have a variable of their
-    /// own. Keys replace the first family as a whole.
+    /// own.
     fn overlay(&self) -> Result<Environment> {
+        let mut overlay = self.keys()?;
+        overlay.extend(self.endpoints()?);
+        overlay.extend(self.switches()?);
+        let region = self.lines("region").next();
+        overlay.extend(region.map(|region| ("ALICLOUD_REGION".to_owned(), region.to_owned())));
         let mut environment = self.0.clone();
-        let mut set = |name: &str, value: &str| {
-            environment.variables.insert(name.into(), value.into());
-        };
-        match (
-            self.optional("access-key-id"),
-            self.optional("access-key-secret"),
-        ) {
-            (Some(id), Some(secret)) => {
-                set("ALICLOUD_ACCESS_KEY", id);
-                set("ALICLOUD_SECRET_KEY", secret);
-                set("ALICLOUD_SECURITY_TOKEN", self.get("security-token"));
-                set("SECURITY_TOKEN", "");
-            }
-            (None, None) => {}
+        let pairs = overlay
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        environment.variables.extend(pairs);
+        Ok(environment)
+    }
+
+    /// Keys replace the first family as a whole.
+    fn keys(&self) -> Result<Vec<(String, String)>> {
+        let id = self.optional("access-key-id");
+        let secret = self.optional("access-key-secret");
+        let pairs = match (id, secret) {
+            (Some(id), Some(secret)) => [
+                ("ALICLOUD_ACCESS_KEY", id),
+                ("ALICLOUD_SECRET_KEY", secret),
+                ("ALICLOUD_SECURITY_TOKEN", self.get("security-token")),
+                ("SECURITY_TOKEN", ""),
+            ],
+            (None, None) => return Ok(Vec::new()),
             _ => {
                 return Err(Error::new(
                     Kind::Usage,
@@ -247,26 +257,33 @@ impl Inputs<'_> {
                 )
                 .with_hint("Set both, or neither and use the environment"));
             }
-        }
-        if let Some(region) = self.lines("region").next() {
-            set("ALICLOUD_REGION", region);
-        }
+        };
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Ok(pairs.map(owned).into())
+    }
+
+    fn endpoints(&self) -> Result<Vec<(String, String)>> {
+        let mut pairs = Vec::new();
         for product in ["ECS", "VPC", "STS"] {
             let name = format!("{}-endpoint", product.to_lowercase());
             if let Some(endpoint) = self.optional(&name) {
                 check_endpoint(&name, endpoint)?;
-                set(&format!("ALIBABA_CLOUD_ENDPOINT_{product}"), endpoint);
+                let variable = format!("ALIBABA_CLOUD_ENDPOINT_{product}");
+                pairs.push((variable, endpoint.to_owned()));
             }
         }
-        for (name, variable) in [
-            ("summary", "ALICLOUD_IMAGE_SUMMARY"),
-            ("annotations", "ALICLOUD_IMAGE_ANNOTATIONS"),
-        ] {
+        Ok(pairs)
+    }
+
+    fn switches(&self) -> Result<Vec<(String, String)>> {
+        let mut pairs = Vec::new();
+        for name in ["summary", "annotations"] {
             if !self.flag(name)? {
-                set(variable, "false");
+                let variable = format!("ALICLOUD_IMAGE_{}", name.to_uppercase());
+                pairs.push((variable, "false".to_owned()));
             }
         }
-        Ok(environment)
+        Ok(pairs)
     }
 
     /// The directory to work in, under the workspace.
@@ -288,7 +305,7 @@ struct WorkingDirectory {
     relative: PathBuf,
 }
 
-fn in_directory(mut command: Command, directory: WorkingDirectory) -> Result<Command> {
+fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
     let settle = |template: Option<&mut TemplateArgs>, report: &mut Settings| {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
@@ -304,7 +321,7 @@ fn in_directory(mut command: Command, directory: WorkingDirectory) -> Result<Com
         Command::Cleanup(args) => settle(None, &mut args.report),
         _ => {}
     }
-    Ok(command)
+    command
 }
 
 /// The path relative to the workspace, without `..`; none when it leaves it.

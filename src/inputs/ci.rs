@@ -56,10 +56,17 @@ pub(super) fn github(choice: Ci, environment: &Environment) -> Option<GitHub> {
             .filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
         annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
         workspace: environment.path("GITHUB_WORKSPACE"),
-        directory: PathBuf::new(),
+        directory: below_workspace(environment).unwrap_or_default(),
         run_id: environment.get("GITHUB_RUN_ID").map(str::to_owned),
         commit: environment.get("GITHUB_SHA").map(str::to_owned),
     })
+}
+
+/// The current directory as seen from the workspace.
+fn below_workspace(environment: &Environment) -> Option<PathBuf> {
+    let workspace = environment.path("GITHUB_WORKSPACE")?;
+    let directory = environment.directory.as_ref()?;
+    directory.strip_prefix(workspace).ok().map(PathBuf::from)
 }
 
 fn is_on(environment: &Environment, name: &str) -> bool {
@@ -83,6 +90,16 @@ mod tests {
         for (variables, expected) in table {
             assert_eq!(detect(&Environment::of(variables)), expected);
         }
+    }
+
+    #[test]
+    fn the_directory_is_seen_from_the_workspace() {
+        let environment = Environment {
+            directory: Some("/w/images/web".into()),
+            ..Environment::of([("GITHUB_WORKSPACE", "/w")])
+        };
+        let github = github(Ci::Github, &environment).unwrap();
+        assert_eq!(github.directory, PathBuf::from("images/web"));
     }
 
     #[test]

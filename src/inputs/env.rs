@@ -131,6 +131,14 @@ const HIDDEN: &[&str] = &[
 
 const HIDDEN_PREFIXES: &[&str] = &["INPUT_", "STATE_"];
 
+/// Secrets that are not keys of a family.
+const OTHER_SECRETS: &[&str] = &[
+    "INPUT_ACCESS-KEY-SECRET",
+    "INPUT_SECURITY-TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+];
+
 struct Family {
     id: &'static str,
     secret: &'static str,
@@ -167,6 +175,8 @@ const REGIONS: &[&str] = &[
 pub struct Environment {
     /// The environment variables.
     pub variables: BTreeMap<OsString, OsString>,
+    /// The current directory, when it is known.
+    pub directory: Option<PathBuf>,
     /// Whether standard output is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether standard error is a terminal.
@@ -246,7 +256,7 @@ impl Environment {
             .iter()
             .flat_map(|family| family.tokens.iter().copied().chain([family.secret]));
         names
-            .chain(["ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+            .chain(OTHER_SECRETS.iter().copied())
             .filter_map(|name| self.get(name))
             .map(Secret::new)
             .collect()

@@ -18,6 +18,7 @@ pub mod action;
 pub mod ci;
 mod command;
 pub mod env;
+pub mod reference;
 mod resolve;
 mod spelling;
 
@@ -32,6 +33,7 @@ pub use resolve::fallback_settings;
 pub fn from_process() -> (Vec<OsString>, Environment) {
     let environment = Environment {
         variables: std::env::vars_os().collect(),
+        directory: std::env::current_dir().ok(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         stderr_is_terminal: std::io::stderr().is_terminal(),
     };

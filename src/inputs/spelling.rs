@@ -11,6 +11,8 @@ use clap::{Arg, ArgAction, CommandFactory};
 
 use crate::cli::{self, Cli};
 
+const MACHINE_READABLE: &str = "--machine-readable";
+
 /// The same arguments (the program's name first) in the form clap expects.
 pub(super) fn normalize(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter();
@@ -22,9 +24,11 @@ pub(super) fn normalize(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
         return program.into_iter().collect();
     };
     let command = version_as_command(command);
-    let mut out = options_of(&command.to_string_lossy()).rewrite(rest);
-    if !machine.is_empty() && command != "completions" {
-        out.insert(0, "--machine-readable".into());
+    let options = options_of(&command.to_string_lossy());
+    let mut out = options.rewrite(rest);
+    // Commands that print nothing of the sort ignore it, as in Packer.
+    if !machine.is_empty() && options.find(MACHINE_READABLE).is_some() {
+        out.insert(0, MACHINE_READABLE.into());
     }
     out.insert(0, command);
     out.splice(0..0, program);
@@ -33,7 +37,7 @@ pub(super) fn normalize(arguments: impl IntoIterator<Item = OsString>) -> Vec<Os
 
 /// Packer accepts this one anywhere, also before the command.
 fn is_machine_readable(argument: &OsString) -> bool {
-    argument == "-machine-readable" || argument == "--machine-readable"
+    argument == "-machine-readable" || argument == MACHINE_READABLE
 }
 
 /// `packer -v` prints the version.
@@ -183,6 +187,7 @@ mod tests {
                 "p -machine-readable version",
                 "p version --machine-readable",
             ),
+            ("p init -machine-readable .", "p init ."),
             ("p", "p"),
         ];
         for (typed, expected) in table {

@@ -241,7 +241,8 @@ fn colours() {
             other => panic!("{other:?}"),
         }
     };
-    let table: &[(&str, bool, &[(&str, &str)], bool)] = &[
+    type Row<'a> = (&'a str, bool, &'a [(&'a str, &'a str)], bool);
+    let table: &[Row<'_>] = &[
         ("p build t", true, &[], true),
         ("p build t", false, &[], false),
         ("p build t", false, &[("FORCE_COLOR", "1")], true),

@@ -154,7 +154,7 @@ impl Safe {
             place: self.place(diagnostic.span),
             label: diagnostic.label.as_deref().map(|label| self.text(label)),
             help: diagnostic.help.as_deref().map(|help| self.text(help)),
-            rendered: self.rendered(diagnostics::render(diagnostic, self.sources())),
+            rendered: self.rendered(&diagnostics::render(diagnostic, self.sources())),
         }
     }
 
@@ -176,7 +176,7 @@ impl Safe {
 
     /// The renderer has already replaced control characters of the source;
     /// the escapes of the styled form are ours.
-    fn rendered(&self, rendered: Rendered) -> Rendered {
+    fn rendered(&self, rendered: &Rendered) -> Rendered {
         Rendered {
             plain: self.text(&rendered.plain),
             styled: sanitize::break_commands(&self.mask.apply(&rendered.styled)),
@@ -262,7 +262,7 @@ impl Safe {
                 message: self.line(&failure.message),
                 request_id: self.line(&failure.request_id),
             }),
-            rendered_place: place.map(|place| self.rendered(place)),
+            rendered_place: place.map(|place| self.rendered(&place)),
         }
     }
 

@@ -68,11 +68,15 @@ fn text(settings: &Settings, run: impl FnOnce(&Events)) -> String {
 const TEMPLATE: &str = "{\n  \"builders\": [{\n    \"type\": \"alicloud-ecs\",\n    \"instance_type\": \"ecs.g9.huge\"\n  }]\n}\n";
 
 pub(super) fn start(events: &Events, builds: &[&str]) {
+    start_command(events, "build", builds);
+}
+
+pub(super) fn start_command(events: &Events, command: &'static str, builds: &[&str]) {
     let mut sources = Sources::default();
     sources.add("images/web.json", TEMPLATE);
     events.emit(EventKind::RunStarted(Arc::new(RunStarted {
         run_id: "0c9d".into(),
-        command: "build",
+        command,
         builds: builds
             .iter()
             .map(|name| ((*name).into(), "alicloud-ecs".into()))
@@ -350,14 +354,7 @@ fn without_colours_there_are_no_escapes() {
 #[test]
 fn findings_and_answers_of_other_commands() {
     let shown = text(&Settings::default(), |events| {
-        events.emit(EventKind::RunStarted(Arc::new(RunStarted {
-            run_id: String::new(),
-            command: "validate",
-            builds: vec![],
-            sources: Sources::default(),
-            journal: None,
-            region: None,
-        })));
+        start_command(events, "validate", &[]);
         events.emit(EventKind::Diagnostic(Diagnostic::warning(
             "Old option",
             None,

@@ -190,3 +190,50 @@ fn cleanup_is_of_a_run_or_of_everything_expired() {
     let regions = vec!["cn-a".to_owned(), "cn-b".to_owned()];
     assert_eq!(scope(&expired), (CleanupScope::Expired, regions));
 }
+
+/// The entries of a section of `action.yml` with their defaults. The file has
+/// no more structure than these lines can tell.
+fn section(name: &str) -> Vec<(String, String)> {
+    let text = include_str!("../../../action.yml");
+    let header = format!("{name}:");
+    let lines = text
+        .lines()
+        .skip_while(|line| *line != header)
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with(' '));
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        if let Some(default) = line.strip_prefix("    default: ") {
+            let entry = entries.last_mut().unwrap();
+            entry.1 = default.trim_matches('"').to_owned();
+        } else if let Some(key) = line.strip_prefix("  ").filter(|key| !key.starts_with(' ')) {
+            entries.push((key.trim_end_matches(':').to_owned(), String::new()));
+        }
+    }
+    entries
+}
+
+#[test]
+fn action_yml_declares_these_inputs_and_outputs() {
+    let inputs: Vec<_> = INPUTS
+        .iter()
+        .map(|input| (input.name.to_owned(), input.default.to_owned()))
+        .collect();
+    assert_eq!(section("inputs"), inputs);
+    let outputs = section("outputs").into_iter().map(|(name, _)| name);
+    assert_eq!(outputs.collect::<Vec<_>>(), crate::report::outputs::OUTPUTS);
+}
+
+#[test]
+fn action_yml_and_the_image_name_the_entry_points() {
+    let runs = section("runs");
+    for (key, program) in [
+        ("entrypoint", MAIN_PROGRAM),
+        ("post-entrypoint", POST_PROGRAM),
+    ] {
+        let line = format!("{key}: /usr/local/bin/{program}");
+        assert!(runs.iter().any(|(entry, _)| *entry == line), "{runs:?}");
+        let link = format!("/usr/local/bin/{program}");
+        assert!(include_str!("../../../Dockerfile").contains(&link));
+    }
+}

@@ -47,7 +47,8 @@ struct Step {
 
 struct Lifetime {
     resource: Resource,
-    created: Timestamp,
+    /// None for what an earlier run created.
+    created: Option<Timestamp>,
     deleted: Option<Timestamp>,
 }
 
@@ -95,7 +96,7 @@ impl Summary {
             }
             EntryKind::ResourceCreated(resource) => self.resources.push(Lifetime {
                 resource: resource.clone(),
-                created: entry.time,
+                created: Some(entry.time),
                 deleted: None,
             }),
             EntryKind::ResourceDeleted(resource) => self.deleted(resource, entry.time),
@@ -120,12 +121,22 @@ impl Summary {
 
     fn deleted(&mut self, resource: &Resource, time: Timestamp) {
         let mut lifetimes = self.resources.iter_mut();
-        if let Some(lifetime) = lifetimes.find(|lifetime| lifetime.resource == *resource) {
-            lifetime.deleted = Some(time);
+        match lifetimes.find(|lifetime| lifetime.resource == *resource) {
+            Some(lifetime) => lifetime.deleted = Some(time),
+            None => self.resources.push(Lifetime {
+                resource: resource.clone(),
+                created: None,
+                deleted: Some(time),
+            }),
         }
     }
 
     fn write(&self, end: &RunEnd) {
+        // The post step of a run that left nothing has nothing to say.
+        let is_empty = self.resources.is_empty() && end.leftovers.is_empty();
+        if self.command == "cleanup" && is_empty && end.error.is_none() {
+            return;
+        }
         append(self.path.as_deref(), &joined(&self.sections(end)));
     }
 
@@ -283,7 +294,7 @@ impl Lifetime {
             escape(&self.resource.kind),
             code(&self.resource.id),
             escape(&self.resource.region),
-            clock(self.created),
+            self.created.map_or_else(String::new, clock),
             self.deleted.map_or_else(String::new, clock),
         )
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::super::Settings;
 use super::super::outputs::OUTPUTS;
 use super::super::tests::{
-    build, finish, image, mixed_run, no_stock, result, shown, span_of, start, vpc,
+    build, finish, image, mixed_run, no_stock, result, shown, span_of, start, start_command, vpc,
 };
 use super::*;
 use crate::engine::event::{EventKind, Events, RunResult};
@@ -367,4 +367,50 @@ fn the_summary_of_a_good_run_shows_what_was_deleted() {
 
     <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
     "#);
+}
+
+#[test]
+fn the_summary_names_the_step_that_failed() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            events.for_build("web").emit(EventKind::StepFinished {
+                step: "Create snapshot",
+                elapsed: std::time::Duration::from_secs(5),
+                resources: vec![],
+                succeeded: false,
+            });
+            finish(
+                events,
+                result(vec![build("web", vec![], Some(no_stock()))], vec![]),
+            );
+        },
+    );
+    let title = "## alicloud-image: ✗ build web failed at \"Create snapshot\"\n";
+    assert!(written.summary.starts_with(title), "{}", written.summary);
+}
+
+#[test]
+fn a_cleanup_is_summarized_only_when_it_did_something() {
+    let cleanup = |did_something: bool| {
+        run(
+            |_| {},
+            |events| {
+                start_command(events, "cleanup", &[]);
+                if did_something {
+                    events.emit(EventKind::ResourceDeleted(vpc()));
+                }
+                finish(events, result(vec![], vec![]));
+            },
+        )
+        .summary
+    };
+    assert_eq!(cleanup(false), "");
+    let summary = cleanup(true);
+    assert!(
+        summary.starts_with("## alicloud-image: cleanup succeeded\n"),
+        "{summary}"
+    );
+    assert!(summary.contains("| vpc | <code>vpc-1</code> | cn-beijing |  | 08:00:00 | deleted |"));
 }
