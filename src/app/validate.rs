@@ -16,12 +16,12 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
     };
     template::start(&events, "validate", &reading.sources);
     if args.syntax_only && reading.loaded.is_some() {
-        events.say("Syntax-only check passed. Everything looks okay.");
+        events.message("Syntax-only check passed. Everything looks okay.");
         return ExitStatus::Success;
     }
     match reading.into_plan(&events) {
         Ok(_) => {
-            events.say("The configuration is valid.");
+            events.message("The configuration is valid.");
             ExitStatus::Success
         }
         Err(error) => super::fail(&events, error),

@@ -29,8 +29,7 @@ pub fn version(machine_readable: bool) -> String {
     if !machine_readable {
         return format!("alicloud-image {VERSION} (templates of Packer {PACKER_VERSION})");
     }
-    let now = jiff::Timestamp::now().as_second();
-    format!("{now},,version,{VERSION}\n{now},,version-prelease,\n{now},,version-commit,")
+    super::machine_readable::version(jiff::Timestamp::now(), VERSION)
 }
 
 /// A field of a `-machine-readable` line, with Packer's escapes.
