@@ -187,6 +187,12 @@ fn explain(kind: &ParseErrorKind, rest: &str) -> (String, Option<&'static str>) 
         Kind::TrailingCommasNotAllowed => {
             ("a comma after the last element", Some("Remove the comma"))
         }
+        // The parser reads `01` as two numbers.
+        Kind::ExpectedComma if rest.starts_with(|c: char| c.is_ascii_digit()) => (
+            "a number that JSON does not have",
+            Some("Remove the leading zero"),
+        ),
+        Kind::UnexpectedTokenInObject if rest.starts_with([']', ',']) => return unexpected(rest),
         Kind::ExpectedComma => ("a comma is missing", Some("Add a comma here")),
         Kind::ExpectedColonAfterObjectKey => ("a colon is missing after the key", None),
         Kind::ExpectedObjectValue => ("a value is missing after the colon", None),
@@ -203,6 +209,13 @@ fn explain(kind: &ParseErrorKind, rest: &str) -> (String, Option<&'static str>) 
         Kind::String(ParseStringErrorKind::UnterminatedStringLiteral) => (
             "this string is never closed",
             Some("Add the missing double quote"),
+        ),
+        Kind::String(
+            ParseStringErrorKind::ExpectedFourHexDigits
+            | ParseStringErrorKind::InvalidUnicodeEscapeSequence(_),
+        ) => (
+            "a `\\u` escape that is no character",
+            Some("Write four hexadecimal digits; a surrogate needs its pair"),
         ),
         Kind::String(_) => (
             "an escape that JSON does not have",
@@ -293,6 +306,10 @@ mod tests {
             ("[True]", 1, "`True` is not a value"),
             ("[1]]", 3, "more text after the end of the value"),
             ("[,]", 1, "`,` is not expected here"),
+            ("[01]", 2, "a number that JSON does not have"),
+            ("{\"a\": 1]", 7, "`]` is not expected here"),
+            ("{\"a\": 1,,}", 8, "`,` is not expected here"),
+            ("[\"\\ud800\"]", 2, "a `\\u` escape that is no character"),
             ("[.5]", 1, "a number that JSON does not have"),
             ("// x\n{}", 0, "a comment"),
             ("{} /* x */", 3, "a comment"),

@@ -360,7 +360,15 @@ fn only_and_except_select() {
         "post-processors": [["compress", {"type": "manifest", "name": "m"}], "checksum"]}"#;
     let (loaded, _, _) = load_in(&World::default(), text);
     let template = loaded.unwrap().template;
-    let table: &[(&[&str], &[&str], &[&str], &[usize], usize)] = &[
+    /// `-only`, `-except`, builds, lengths of sequences, warnings.
+    type Case<'c> = (
+        &'c [&'c str],
+        &'c [&'c str],
+        &'c [&'c str],
+        &'c [usize],
+        usize,
+    );
+    let table: &[Case<'_>] = &[
         (&[], &[], &["a", "b"], &[2, 1], 0),
         (&["b"], &[], &["b"], &[2, 1], 0),
         (&[], &["a"], &["b"], &[2, 1], 0),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::evaluate::diagnose;
-use super::interpolate::{Cause, Context, InterpolateError, MissingFields, render};
+use super::interpolate::{Cause, Context, Environment, InterpolateError, MissingFields, render};
 use super::json;
 use super::model::Variable;
 use super::nearest::did_you_mean;
@@ -27,7 +27,7 @@ pub struct VariableInputs<'a> {
     /// `-var-file path`, in order.
     pub var_files: Vec<PathBuf>,
     /// The environment.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub env: Environment<'a>,
     /// The template's directory, absolute; empty for standard input.
     pub template_dir: String,
     /// The working directory.

@@ -6,7 +6,7 @@ use super::source::Spanned;
 
 /// The finding when a template wants a newer Packer than we answer as, or
 /// writes a version that is none.
-pub fn check_min_version(wanted: &Spanned<String>) -> Option<Diagnostic> {
+pub(super) fn check_min_version(wanted: &Spanned<String>) -> Option<Diagnostic> {
     let ours = segments(PACKER_VERSION).unwrap_or_default();
     let Some(theirs) = segments(&wanted.value) else {
         let message = format!("`min_packer_version` is malformed: `{}`", wanted.value);

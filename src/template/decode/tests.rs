@@ -48,18 +48,16 @@ fn parse(text: &str) -> Value {
     json::parse(source, &sources, &mut Diagnostics::default()).unwrap()
 }
 
-/// What one option decodes to, and the messages about it.
-fn decode<T>(
-    name: &str,
-    json: &str,
-    read: impl Fn(&mut Decoder<'_, '_>, &str) -> Option<Spanned<T>>,
-) -> (Option<T>, Vec<Diagnostic>) {
-    let value = parse(&format!("{{\"{name}\": {json}}}"));
-    let mut diagnostics = Diagnostics::default();
-    let mut decoder = Decoder::new(&value, TABLES, "builder `x`", &mut diagnostics);
-    let decoded = read(&mut decoder, name).map(|spanned| spanned.value);
-    decoder.finish();
-    (decoded, diagnostics.into_sorted())
+/// What one option decodes to, and the findings about it.
+macro_rules! decode {
+    ($method:ident, $name:literal, $json:expr) => {{
+        let value = parse(&format!("{{\"{}\": {}}}", $name, $json));
+        let mut diagnostics = Diagnostics::default();
+        let mut decoder = Decoder::new(&value, TABLES, "builder `x`", &mut diagnostics);
+        let decoded = decoder.$method($name).map(|spanned| spanned.value);
+        decoder.finish();
+        (decoded, diagnostics.into_sorted())
+    }};
 }
 
 #[test]
@@ -77,7 +75,7 @@ fn strings() {
         ("null", None),
     ];
     for (json, expected) in table {
-        let (decoded, findings) = decode("text", json, |d, n| d.string(n));
+        let (decoded, findings) = decode!(string, "text", json);
         assert_eq!(
             (decoded.as_deref(), findings.len()),
             (expected, 0),
@@ -85,7 +83,7 @@ fn strings() {
         );
     }
     for json in ["[]", "{}", r#"["a"]"#] {
-        let (decoded, findings) = decode("text", json, |d, n| d.string(n));
+        let (decoded, findings) = decode!(string, "text", json);
         assert_eq!(decoded, None);
         assert!(
             findings[0]
@@ -117,7 +115,7 @@ fn ints() {
         ("9223372036854775807", i64::MAX),
     ];
     for (json, expected) in table {
-        let (decoded, findings) = decode("number", json, |d, n| d.int(n));
+        let (decoded, findings) = decode!(int, "number", json);
         assert_eq!((decoded, findings.len()), (Some(expected), 0), "{json}");
     }
     for json in [
@@ -133,7 +131,7 @@ fn ints() {
         "[]",
         "{}",
     ] {
-        let (decoded, findings) = decode("number", json, |d, n| d.int(n));
+        let (decoded, findings) = decode!(int, "number", json);
         assert_eq!((decoded, findings.len()), (None, 1), "{json}");
         assert!(findings[0].message.contains("must be an integer"), "{json}");
     }
@@ -158,7 +156,7 @@ fn bools() {
     ];
     for (texts, expected) in [(yes, true), (no, false)] {
         for json in texts {
-            let (decoded, findings) = decode("flag", json, |d, n| d.bool(n));
+            let (decoded, findings) = decode!(bool, "flag", json);
             assert_eq!((decoded, findings.len()), (Some(expected), 0), "{json}");
         }
     }
@@ -169,7 +167,7 @@ fn bools() {
         ("\"tRUE\"", "Write `true`"),
         ("\"maybe\"", "Write `true` or `false`"),
     ] {
-        let (decoded, findings) = decode("flag", json, |d, n| d.bool(n));
+        let (decoded, findings) = decode!(bool, "flag", json);
         assert_eq!(decoded, None);
         assert_eq!(findings[0].help.as_deref(), Some(help), "{json}");
     }
@@ -187,20 +185,20 @@ fn tri_state_bools() {
         ("null", None),
     ];
     for (json, expected) in table {
-        let (decoded, findings) = decode("maybe", json, |d, n| d.bool(n));
+        let (decoded, findings) = decode!(bool, "maybe", json);
         assert_eq!((decoded, findings.len()), (expected, 0), "{json}");
     }
-    assert_eq!(decode("maybe", "2", |d, n| d.bool(n)).1.len(), 1);
+    assert_eq!(decode!(bool, "maybe", "2").1.len(), 1);
 }
 
 #[test]
 fn durations() {
     for (json, seconds) in [("\"90s\"", 90), ("\"1h15m\"", 4500), ("\"0\"", 0), ("0", 0)] {
-        let (decoded, findings) = decode("wait", json, |d, n| d.duration(n));
+        let (decoded, findings) = decode!(duration, "wait", json);
         assert_eq!(decoded, Some(Duration::from_secs(seconds)), "{json}");
         assert_eq!(findings, [], "{json}");
     }
-    let (decoded, findings) = decode("wait", "30", |d, n| d.duration(n));
+    let (decoded, findings) = decode!(duration, "wait", "30");
     assert_eq!(decoded, Some(Duration::from_nanos(30)));
     assert_eq!(findings[0].severity, Severity::Warning);
     assert_eq!(
@@ -221,11 +219,11 @@ fn durations() {
         ("true", None),
     ];
     for (json, help) in table {
-        let (decoded, findings) = decode("wait", json, |d, n| d.duration(n));
+        let (decoded, findings) = decode!(duration, "wait", json);
         assert_eq!((decoded, findings.len()), (None, 1), "{json}");
         assert_eq!(findings[0].help.as_deref(), help, "{json}");
     }
-    let (decoded, _) = decode("wait", "\"-5s\"", |d, n| d.signed_duration(n));
+    let (decoded, _) = decode!(signed_duration, "wait", "\"-5s\"");
     assert_eq!(decoded, Some(GoDuration(-5_000_000_000)));
 }
 
@@ -240,13 +238,13 @@ fn lists_of_strings() {
         ("5", &["5"]),
     ];
     for (json, expected) in table {
-        let (decoded, findings) = decode("names", json, |d, n| d.string_list(n));
+        let (decoded, findings) = decode!(string_list, "names", json);
         let names: Vec<_> = decoded.unwrap().into_iter().map(|s| s.value).collect();
         assert_eq!(names, *expected, "{json}");
         assert_eq!(findings, [], "{json}");
     }
     for json in [r#"[["a"]]"#, r#"{"a": "b"}"#, r#"[{"a": "b"}]"#] {
-        let (decoded, findings) = decode("names", json, |d, n| d.string_list(n));
+        let (decoded, findings) = decode!(string_list, "names", json);
         assert_eq!((decoded, findings.len()), (None, 1), "{json}");
     }
 }
@@ -265,7 +263,7 @@ fn maps_of_strings() {
         ("[]", &[]),
     ];
     for (json, expected) in table {
-        let (decoded, findings) = decode("tags", json, |d, n| d.string_map(n));
+        let (decoded, findings) = decode!(string_map, "tags", json);
         let expected = expected
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
@@ -273,7 +271,7 @@ fn maps_of_strings() {
         assert_eq!(findings, [], "{json}");
     }
     for json in [r#""a""#, r#"["a"]"#, r#"{"a": []}"#] {
-        let (decoded, findings) = decode("tags", json, |d, n| d.string_map(n));
+        let (decoded, findings) = decode!(string_map, "tags", json);
         assert_eq!((decoded, findings.len()), (None, 1), "{json}");
     }
 }

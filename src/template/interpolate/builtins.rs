@@ -48,9 +48,7 @@ fn equal(call: &Call<'_>, index: usize) -> Result<bool, InterpolateError> {
     let (left, right) = (&call.arguments[0].value, &call.arguments[index].value);
     match (left, right) {
         (Datum::Nil, _) | (_, Datum::Nil) => Ok(left == right),
-        (Datum::List(_) | Datum::Map(_), _) | (_, Datum::List(_) | Datum::Map(_)) => {
-            Err(incomparable(call, left, right))
-        }
+        (Datum::Map(_), _) | (_, Datum::Map(_)) => Err(incomparable(call, left, right)),
         _ if left.type_name() == right.type_name() => Ok(left == right),
         _ => Err(incomparable(call, left, right)),
     }
@@ -76,11 +74,10 @@ fn incomparable(call: &Call<'_>, left: &Datum, right: &Datum) -> InterpolateErro
     ))
 }
 
-/// Bytes of a string, elements of a list or map.
+/// Bytes of a string, elements of a map.
 pub(super) fn len(call: &Call<'_>) -> Outcome {
     let length = match &call.arguments[0].value {
         Datum::Text(text) => text.len(),
-        Datum::List(list) => list.len(),
         Datum::Map(map) => map.len(),
         other => return Err(call.refuse(format!("A {} has no length", other.type_name()))),
     };
@@ -98,7 +95,6 @@ pub(super) fn index(call: &Call<'_>) -> Outcome {
 fn element(call: &Call<'_>, value: &Datum, position: usize) -> Outcome {
     match value {
         Datum::Map(map) => Ok(map.get(call.text(position)?).cloned().unwrap_or(Datum::Nil)),
-        Datum::List(list) => pick(call, position, |index| list.get(index).cloned()),
         Datum::Text(text) => pick(call, position, |index| {
             let byte = text.as_bytes().get(index)?;
             Some(Datum::Int(i64::from(*byte)))
@@ -116,29 +112,18 @@ fn pick(call: &Call<'_>, position: usize, get: impl FnOnce(usize) -> Option<Datu
 }
 
 pub(super) fn slice(call: &Call<'_>) -> Outcome {
-    let value = &call.arguments[0].value;
-    let length = match value {
-        Datum::Text(text) => text.len(),
-        Datum::List(list) => list.len(),
-        other => return Err(call.refuse(format!("A {} cannot be sliced", other.type_name()))),
+    let Datum::Text(text) = &call.arguments[0].value else {
+        let type_name = call.arguments[0].value.type_name();
+        return Err(call.refuse(format!("A {type_name} cannot be sliced")));
     };
     let bound = |position: usize, default: usize| match call.arguments.get(position) {
         None => Ok(default),
-        Some(_) => pick_bound(call, position, length),
+        Some(_) => pick_bound(call, position, text.len()),
     };
-    let (start, end) = (bound(1, 0)?, bound(2, length)?);
-    let invalid = || call.refuse(format!("Invalid slice bounds: {start} > {end}"));
-    match value {
-        Datum::List(list) => list
-            .get(start..end)
-            .map(|part| Datum::List(part.to_vec()))
-            .ok_or_else(invalid),
-        Datum::Text(text) => text
-            .get(start..end)
-            .map(|part| Datum::Text(part.to_owned()))
-            .ok_or_else(invalid),
-        _ => Err(invalid()),
-    }
+    let (start, end) = (bound(1, 0)?, bound(2, text.len())?);
+    text.get(start..end)
+        .map(|part| Datum::Text(part.to_owned()))
+        .ok_or_else(|| call.refuse(format!("Invalid slice bounds: {start} to {end}")))
 }
 
 fn pick_bound(call: &Call<'_>, position: usize, length: usize) -> Result<usize, InterpolateError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A value.
+/// A value. There are no lists: nothing that one string can use makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Datum {
     Nil,
@@ -11,7 +11,6 @@ pub(super) enum Datum {
     Int(i64),
     Float(f64),
     Text(String),
-    List(Vec<Datum>),
     Map(BTreeMap<String, Datum>),
 }
 
@@ -24,7 +23,6 @@ impl Datum {
             Self::Int(_) => "int",
             Self::Float(_) => "float64",
             Self::Text(_) => "string",
-            Self::List(_) => "list",
             Self::Map(_) => "map",
         }
     }
@@ -37,7 +35,6 @@ impl Datum {
             Self::Int(int) => *int != 0,
             Self::Float(float) => *float != 0.0,
             Self::Text(text) => !text.is_empty(),
-            Self::List(list) => !list.is_empty(),
             Self::Map(map) => !map.is_empty(),
         }
     }
@@ -58,10 +55,6 @@ impl Datum {
             Self::Int(int) => int.to_string(),
             Self::Float(float) => float_text(*float),
             Self::Text(text) => text.clone(),
-            Self::List(list) => {
-                let items: Vec<_> = list.iter().map(Self::plain).collect();
-                format!("[{}]", items.join(" "))
-            }
             Self::Map(map) => {
                 let items: Vec<_> = map
                     .iter()

@@ -151,11 +151,6 @@ impl<'a> Evaluator<'a> {
     fn items(&self, value: Datum, at: &Bytes) -> Result<Vec<(Datum, Datum)>, Stop> {
         let numbered = |index: usize| Datum::Int(i64::try_from(index).unwrap_or(i64::MAX));
         Ok(match value {
-            Datum::List(list) => list
-                .into_iter()
-                .enumerate()
-                .map(|(index, item)| (numbered(index), item))
-                .collect(),
             Datum::Map(map) => map
                 .into_iter()
                 .map(|(key, item)| (Datum::Text(key), item))

@@ -82,7 +82,7 @@ const FUNCTIONS: &[(&str, usize, usize, Implementation)] = &[
     ("ge", 2, 2, builtins::ge),
     ("len", 1, 1, builtins::len),
     ("index", 1, usize::MAX, builtins::index),
-    ("slice", 1, 4, builtins::slice),
+    ("slice", 1, 3, builtins::slice),
     ("print", 0, usize::MAX, builtins::print),
     ("println", 0, usize::MAX, builtins::println),
     ("printf", 1, usize::MAX, builtins::printf),

@@ -23,6 +23,9 @@ mod syntax;
 pub use error::{Cause, InterpolateError};
 pub use functions::BUILD_FIELDS;
 
+/// Looks up an environment variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// What a text may refer to.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -30,7 +33,7 @@ pub struct Context<'a> {
     pub user: &'a BTreeMap<String, String>,
     /// The environment for `env`; only where variables are defined. With it,
     /// `user` of a variable without value is an error, else it is empty.
-    pub env: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub env: Option<Environment<'a>>,
     /// The name of the build, once there is one.
     pub build_name: Option<&'a str>,
     /// The type of the builder, once there is one.

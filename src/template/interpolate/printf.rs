@@ -90,7 +90,7 @@ fn one(spec: &Spec, verb: char, value: &Datum) -> String {
         ('v', Datum::Text(text)) if spec.sharp => Some(quote(text)),
         ('v', value) => Some(cut(spec, &value.plain())),
         ('s', Datum::Text(text)) => Some(cut(spec, text)),
-        ('s', value @ (Datum::List(_) | Datum::Map(_))) => Some(value.plain()),
+        ('s', value @ Datum::Map(_)) => Some(value.plain()),
         ('q', Datum::Text(text)) => Some(quote(&cut(spec, text))),
         ('t', Datum::Bool(flag)) => Some(flag.to_string()),
         ('d', Datum::Int(int)) => Some(integer(spec, *int, 10, false)),
