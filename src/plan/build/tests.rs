@@ -97,6 +97,8 @@ fn the_documented_examples_plan_or_say_what_is_not_supported_yet() {
         .to_owned();
     let undeclared =
         |name: &str| format!("warning: Variable `{name}` is not declared, so it is empty here");
+    let private = "warning: Option `ssh_private_ip` of builder `alicloud-ecs` leaves only a \
+                   private address in a temporary VPC, which this machine cannot reach";
     let table: Vec<(&str, Vec<String>)> = vec![
         (
             include_str!("../../../tests/templates/01-tags.json"),
@@ -139,15 +141,14 @@ fn the_documented_examples_plan_or_say_what_is_not_supported_yet() {
         ),
         (
             include_str!("../../../tests/templates/08-key-pair.json"),
-            [
-                "ssh_keypair_name",
-                "ssh_private_key_file",
-                "vpc_id",
-                "vswitch_id",
-                "security_group_id",
-            ]
-            .map(undeclared)
-            .into(),
+            vec![
+                private.to_owned(),
+                undeclared("ssh_keypair_name"),
+                undeclared("ssh_private_key_file"),
+                undeclared("vpc_id"),
+                undeclared("vswitch_id"),
+                undeclared("security_group_id"),
+            ],
         ),
         (
             include_str!("../../../tests/templates/09-disks.json"),
@@ -430,6 +431,18 @@ fn without_a_connection_only_local_provisioners_run() {
         [
             format!("error: The provisioner `shell` {words}"),
             format!("error: The provisioner `file` {words}")
+        ]
+    );
+}
+
+#[test]
+fn a_problem_that_two_builds_share_is_said_once() {
+    let (_, findings) = plan_text(&template(r#","provisioners":[{"type":"file"}]"#), &TWO);
+    assert_eq!(
+        findings,
+        [
+            "error: Option `destination` of provisioner `file` is missing",
+            "error: Option `source` of provisioner `file` is missing",
         ]
     );
 }
