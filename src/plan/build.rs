@@ -17,6 +17,8 @@ use super::reader::{Desk, Reader, alternatives};
 use super::select::expand;
 use super::{Build, Builder, Meta, Plan};
 use crate::secret::Secret;
+use crate::template::Loaded;
+use crate::template::decode::OptionSpec;
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::evaluate::render_body;
 use crate::template::interpolate::{BuildAccess, Context, MissingFields};
@@ -36,8 +38,6 @@ pub struct Settings<'a> {
     pub template_dir: String,
     /// The texts the template's values come from.
     pub sources: &'a Sources,
-    /// The variables' values.
-    pub variables: &'a ResolvedVariables,
     /// `-only`: names or patterns with `*` and `?`.
     pub only: Vec<String>,
     /// `-except`: the same, also for post-processors.
@@ -73,10 +73,14 @@ const LATER_BUILDERS: &[&str] = &["qemu"];
 /// [`NoPlan::Invalid`] after all errors became diagnostics, and
 /// [`NoPlan::NoMatch`] when nothing is selected.
 pub fn plan(
-    template: &Template,
+    loaded: &Loaded,
     settings: &Settings<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Plan, NoPlan> {
+    let Loaded {
+        template,
+        variables,
+    } = loaded;
     let selection = select(template, settings, diagnostics);
     if selection.builders.is_empty() && !template.builders.is_empty() {
         return Err(NoPlan::NoMatch);
@@ -84,6 +88,7 @@ pub fn plan(
     let mut planner = Planner {
         template,
         selection: &selection,
+        variables,
         settings,
         pwd: settings
             .places
@@ -91,7 +96,7 @@ pub fn plan(
             .to_string_lossy()
             .into_owned(),
         diagnostics,
-        secrets: settings.variables.secrets(),
+        secrets: variables.secrets(),
     };
     let blocks = selection.builders.iter();
     let builds: Vec<_> = blocks.filter_map(|block| planner.build(block)).collect();
@@ -134,6 +139,7 @@ fn without_repetitions(secrets: Vec<Secret>) -> Vec<Secret> {
 struct Planner<'a> {
     template: &'a Template,
     selection: &'a Selection<'a>,
+    variables: &'a ResolvedVariables,
     settings: &'a Settings<'a>,
     pwd: String,
     diagnostics: &'a mut Diagnostics,
@@ -264,7 +270,7 @@ impl Planner<'_> {
     fn read<T>(
         &mut self,
         body: &Value,
-        options: &'static [&'static [crate::template::decode::OptionSpec]],
+        options: &'static [&'static [OptionSpec]],
         title: &str,
         read: impl FnOnce(&mut Reader<'_, '_>) -> T,
     ) -> T {
@@ -281,7 +287,6 @@ impl Planner<'_> {
 
     fn render(&mut self, body: &Value, builder: &BuilderBlock, stage: Stage) -> Value {
         let Settings {
-            variables,
             template_dir,
             start,
             sources,
@@ -295,7 +300,7 @@ impl Planner<'_> {
             sources: Some(sources),
             build,
             missing_fields,
-            ..Context::new(&variables.values, template_dir, &self.pwd, *start)
+            ..Context::new(&self.variables.values, template_dir, &self.pwd, *start)
         };
         let context = context.for_build(&builder.build_name, &builder.type_name.value);
         render_body(body, &context, &[], self.diagnostics)
@@ -360,3 +365,6 @@ fn meta(block: &ProvisionerBlock) -> Meta {
         continue_on_error: block.continue_on_error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,10 +81,16 @@ impl Diagnostics {
     }
 
     /// All findings in the order of the text, without repetitions.
-    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+    pub fn into_sorted(self) -> Vec<Diagnostic> {
         let place = |d: &Diagnostic| d.span.map(|span| (span.source.0, span.start, span.end));
-        self.0.sort_by_key(place);
-        self.0.dedup();
-        self.0
+        let mut sorted: Vec<Diagnostic> = Vec::with_capacity(self.0.len());
+        // Two builds that share a block repeat its findings as a group.
+        for diagnostic in self.0 {
+            if !sorted.contains(&diagnostic) {
+                sorted.push(diagnostic);
+            }
+        }
+        sorted.sort_by_key(place);
+        sorted
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access) -> RunOptions {
         io_optimized: reader.tri("io_optimized"),
         internet_charge_type: charge_type(reader),
         internet_max_bandwidth_out: bandwidth,
-        address: address(reader, bandwidth),
+        address: reachable_address(reader, bandwidth),
         vpc_id: id(reader, "vpc_id", "vpc-"),
         vpc_name: plain_checked(reader, "vpc_name", check::network_name),
         vpc_cidr_block: reader.checked("vpc_cidr_block", check::vpc_cidr),
@@ -133,6 +133,31 @@ fn source_cidrs(reader: &mut Reader<'_, '_>) -> Vec<String> {
         );
     }
     cidrs.into_iter().map(|cidr| cidr.value).collect()
+}
+
+/// The address, with a warning when this machine can hardly reach it.
+fn reachable_address(reader: &mut Reader<'_, '_>, bandwidth: Option<u32>) -> Address {
+    let address = address(reader, bandwidth);
+    let ways = [
+        "vpc_id",
+        "vswitch_id",
+        "ssh_host",
+        "ssh_bastion_host",
+        "ssh_proxy_host",
+    ];
+    let connects = reader.text_or("communicator", "ssh") != "none";
+    let private = matches!(address, Address::Private { .. });
+    if private && connects && !ways.iter().any(|way| reader.is_set(way)) {
+        let name = match reader.flag("ssh_private_ip") {
+            true => "ssh_private_ip",
+            false => "associate_public_ip_address",
+        };
+        let what = "leaves only a private address in a temporary VPC, which this machine cannot \
+                    reach";
+        let help = "Set `vswitch_id` to one this machine is connected to, or `ssh_bastion_host`";
+        reader.warning(name, what, help);
+    }
+    address
 }
 
 /// Decides which address is used. A template that says nothing gets a

@@ -260,6 +260,19 @@ fn every_rule_has_its_words() {
             r#""user_data_file":"absent.sh""#,
             &["error: Option `user_data_file` names `absent.sh`, which does not exist"],
         ),
+        (
+            r#""ssh_private_ip":true"#,
+            &[
+                "warning: Option `ssh_private_ip` leaves only a private address in a temporary VPC, which this machine cannot reach",
+            ],
+        ),
+        (
+            r#""associate_public_ip_address":false"#,
+            &[
+                "warning: Option `associate_public_ip_address` leaves only a private address in a temporary VPC, which this machine cannot reach",
+            ],
+        ),
+        (r#""ssh_private_ip":true,"ssh_bastion_host":"b""#, &[]),
         // Disks.
         (
             r#""system_disk_mapping":{"disk_size":5000}"#,
@@ -341,7 +354,7 @@ fn the_address_follows_from_five_options() {
         ),
     ];
     for (more, expected) in table {
-        let outcome = read_text(&format!("{{{BASE}{more}}}"));
+        let outcome = read_text(&format!(r#"{{{BASE},"vswitch_id":"vsw-1"{more}}}"#));
         assert!(
             outcome.findings.is_empty(),
             "{more}: {:?}",

@@ -48,7 +48,7 @@ pub(super) fn scripts(reader: &mut Reader<'_, '_>, names: &'static [&'static str
         .into_iter()
         .map(|path| ("scripts", path));
     for (name, path) in single.chain(several).collect::<Vec<_>>() {
-        scripts.files.push(script(reader, name, path));
+        scripts.files.push(script(reader, name, &path));
     }
     scripts
 }
@@ -63,7 +63,7 @@ fn inline(reader: &mut Reader<'_, '_>) -> Vec<String> {
     lines.into_iter().map(|line| line.value).collect()
 }
 
-fn script(reader: &mut Reader<'_, '_>, name: &str, path: Spanned<String>) -> Spanned<PathBuf> {
+fn script(reader: &mut Reader<'_, '_>, name: &str, path: &Spanned<String>) -> Spanned<PathBuf> {
     let file = PathBuf::from(&path.value);
     if !is_late(&path.value)
         && let Some(problem) = reader.places().file_problem(&file)
