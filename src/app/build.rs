@@ -71,7 +71,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let watch = signals.watch(&stop, events);
     let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
     watch.abort();
-    let signal = signals.first().map(|signal| signal.number());
+    let signal = signals.first().map(engine::signal::Signal::number);
     Ok(ExitStatus::of_run(
         &result,
         args.report.fail_on_leftovers,

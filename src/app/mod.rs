@@ -33,7 +33,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
-        Command::Sandbox(args) => sandbox::run(args),
+        Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),
         Command::Completions(shell) => print(&page::completions(shell, definitions())),
         Command::Docs => print(&crate::plan::docs::options_page()),

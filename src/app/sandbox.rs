@@ -60,7 +60,7 @@ pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
 }
 
 /// Serves until a signal comes.
-pub(super) fn run(args: SandboxArgs) -> ExitStatus {
+pub(super) fn run(args: &SandboxArgs) -> ExitStatus {
     let events = super::events(&Settings::default());
     let outcome = super::block_on(serve(args)).and_then(|outcome| outcome);
     match outcome {
@@ -69,7 +69,7 @@ pub(super) fn run(args: SandboxArgs) -> ExitStatus {
     }
 }
 
-async fn serve(args: SandboxArgs) -> Result<()> {
+async fn serve(args: &SandboxArgs) -> Result<()> {
     let signals = Signals::install()?;
     let sandbox = Sandbox::start(options(args)?).await.map_err(cannot_start)?;
     let facts = page::SandboxFacts {
@@ -84,7 +84,7 @@ async fn serve(args: SandboxArgs) -> Result<()> {
     Ok(())
 }
 
-fn options(args: SandboxArgs) -> Result<SandboxOptions> {
+fn options(args: &SandboxArgs) -> Result<SandboxOptions> {
     let mut options = SandboxOptions {
         port: args.port,
         jitter: args.jitter,

@@ -101,7 +101,6 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
             template_path: args.path.clone(),
             template_dir: inputs.template_dir.clone(),
             sources: &sources,
-            variables: &loaded.variables,
             only: args.only.clone(),
             except: args.except.clone(),
             force: around.force,
@@ -109,7 +108,7 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
             places: places(args, &inputs),
             start: inputs.start,
         };
-        build::plan(&loaded.template, &settings, &mut diagnostics)
+        build::plan(loaded, &settings, &mut diagnostics)
     });
     let no_match = matches!(plan, Some(Err(NoPlan::NoMatch)));
     let plan = plan.and_then(Result::ok);

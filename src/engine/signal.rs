@@ -2,7 +2,7 @@
 //! one cleans up without niceties. Nothing makes us leave work undone but
 //! SIGKILL, and for that there is the journal.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
@@ -43,11 +43,14 @@ impl Signal {
     }
 }
 
+/// One stream per signal; taken by whoever watches.
+type Streams = Vec<(Signal, Stream)>;
+
 /// Installed handlers. Remembers the first signal.
 #[derive(Debug, Clone)]
 pub struct Signals {
     first: Arc<AtomicU8>,
-    streams: Arc<std::sync::Mutex<Option<Vec<(Signal, Stream)>>>>,
+    streams: Arc<Mutex<Option<Streams>>>,
 }
 
 impl Signals {
@@ -65,7 +68,7 @@ impl Signals {
             })?;
             streams.push((signal_name, stream));
         }
-        let streams = Arc::new(std::sync::Mutex::new(Some(streams)));
+        let streams = Arc::new(Mutex::new(Some(streams)));
         Ok(Self {
             first: Arc::new(AtomicU8::new(0)),
             streams,

@@ -34,7 +34,7 @@ pub(crate) fn render(text: &str, fields: &Fields, data: &BuildData) -> Result<St
         let wrapped = error
             .hint
             .iter()
-            .fold(wrapped, |wrapped, hint| wrapped.with_hint(hint));
+            .fold(wrapped, Error::with_hint);
         wrapped.with_source(error)
     })
 }
