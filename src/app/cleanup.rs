@@ -54,7 +54,9 @@ async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {
     });
     events.emit(EventKind::RunFinished(Arc::clone(&result)));
     let must_be_clean = args.report.fail_on_leftovers || !args.is_post_step;
-    let signal = signals.first().map(super::super::engine::signal::Signal::number);
+    let signal = signals
+        .first()
+        .map(super::super::engine::signal::Signal::number);
     Ok(ExitStatus::of_run(&result, must_be_clean, signal))
 }
 

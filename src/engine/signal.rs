@@ -2,8 +2,8 @@
 //! one cleans up without niceties. Nothing makes us leave work undone but
 //! SIGKILL, and for that there is the journal.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 

@@ -31,10 +31,7 @@ pub(crate) fn render(text: &str, fields: &Fields, data: &BuildData) -> Result<St
     let context = context.for_build(&data.build_name, &data.builder_type);
     interpolate::render(text, &context).map_err(|error| {
         let wrapped = Error::new(Kind::Provision, format!("Cannot render `{text}`"));
-        let wrapped = error
-            .hint
-            .iter()
-            .fold(wrapped, Error::with_hint);
+        let wrapped = error.hint.iter().fold(wrapped, Error::with_hint);
         wrapped.with_source(error)
     })
 }

@@ -15,11 +15,11 @@ use tokio::process::{Child, Command};
 
 /// How long a simulated second takes. Small enough for a build in two
 /// seconds, large enough for a real SSH handshake within `ssh_timeout`.
-pub const TIME_SCALE: f64 = 0.02;
+pub(crate) const TIME_SCALE: f64 = 0.02;
 
 /// A sandbox, a working directory, and the binary.
-pub struct Lab {
-    pub sandbox: Sandbox,
+pub(crate) struct Lab {
+    pub(crate) sandbox: Sandbox,
     directory: TempDir,
     environment: BTreeMap<String, String>,
     may_leave: bool,
@@ -27,70 +27,87 @@ pub struct Lab {
 
 /// What a user sees of a run.
 #[derive(Debug)]
-pub struct Outcome {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-    pub outputs: BTreeMap<String, String>,
-    pub summary: String,
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) outputs: BTreeMap<String, String>,
+    pub(crate) summary: String,
 }
 
 impl Lab {
     /// With machines whose commands really run.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         namespaces_available().expect("the tests need user namespaces");
-        let machines = Guests { confinement: Confinement::Namespaces, time_scale: TIME_SCALE };
-        Self::with(SandboxOptions { machines: std::sync::Arc::new(machines), ..options() }).await
+        let machines = Guests {
+            confinement: Confinement::Namespaces,
+            time_scale: TIME_SCALE,
+        };
+        Self::with(SandboxOptions {
+            machines: std::sync::Arc::new(machines),
+            ..options()
+        })
+        .await
     }
 
     /// With instances that have no machine: for templates without communicator.
-    pub async fn without_machines() -> Self {
-        Self::with(SandboxOptions { machines: std::sync::Arc::new(NoMachines), ..options() }).await
+    pub(crate) async fn without_machines() -> Self {
+        Self::with(SandboxOptions {
+            machines: std::sync::Arc::new(NoMachines),
+            ..options()
+        })
+        .await
     }
 
-    pub async fn with(options: SandboxOptions) -> Self {
+    pub(crate) async fn with(options: SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
         let directory = TempDir::new().unwrap();
         let environment = environment(&sandbox, directory.path());
-        Self { sandbox, directory, environment, may_leave: false }
+        Self {
+            sandbox,
+            directory,
+            environment,
+            may_leave: false,
+        }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> &Self {
+    pub(crate) fn write(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.path(name), text).unwrap();
         self
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    pub fn set(&mut self, variable: &str, value: &str) -> &mut Self {
-        self.environment.insert(variable.to_owned(), value.to_owned());
+    pub(crate) fn set(&mut self, variable: &str, value: &str) -> &mut Self {
+        self.environment
+            .insert(variable.to_owned(), value.to_owned());
         self
     }
 
-    pub fn unset(&mut self, variable: &str) -> &mut Self {
+    pub(crate) fn unset(&mut self, variable: &str) -> &mut Self {
         self.environment.remove(variable);
         self
     }
 
     /// Says that this test leaves something alive on purpose.
-    pub fn may_leave_resources(&mut self) -> &mut Self {
+    pub(crate) fn may_leave_resources(&mut self) -> &mut Self {
         self.may_leave = true;
         self
     }
 
     /// Runs the binary to its end.
-    pub async fn run(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Outcome {
         let child = self.start(arguments);
         self.finish(child).await
     }
 
-    pub fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_alicloud-image"))
             .args(arguments)
             .current_dir(self.directory.path())
@@ -104,7 +121,7 @@ impl Lab {
             .unwrap()
     }
 
-    pub async fn finish(&self, child: Child) -> Outcome {
+    pub(crate) async fn finish(&self, child: Child) -> Outcome {
         let output = child.wait_with_output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).expect("all output is UTF-8");
         Outcome {
@@ -117,31 +134,36 @@ impl Lab {
     }
 
     /// Waits until the sandbox has answered a call of this action.
-    pub async fn wait_for_call(&self, action: &str) {
-        let called = || self.sandbox.calls().iter().any(|call| call.action == action);
+    pub(crate) async fn wait_for_call(&self, action: &str) {
+        let called = || {
+            self.sandbox
+                .calls()
+                .iter()
+                .any(|call| call.action == action)
+        };
         until(called, &format!("a call of {action}")).await;
     }
 
     /// Waits until a file in the working directory exists.
-    pub async fn wait_for_file(&self, name: &str) {
+    pub(crate) async fn wait_for_file(&self, name: &str) {
         until(|| self.path(name).exists(), &format!("the file {name}")).await;
     }
 
-    pub fn calls(&self, action: &str) -> Vec<Call> {
+    pub(crate) fn calls(&self, action: &str) -> Vec<Call> {
         let mut calls = self.sandbox.calls();
         calls.retain(|call| call.action == action);
         calls
     }
 
     /// The one call of an action.
-    pub fn call(&self, action: &str) -> Call {
+    pub(crate) fn call(&self, action: &str) -> Call {
         let calls = self.calls(action);
         assert_eq!(calls.len(), 1, "calls of {action}: {calls:#?}");
         calls.into_iter().next().unwrap()
     }
 
     /// What lives, except images and the snapshots they consist of.
-    pub fn temporary(&self) -> Vec<Alive> {
+    pub(crate) fn temporary(&self) -> Vec<Alive> {
         let of_images: Vec<String> = self
             .sandbox
             .images()
@@ -158,7 +180,7 @@ impl Lab {
     }
 
     /// Asserts that not even an image is alive.
-    pub fn assert_empty(&self) {
+    pub(crate) fn assert_empty(&self) {
         assert_eq!(self.sandbox.alive(), vec![]);
     }
 }
@@ -174,19 +196,19 @@ impl Drop for Lab {
 
 impl Outcome {
     #[track_caller]
-    pub fn success(self) -> Self {
+    pub(crate) fn success(self) -> Self {
         assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
         self
     }
 
     #[track_caller]
-    pub fn failure(self, code: i32) -> Self {
+    pub(crate) fn failure(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         self
     }
 
     /// What people see, both streams.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
@@ -203,8 +225,11 @@ async fn until(condition: impl Fn() -> bool, what: &str) {
     panic!("waited a minute for {what}");
 }
 
-pub fn options() -> SandboxOptions {
-    SandboxOptions { time_scale: TIME_SCALE, ..Default::default() }
+pub(crate) fn options() -> SandboxOptions {
+    SandboxOptions {
+        time_scale: TIME_SCALE,
+        ..Default::default()
+    }
 }
 
 fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
@@ -214,12 +239,18 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ("PATH", std::env::var("PATH").unwrap_or_default()),
         ("HOME", home.display().to_string()),
         ("ALICLOUD_ACCESS_KEY", sandbox.access_key_id().to_owned()),
-        ("ALICLOUD_SECRET_KEY", sandbox.access_key_secret().to_owned()),
+        (
+            "ALICLOUD_SECRET_KEY",
+            sandbox.access_key_secret().to_owned(),
+        ),
         ("ALIBABA_CLOUD_ENDPOINT_ECS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_STS", url),
         ("ALICLOUD_IMAGE_TIME_SCALE", TIME_SCALE.to_string()),
-        ("ALICLOUD_IMAGE_GUEST_PORT", sandbox.guest_port().to_string()),
+        (
+            "ALICLOUD_IMAGE_GUEST_PORT",
+            sandbox.guest_port().to_string(),
+        ),
         ("ALICLOUD_IMAGE_JOURNAL_DIR", file("journals")),
         ("GITHUB_ACTIONS", "true".to_owned()),
         ("GITHUB_WORKSPACE", home.display().to_string()),
@@ -238,7 +269,10 @@ fn parse_outputs(path: &Path) -> BTreeMap<String, String> {
     let mut lines = text.lines();
     while let Some(head) = lines.next() {
         let (name, delimiter) = head.split_once("<<").expect("outputs use delimiters");
-        let value: Vec<_> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+        let value: Vec<_> = lines
+            .by_ref()
+            .take_while(|line| *line != delimiter)
+            .collect();
         outputs.insert(name.to_owned(), value.join("\n"));
     }
     outputs

@@ -1,0 +1,44 @@
+//! Builds that succeed.
+
+use crate::harness::Lab;
+
+/// A template with one builder; `{…}` in `extra` adds options to it.
+const WEB: &str = r#"{
+  "builders": [{
+    "type": "alicloud-ecs",
+    "name": "web",
+    "region": "cn-beijing",
+    "image_name": "web",
+    "source_image": "aliyun_3_x64_20G_alibase_20240819.vhd",
+    "instance_type": "ecs.g6.large",
+    "ssh_username": "root"
+  }],
+  "provisioners": [{"type": "shell", "inline": ["echo hello", "echo built > /etc/built"]}]
+}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_becomes_an_image_and_nothing_is_left() {
+    let lab = Lab::new().await;
+    let outcome = lab
+        .write("web.json", WEB)
+        .run(&["build", "web.json"])
+        .await
+        .success();
+    assert!(
+        outcome.stdout.contains("    web: hello\n"),
+        "{}",
+        outcome.stdout
+    );
+    assert!(
+        outcome.stdout.contains("==> 0 resources left\n"),
+        "{}",
+        outcome.stdout
+    );
+    let image = &lab.sandbox.images()[0];
+    assert_eq!(
+        outcome.outputs["image-id"],
+        image["ImageId"].as_str().unwrap()
+    );
+    assert_eq!(outcome.outputs["status"], "success");
+    assert_eq!(lab.temporary(), vec![]);
+}
