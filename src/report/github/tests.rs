@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use std::path::PathBuf;
 
 use super::super::Settings;
@@ -175,7 +177,18 @@ fn a_good_run_is_a_notice_and_groups() {
             start(events, &["web"]);
             let web = events.for_build("web");
             web.emit(EventKind::StepStarted { step: "Create VPC" });
+            web.emit(EventKind::StepStarted {
+                step: "Create vSwitch",
+            });
             web.say("Creating VPC...");
+            for step in ["Create vSwitch", "Create VPC"] {
+                web.emit(EventKind::StepFinished {
+                    step,
+                    elapsed: Duration::ZERO,
+                    resources: vec![],
+                    succeeded: true,
+                });
+            }
             web.emit(EventKind::StepStarted {
                 step: "Create instance",
             });
