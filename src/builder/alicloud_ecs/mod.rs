@@ -10,8 +10,8 @@ use async_trait::async_trait;
 
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
-use crate::cloud::Tag;
-use crate::error::Result;
+use crate::cloud::{Create, Tag};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
 use crate::plan::alicloud_ecs as plan;
@@ -99,6 +99,33 @@ impl<'a> AlicloudEcs<'a> {
             cx.step("Allocate address", self.eip(cx)),
         );
         Ok((key_pair?, network?, eip?))
+    }
+
+    /// Creates something through the journal and gives the API's answer. `id`
+    /// finds the new resource's id in it.
+    async fn create<R: Create>(
+        &self,
+        cx: &BuildContext<'_>,
+        intent: Intent,
+        request: impl FnOnce(&Slot) -> R,
+        id: impl FnOnce(&R::Response) -> &str,
+    ) -> Result<R::Response> {
+        cx.journal
+            .create(cx.events, intent, async |slot| {
+                let request = request(slot);
+                let answer = cx
+                    .cloud
+                    .create(self.region(), &request, &slot.permit, cx.stop)
+                    .await?;
+                match id(&answer) {
+                    "" => {
+                        let message = format!("{} answered without an id", R::NAME);
+                        Err(Error::new(ErrorKind::Cloud, message))
+                    }
+                    id => Ok((id.to_owned(), answer)),
+                }
+            })
+            .await
     }
 
     fn resource_group(&self) -> Option<String> {
