@@ -100,10 +100,12 @@ impl Sshd {
     }
 
     async fn connect(&self, options: &Options) -> Ssh {
-        self.try_connect(options, None).await.unwrap_or_else(|error| {
-            let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-            panic!("{}\n{log}", one_line(&error))
-        })
+        self.try_connect(options, None)
+            .await
+            .unwrap_or_else(|error| {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                panic!("{}\n{log}", one_line(&error))
+            })
     }
 
     async fn try_connect(
@@ -249,7 +251,10 @@ async fn keys_of_every_sort_and_format_log_in() {
         ("rsa-pkcs8", &["-t", "rsa", "-b", "2048", "-m", "PKCS8"]),
         ("ecdsa-256", &["-t", "ecdsa", "-b", "256"]),
         ("ecdsa-384-sec1", &["-t", "ecdsa", "-b", "384", "-m", "PEM"]),
-        ("ecdsa-521-pkcs8", &["-t", "ecdsa", "-b", "521", "-m", "PKCS8"]),
+        (
+            "ecdsa-521-pkcs8",
+            &["-t", "ecdsa", "-b", "521", "-m", "PKCS8"],
+        ),
     ];
     for (name, arguments) in sorts {
         let path = sshd.path(name);
@@ -312,7 +317,9 @@ async fn an_encrypted_key_says_so() {
     for (name, format) in [("enc", "RFC4716"), ("enc-pem", "PEM"), ("enc-8", "PKCS8")] {
         let path = sshd.path(name);
         let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "rsa", "-b", "2048", "-N", "secret", "-m", format, "-f"])
+            .args([
+                "-q", "-t", "rsa", "-b", "2048", "-N", "secret", "-m", format, "-f",
+            ])
             .arg(&path)
             .status()
             .unwrap();
@@ -444,7 +451,10 @@ async fn a_lost_connection_is_made_again() {
     assert_eq!(status.code(), 2_300_218);
     assert_eq!(stdout(&ssh, "echo again").await, "again");
     ssh.close().await;
-    let error = ssh.exec("true", &mut Captured::default()).await.unwrap_err();
+    let error = ssh
+        .exec("true", &mut Captured::default())
+        .await
+        .unwrap_err();
     assert!(error.message().contains("closed"), "{error:?}");
 }
 
@@ -549,7 +559,9 @@ async fn files_travel_by_scp() {
 #[tokio::test]
 async fn without_the_subsystem_files_travel_by_scp() {
     for extra in ["", "Subsystem sftp /no/such/program\n"] {
-        let Some(sshd) = Sshd::with(extra) else { return };
+        let Some(sshd) = Sshd::with(extra) else {
+            return;
+        };
         let ssh = sshd.connect(&sshd.options()).await;
         let path = sshd.path("file");
         let destination = path.to_str().unwrap();
