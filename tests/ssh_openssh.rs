@@ -3,6 +3,9 @@
 //! Each test runs an `sshd` of its own on a loopback port, as the user who
 //! runs the test. Without `/usr/sbin/sshd` the tests say so and pass.
 
+// Clippy knows tests by their attribute; everything here is one.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt, symlink};

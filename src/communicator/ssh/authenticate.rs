@@ -166,7 +166,7 @@ pub(super) async fn authenticate(
     }
     if login.ways.is_empty() {
         let result = attempt.handle.authenticate_none(attempt.user).await;
-        if attempt.accepted(result.map_err(broken)?) {
+        if attempt.accepted(result.map_err(|error| broken(&error))?) {
             return Ok(());
         }
     }
@@ -211,7 +211,7 @@ impl Attempt<'_> {
                 .handle
                 .authenticate_password(self.user, password.expose())
                 .await
-                .map_err(broken),
+                .map_err(|error| broken(&error)),
             Way::KeyboardInteractive(password) => self.with_questions(password).await,
         }
     }
@@ -222,7 +222,7 @@ impl Attempt<'_> {
         self.handle
             .authenticate_publickey(self.user, key)
             .await
-            .map_err(broken)
+            .map_err(|error| broken(&error))
     }
 
     async fn with_certificate(
@@ -296,7 +296,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let best = self.handle.best_supported_rsa_hash().await;
-        let best = best.map_err(broken)?.flatten();
+        let best = best.map_err(|error| broken(&error))?.flatten();
         Ok(Some(best.unwrap_or(HashAlg::Sha256)))
     }
 
@@ -306,7 +306,7 @@ impl Attempt<'_> {
             .handle
             .authenticate_keyboard_interactive_start(self.user, None)
             .await
-            .map_err(broken)?;
+            .map_err(|error| broken(&error))?;
         for _ in 0..MAX_ROUNDS {
             let prompts = match response {
                 Response::Success => return Ok(AuthResult::Success),
@@ -326,7 +326,7 @@ impl Attempt<'_> {
                 .handle
                 .authenticate_keyboard_interactive_respond(answers.collect())
                 .await
-                .map_err(broken)?;
+                .map_err(|error| broken(&error))?;
         }
         let message = "The server keeps asking questions at login";
         Err(Failure::Fatal(Error::new(Kind::Connect, message)))
@@ -359,7 +359,7 @@ impl Attempt<'_> {
 }
 
 /// The connection broke during the login.
-fn broken(error: russh::Error) -> Failure {
+fn broken(error: &russh::Error) -> Failure {
     Failure::NotReady(Seen::new(
         format!("the connection broke during the login: {error}"),
         "The machine may still be booting, or sshd limits connections (MaxStartups)",

@@ -149,7 +149,7 @@ impl Server {
                 };
                 count.fetch_add(1, Ordering::Relaxed);
                 match &rules[usize::min(number, rules.len() - 1)] {
-                    Rule::Serve(rules) => serve(rules.clone(), stream),
+                    Rule::Serve(rules) => serve(Rules::clone(rules), stream),
                     Rule::BeSilent => held.push(stream),
                     Rule::HangUp => drop(stream),
                 }
@@ -164,9 +164,15 @@ impl Server {
 }
 
 enum Rule {
-    Serve(Rules),
+    Serve(Box<Rules>),
     BeSilent,
     HangUp,
+}
+
+impl Rule {
+    fn serve(rules: Rules) -> Self {
+        Self::Serve(Box::new(rules))
+    }
 }
 
 fn serve(rules: Rules, stream: TcpStream) {
@@ -241,7 +247,7 @@ async fn run(ssh: &Ssh, command: &str) -> Result<ExitStatus> {
 
 #[tokio::test]
 async fn a_password_logs_in() {
-    let server = Server::start(vec![Rule::Serve(Rules::new(PASSWORD))]).await;
+    let server = Server::start(vec![Rule::serve(Rules::new(PASSWORD))]).await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
     assert_eq!(run(&ssh, "exit 3").await.unwrap(), ExitStatus::Code(3));
 }
@@ -249,14 +255,14 @@ async fn a_password_logs_in() {
 #[tokio::test]
 async fn a_password_answers_questions() {
     let rules = Rules::new(&[MethodKind::KeyboardInteractive]);
-    let server = Server::start(vec![Rule::Serve(rules)]).await;
+    let server = Server::start(vec![Rule::serve(rules)]).await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
     assert_eq!(run(&ssh, "exit 3").await.unwrap(), ExitStatus::Code(3));
 }
 
 #[tokio::test]
 async fn refusals_end_at_the_allowed_number() {
-    let server = Server::start(vec![Rule::Serve(Rules::new(PASSWORD))]).await;
+    let server = Server::start(vec![Rule::serve(Rules::new(PASSWORD))]).await;
     let options = Options {
         timeout: None,
         handshake_attempts: 3,
@@ -276,7 +282,7 @@ async fn refusals_end_at_the_allowed_number() {
 
 #[tokio::test]
 async fn commands_end_in_many_ways() {
-    let server = Server::start(vec![Rule::Serve(Rules::new(PASSWORD))]).await;
+    let server = Server::start(vec![Rule::serve(Rules::new(PASSWORD))]).await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
     for (command, want) in [
         ("exit 3", ExitStatus::Code(3)),
@@ -300,7 +306,7 @@ async fn commands_end_in_many_ways() {
 #[tokio::test]
 async fn a_changed_host_key_ends_the_build() {
     let (first, second) = (Rules::new(PASSWORD), Rules::new(PASSWORD));
-    let server = Server::start(vec![Rule::Serve(first), Rule::Serve(second)]).await;
+    let server = Server::start(vec![Rule::serve(first), Rule::serve(second)]).await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
     run(&ssh, "vanish").await.unwrap();
     let error = run(&ssh, "exit 3").await.unwrap_err();
@@ -314,7 +320,7 @@ async fn a_changed_host_key_ends_the_build() {
 async fn host_keys_may_change_until_a_login_succeeds() {
     // The first boot: sshd runs with the image's keys and no user, then anew.
     let early = Rules::new(&[MethodKind::PublicKey]);
-    let server = Server::start(vec![Rule::Serve(early), Rule::Serve(Rules::new(PASSWORD))]).await;
+    let server = Server::start(vec![Rule::serve(early), Rule::serve(Rules::new(PASSWORD))]).await;
     let mut options = password("right");
     let key = tempfile::NamedTempFile::new().unwrap();
     let pair = KeyPair::generate(crate::plan::communicator::KeyType::Ed25519).unwrap();
@@ -330,7 +336,7 @@ async fn silent_and_broken_servers_are_left_for_the_next_attempt() {
     let server = Server::start(vec![
         Rule::HangUp,
         Rule::BeSilent,
-        Rule::Serve(Rules::new(PASSWORD)),
+        Rule::serve(Rules::new(PASSWORD)),
     ])
     .await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
@@ -345,7 +351,7 @@ async fn a_timeout_says_what_was_seen_last() {
         listener.local_addr().unwrap().port()
     };
     let silent = Server::start(vec![Rule::BeSilent]).await;
-    let refusing = Server::start(vec![Rule::Serve(Rules::new(PASSWORD))]).await;
+    let refusing = Server::start(vec![Rule::serve(Rules::new(PASSWORD))]).await;
     for (port, want, hint) in [
         (closed, "refused", "ssh_port"),
         (silent.port, "no SSH server answered", "booting"),
@@ -396,7 +402,7 @@ async fn a_stopped_build_stops_waiting() {
 
 #[tokio::test]
 async fn a_pause_is_followed_by_another_connection() {
-    let server = Server::start(vec![Rule::Serve(Rules::new(PASSWORD))]).await;
+    let server = Server::start(vec![Rule::serve(Rules::new(PASSWORD))]).await;
     let options = Options {
         timeout: Some(Duration::from_secs(6000)),
         pause_before_connecting: Duration::from_secs(10),
@@ -423,7 +429,7 @@ async fn a_server_without_sessions_is_not_taken_for_dead() {
         sessions: false,
         ..Rules::new(PASSWORD)
     };
-    let server = Server::start(vec![Rule::Serve(rules)]).await;
+    let server = Server::start(vec![Rule::serve(rules)]).await;
     let ssh = connect(&password("right"), server.target()).await.unwrap();
     let error = run(&ssh, "exit 3").await.unwrap_err();
     assert!(
