@@ -390,7 +390,7 @@ fn the_summary_names_the_step_that_failed() {
             start(events, &["web"]);
             events.for_build("web").emit(EventKind::StepFinished {
                 step: "Create snapshot",
-                elapsed: std::time::Duration::from_secs(5),
+                elapsed: Duration::from_secs(5),
                 resources: vec![],
                 succeeded: false,
             });
