@@ -317,8 +317,12 @@ impl<'v, 'd> Reader<'v, 'd> {
         span.unwrap_or_else(|| self.decoder.block_span())
     }
 
-    /// Reports that an option must be set.
+    /// Reports that an option must be set, unless it is: with a value of the
+    /// wrong type, which was reported.
     pub fn missing(&mut self, name: &str, help: impl Into<String>) {
+        if self.value(name).is_some_and(|value| !value.is_unset()) {
+            return;
+        }
         let span = self.decoder.block_span();
         self.error_at(Some(span), name, "is missing", help);
     }

@@ -137,15 +137,19 @@ impl Shapes {
             let headline = format!("{space}Error: {}", error.chain);
             shapes.extend(failure(&headline, error));
         }
-        if self.has_resources() {
+        if self.has_resources(end) {
             shapes.extend(self.leftovers(&end.leftovers));
         }
         shapes
     }
 
-    /// Only these commands know what is left.
-    fn has_resources(&self) -> bool {
-        ["build", "cleanup"].contains(&self.command)
+    /// Only these commands know what is left, and only once they began.
+    fn has_resources(&self, end: &RunEnd) -> bool {
+        match self.command {
+            "build" => !end.builds.is_empty(),
+            "cleanup" => end.error.is_none(),
+            _ => false,
+        }
     }
 
     fn leftovers(&self, leftovers: &[Leftover]) -> Vec<Shape> {

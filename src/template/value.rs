@@ -52,6 +52,16 @@ impl Value {
         }
     }
 
+    /// Whether it counts as not set: `null`, the empty string, the empty list.
+    pub fn is_unset(&self) -> bool {
+        match &self.kind {
+            ValueKind::Null => true,
+            ValueKind::String(text) => text.is_empty(),
+            ValueKind::List(items) => items.is_empty(),
+            _ => false,
+        }
+    }
+
     /// The entries of an object; nothing for any other shape.
     pub fn entries(&self) -> &[Entry] {
         match &self.kind {
