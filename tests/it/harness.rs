@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::machine::NoMachines;
 use alicloud_image_sandbox::{Alive, Call, Sandbox, SandboxOptions};
+use regex::Regex;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -211,6 +213,49 @@ impl Outcome {
     pub(crate) fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
+}
+
+/// What differs from run to run, and what stands for it in snapshots.
+static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        (r"(?m)^.*Image \S+ is \d+% done\n", ""),
+        (r"/tmp/\.tmp\w+", "DIR"),
+        (
+            r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
+            "UUID",
+        ),
+        (r"\b(m|i|s|d|sg|vpc|vsw|eip|eni)-[0-9a-z]{17,}\b", "$1-ID"),
+        (r"\balicloud-image-[0-9a-f]{8}\b", "alicloud-image-RUN"),
+        (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(:\d+)?\b", "ADDRESS"),
+        (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "TIME"),
+        (
+            r"\d+ (hour|minute|(milli|micro)?second)s?( \d+ (minute|(milli|micro)?second)s?)?",
+            "DURATION",
+        ),
+        (r"\b(\d+ [hm] )?\d+(\.\d+)? [ms]\b", "DURATION"),
+    ]
+    .map(|(pattern, stands_for)| (Regex::new(pattern).unwrap(), stands_for))
+    .into()
+});
+
+/// Replaces ids, addresses, times and durations, for snapshots. Ids that a
+/// test has seeded are short and stay.
+pub(crate) fn scrub(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, stands_for) in &*VARYING {
+        text = pattern.replace_all(&text, *stands_for).into_owned();
+    }
+    text
+}
+
+#[test]
+fn scrubbed_text_is_the_same_in_every_run() {
+    let text = "Image m-2ze0cx6roup41k9qwqie is 62% done\n\
+                vpc-2ze712e52qgy2pmxfhtbv vpc-xxxx 127.1.240.183:22 \
+                alicloud-image-99fa3f62-key 3 minutes 13 seconds, 14 m 32 s \
+                2026-11-22T08:00:00Z";
+    let stable = "vpc-ID vpc-xxxx ADDRESS alicloud-image-RUN-key DURATION, DURATION TIME";
+    assert_eq!(scrub(text), stable);
 }
 
 /// Looks again and again until something is so; a test that hangs fails.
