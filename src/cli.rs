@@ -66,9 +66,21 @@ pub enum Command {
     /// Accepted for scripts written for Packer; there are no plugins to install
     #[command(hide = true)]
     Init(Init),
-    /// Print the generated pages of the documentation
+    /// Print a generated page of the documentation
     #[command(hide = true)]
-    Docs,
+    Docs {
+        /// Which page
+        page: Page,
+    },
+}
+
+/// The generated pages in `docs/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// Every option of every block: `options.md`
+    Options,
+    /// Commands, exit codes, variables, inputs and outputs: `reference.md`
+    Reference,
 }
 
 /// How the run is shown.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::cli::Page;
 use crate::engine::event::{EventKind, Events, RunResult};
 use crate::error::{Error, Kind, Result};
 use crate::inputs::{self, Command, definitions};
@@ -36,7 +37,8 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),
         Command::Completions(shell) => print(&page::completions(shell, definitions())),
-        Command::Docs => print(&crate::plan::docs::options_page()),
+        Command::Docs(Page::Options) => print(&crate::plan::docs::options_page()),
+        Command::Docs(Page::Reference) => print(&inputs::reference::markdown()),
         Command::Print(text) => print(&text),
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ConfigType, Delays, Signature};
+use crate::cli::{ConfigType, Delays, Page, Signature};
 use crate::plan::OnError;
 use crate::plan::alicloud_ecs::Keys;
 use crate::report::Settings;
@@ -30,8 +30,8 @@ pub enum Command {
     },
     /// Print a completion script.
     Completions(clap_complete::Shell),
-    /// Print the generated pages of the documentation.
-    Docs,
+    /// Print a generated page of the documentation.
+    Docs(Page),
     /// Print this text, if any, and succeed: help, and commands that have
     /// nothing to do.
     Print(String),

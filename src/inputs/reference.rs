@@ -73,6 +73,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_committed_page_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == markdown(),
+            "docs/reference.md is out of date; run: alicloud-image docs reference > docs/reference.md"
+        );
+    }
+
+    #[test]
     fn everything_a_user_can_say_is_on_the_page() {
         let page = markdown();
         for part in [

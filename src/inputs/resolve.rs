@@ -32,7 +32,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         },
         cli::Command::Completions(typed) => Command::Completions(typed.shell),
         cli::Command::Init(_) => Command::Print(String::new()),
-        cli::Command::Docs => Command::Docs,
+        cli::Command::Docs { page } => Command::Docs(page),
     })
 }
 

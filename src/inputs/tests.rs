@@ -122,7 +122,7 @@ fn the_other_commands() {
         typed("completions bash").unwrap(),
         Command::Completions(clap_complete::Shell::Bash)
     ));
-    assert!(matches!(typed("docs").unwrap(), Command::Docs));
+    assert!(matches!(typed("docs options").unwrap(), Command::Docs(_)));
     assert!(matches!(typed("init -upgrade .").unwrap(), Command::Print(text) if text.is_empty()));
 }
 

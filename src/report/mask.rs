@@ -65,19 +65,24 @@ impl Mask {
     }
 }
 
-/// The value, its lines, and the encodings that tools print.
+/// A line of a longer secret that is shorter than this is as likely a word of
+/// a script (`done`, `exit 0`) as anything worth hiding.
+const SHORTEST_LINE: usize = 8;
+
+/// The value or its lines, and the encodings that tools print.
 fn forms_of(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    let lines = secret.lines().map(str::trim);
-    for value in [secret, secret.trim()].into_iter().chain(lines) {
-        if value.len() < SHORTEST {
-            continue;
+    let trimmed = secret.trim();
+    if trimmed.contains('\n') {
+        let lines = trimmed.lines().map(str::trim);
+        let telling = lines.filter(|line| line.len() >= SHORTEST_LINE && !is_common(line));
+        telling.for_each(|line| forms.extend(plain_and_url_encoded(line)));
+    } else if trimmed.len() >= SHORTEST {
+        for value in [secret, trimmed] {
+            forms.extend(plain_and_url_encoded(value));
         }
-        forms.push(value.to_owned());
-        forms.push(url_encoded(value));
-        forms.push(url::form_urlencoded::byte_serialize(value.as_bytes()).collect());
     }
-    if secret.len() >= SHORTEST {
+    if trimmed.len() >= SHORTEST {
         for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
             forms.push(engine.encode(secret));
         }
@@ -85,6 +90,16 @@ fn forms_of(secret: &str) -> Vec<String> {
     forms.sort_unstable();
     forms.dedup();
     forms
+}
+
+/// Lines that many files have: the armour of keys, the first line of scripts.
+fn is_common(line: &str) -> bool {
+    line.starts_with("-----") || line.starts_with("#!")
+}
+
+fn plain_and_url_encoded(value: &str) -> [String; 3] {
+    let form = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    [value.to_owned(), url_encoded(value), form]
 }
 
 /// RFC 3986, which signatures use: a space is `%20`.
@@ -128,9 +143,12 @@ mod tests {
 
     #[test]
     fn each_line_of_a_long_secret_is_hidden() {
-        let key = "-----BEGIN KEY-----\nAAAA\nBBBBCCCC\n";
-        assert_eq!(masked(&[key], "x AAAA y"), "x <sensitive> y");
+        let key = "-----BEGIN KEY-----\nAAAABBBB\nBBBBCCCC\ndone\n";
+        assert_eq!(masked(&[key], "x AAAABBBB y"), "x <sensitive> y");
         assert_eq!(masked(&[key], "BBBBCCCC"), "<sensitive>");
+        for common in ["-----BEGIN KEY-----", "done"] {
+            assert_eq!(masked(&[key], common), common);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::cloud::ecs::Instance;
 use crate::cloud::vpc::{AllocateEipAddress, AssociateEipAddress, DescribeEipAddresses};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::journal::Slot;
 use crate::journal::resource::Kind;
 use crate::plan::alicloud_ecs::Address;
 use crate::template::source::Spanned;
@@ -58,34 +59,27 @@ impl AlicloudEcs<'_> {
         let run = &self.options.run;
         let name = self.name(cx, None, "eip");
         cx.events.say("Allocating EIP...");
-        let eip = cx
-            .journal
-            .create(cx.events, self.intent(cx, Kind::Eip, &name), async |slot| {
-                let request = AllocateEipAddress {
-                    name: Some(name.clone()),
-                    bandwidth: run.internet_max_bandwidth_out,
-                    // Outside of China the API fails without a charge type.
-                    internet_charge_type: Some(
-                        run.internet_charge_type
-                            .clone()
-                            .unwrap_or_else(|| "PayByTraffic".to_owned()),
-                    ),
-                    resource_group_id: self.resource_group(),
-                    tag: self.tags(cx, slot),
-                    ..Default::default()
-                };
-                let made = cx
-                    .cloud
-                    .create(self.region(), &request, &slot.permit, cx.stop)
-                    .await?;
-                let eip = Eip {
-                    allocation_id: made.allocation_id,
-                    ip_address: made.eip_address,
-                };
-                Ok((eip.allocation_id.clone(), eip))
-            })
-            .await
-            .map_err(|error| error.context("Cannot allocate an EIP"))?;
+        let request = |slot: &Slot| AllocateEipAddress {
+            name: Some(name.clone()),
+            bandwidth: run.internet_max_bandwidth_out,
+            // Outside of China the API fails without a charge type.
+            internet_charge_type: run
+                .internet_charge_type
+                .clone()
+                .or_else(|| Some("PayByTraffic".to_owned())),
+            resource_group_id: self.resource_group(),
+            tag: self.tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::Eip, &name);
+        let made = self
+            .create(cx, intent, request, |made| &made.allocation_id)
+            .await;
+        let made = made.map_err(|error| error.context("Cannot allocate an EIP"))?;
+        let eip = Eip {
+            allocation_id: made.allocation_id,
+            ip_address: made.eip_address,
+        };
         cx.events
             .message(format!("Allocated EIP: {}", eip.ip_address));
         Ok(eip)

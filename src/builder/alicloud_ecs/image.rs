@@ -86,39 +86,30 @@ impl AlicloudEcs<'_> {
         name: &str,
     ) -> Result<String> {
         let options = &self.options.image;
-        cx.journal
-            .create(
-                cx.events,
-                self.intent(cx, Kind::Image, name),
-                async |slot| {
-                    let request = CreateImage {
-                        instance_id: snapshot.is_none().then(|| machine.id.clone()),
-                        snapshot_id: snapshot.map(str::to_owned),
-                        image_name: Some(name.to_owned()),
-                        image_family: options
-                            .target_family
-                            .as_ref()
-                            .map(|family| family.value.clone()),
-                        image_version: options.version.clone(),
-                        description: options.description.clone(),
-                        boot_mode: options.boot_mode.clone(),
-                        resource_group_id: self.resource_group(),
-                        tag: self.image_tags(cx, slot),
-                        ..Default::default()
-                    };
-                    let made = cx
-                        .cloud
-                        .create(self.region(), &request, &slot.permit, cx.stop)
-                        .await?;
-                    Ok((made.image_id.clone(), made.image_id))
-                },
-            )
-            .await
-            .map_err(|error| {
-                error
-                    .context(format!("Cannot create image {name}"))
-                    .at(options.name.span)
-            })
+        let request = |slot: &Slot| CreateImage {
+            instance_id: snapshot.is_none().then(|| machine.id.clone()),
+            snapshot_id: snapshot.map(str::to_owned),
+            image_name: Some(name.to_owned()),
+            image_family: options
+                .target_family
+                .as_ref()
+                .map(|family| family.value.clone()),
+            image_version: options.version.clone(),
+            description: options.description.clone(),
+            boot_mode: options.boot_mode.clone(),
+            resource_group_id: self.resource_group(),
+            tag: self.image_tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::Image, name);
+        let made = self
+            .create(cx, intent, request, |made| &made.image_id)
+            .await;
+        made.map(|made| made.image_id).map_err(|error| {
+            error
+                .context(format!("Cannot create image {name}"))
+                .at(options.name.span)
+        })
     }
 
     /// The user's tags; and, as far as there is room, the run and intent, by
@@ -176,28 +167,20 @@ impl AlicloudEcs<'_> {
     ) -> Result<String> {
         let disk = self.system_disk_of(cx, machine).await?;
         let name = self.name(cx, None, "snapshot");
-        let id = cx
-            .journal
-            .create(
-                cx.events,
-                self.intent(cx, Kind::Snapshot, &name),
-                async |slot| {
-                    let request = CreateSnapshot {
-                        disk_id: disk.clone(),
-                        snapshot_name: Some(name.clone()),
-                        resource_group_id: self.resource_group(),
-                        tag: self.image_tags(cx, slot),
-                        ..Default::default()
-                    };
-                    let made = cx
-                        .cloud
-                        .create(self.region(), &request, &slot.permit, cx.stop)
-                        .await?;
-                    Ok((made.snapshot_id.clone(), made.snapshot_id))
-                },
-            )
-            .await
-            .map_err(|error| error.context(format!("Cannot create a snapshot of disk {disk}")))?;
+        let request = |slot: &Slot| CreateSnapshot {
+            disk_id: disk.clone(),
+            snapshot_name: Some(name.clone()),
+            resource_group_id: self.resource_group(),
+            tag: self.image_tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::Snapshot, &name);
+        let made = self
+            .create(cx, intent, request, |made| &made.snapshot_id)
+            .await;
+        let id = made
+            .map_err(|error| error.context(format!("Cannot create a snapshot of disk {disk}")))?
+            .snapshot_id;
         cx.events
             .say(format!("Creating snapshot from system disk {disk}: {id}"));
         self.wait_for_snapshot(cx, &id).await?;

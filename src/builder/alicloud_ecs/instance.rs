@@ -63,27 +63,15 @@ impl AlicloudEcs<'_> {
         key_pair: Option<&NamedKeyPair>,
     ) -> Result<String> {
         let name = self.name(cx, self.options.run.instance_name.as_ref(), "instance");
-        cx.journal
-            .create(
-                cx.events,
-                self.intent(cx, Kind::Instance, &name),
-                async |slot| {
-                    let request = self.request(cx, checked, network, key_pair, &name, slot);
-                    let made = cx
-                        .cloud
-                        .create(self.region(), &request, &slot.permit, cx.stop)
-                        .await?;
-                    let id = made.instance_ids.into_iter().next().ok_or_else(|| {
-                        Error::new(
-                            ErrorKind::Cloud,
-                            "RunInstances answered without an instance id",
-                        )
-                    })?;
-                    Ok((id.clone(), id))
-                },
-            )
+        let intent = self.intent(cx, Kind::Instance, &name);
+        let request = |slot: &Slot| self.request(cx, checked, network, key_pair, &name, slot);
+        let made = self.create(cx, intent, request, |made| {
+            made.instance_ids.first().map_or("", String::as_str)
+        });
+        let made = made
             .await
-            .map_err(|error| self.explain_launch(error, network))
+            .map_err(|error| self.explain_launch(error, network))?;
+        Ok(made.instance_ids.into_iter().next().unwrap_or_default())
     }
 
     fn request(

@@ -6,10 +6,10 @@ use crate::builder::BuildContext;
 use crate::cloud::ecs::{DescribeKeyPairs, ImportKeyPair};
 use crate::cloud::{self, Tag};
 use crate::communicator::ssh::key::KeyPair;
-use crate::error::Result;
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::resource::Kind;
 use crate::journal::tags;
-use crate::plan::communicator::{Communicator, Ssh};
+use crate::plan::communicator::{Communicator, KeyType, Ssh};
 
 /// The key pair that RunInstances names.
 pub(super) struct NamedKeyPair {
@@ -37,7 +37,7 @@ impl AlicloudEcs<'_> {
     }
 
     async fn import_temporary_key(&self, cx: &BuildContext<'_>, ssh: &Ssh) -> Result<NamedKeyPair> {
-        let generated = KeyPair::generate(ssh.temporary_key)?;
+        let generated = generate(ssh.temporary_key).await?;
         let name = self.name(cx, ssh.temporary_key_pair_name.as_ref(), "key");
         cx.events
             .say(format!("Importing temporary key pair: {name}"));
@@ -97,6 +97,14 @@ impl AlicloudEcs<'_> {
             .iter()
             .any(|key_pair| key_pair.key_pair_name == name))
     }
+}
+
+/// An RSA key takes a good part of a second, in which other builds go on.
+async fn generate(key_type: KeyType) -> Result<KeyPair> {
+    let made = tokio::task::spawn_blocking(move || KeyPair::generate(key_type)).await;
+    made.map_err(|error| {
+        Error::new(ErrorKind::Internal, "Generating a key pair was cut off").with_source(error)
+    })?
 }
 
 const ALREADY_EXISTS: &[&str] = &["KeyPair.AlreadyExist", "InvalidKeyPairName.Duplicate"];

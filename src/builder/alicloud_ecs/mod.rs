@@ -10,8 +10,8 @@ use async_trait::async_trait;
 
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
-use crate::cloud::Tag;
-use crate::error::Result;
+use crate::cloud::{Create, Tag};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
 use crate::plan::alicloud_ecs as plan;
@@ -27,7 +27,11 @@ mod network;
 mod publish;
 mod zone;
 
+use address::Eip;
+use check::Checked;
 pub use image::Captured;
+use key_pair::NamedKeyPair;
+use network::Network;
 
 /// Packer's id of this builder, in manifests.
 pub const BUILDER_ID: &str = "alibaba.alicloud";
@@ -81,6 +85,49 @@ impl<'a> AlicloudEcs<'a> {
             .collect()
     }
 
+    /// What the instance needs, all at the same time. Each part goes on to its
+    /// end even if another one fails: a call that is cut off has an unknown
+    /// fate, which costs the sweep a search.
+    async fn parts(
+        &self,
+        cx: &BuildContext<'_>,
+        checked: &Checked,
+    ) -> Result<(Option<NamedKeyPair>, Network, Option<Eip>)> {
+        let (key_pair, network, eip) = tokio::join!(
+            cx.step("Import key pair", self.key_pair(cx)),
+            cx.step("Create network", self.network(cx, &checked.zones)),
+            cx.step("Allocate address", self.eip(cx)),
+        );
+        Ok((key_pair?, network?, eip?))
+    }
+
+    /// Creates something through the journal and gives the API's answer. `id`
+    /// finds the new resource's id in it.
+    async fn create<R: Create>(
+        &self,
+        cx: &BuildContext<'_>,
+        intent: Intent,
+        request: impl FnOnce(&Slot) -> R,
+        id: impl FnOnce(&R::Response) -> &str,
+    ) -> Result<R::Response> {
+        cx.journal
+            .create(cx.events, intent, async |slot| {
+                let request = request(slot);
+                let answer = cx
+                    .cloud
+                    .create(self.region(), &request, &slot.permit, cx.stop)
+                    .await?;
+                match id(&answer) {
+                    "" => {
+                        let message = format!("{} answered without an id", R::NAME);
+                        Err(Error::new(ErrorKind::Cloud, message))
+                    }
+                    id => Ok((id.to_owned(), answer)),
+                }
+            })
+            .await
+    }
+
     fn resource_group(&self) -> Option<String> {
         self.options.run.resource_group_id.clone()
     }
@@ -92,14 +139,11 @@ impl Builder for AlicloudEcs<'_> {
 
     async fn prepare(&self, cx: &BuildContext<'_>) -> Result<Machine> {
         let checked = cx.step("Check", self.check(cx)).await?;
-        // All three run to their end even if one fails: a call that is cut off
-        // has an unknown fate, which costs the sweep a search.
-        let (key_pair, network, eip) = tokio::join!(
-            cx.step("Import key pair", self.key_pair(cx)),
-            cx.step("Create network", self.network(cx, &checked.zones)),
-            cx.step("Allocate address", self.eip(cx)),
+        let parts = cx.step(
+            "Create key pair, network and address",
+            self.parts(cx, &checked),
         );
-        let (key_pair, network, eip) = (key_pair?, network?, eip?);
+        let (key_pair, network, eip) = parts.await?;
         let launch = self.launch(cx, &checked, network, key_pair.as_ref());
         let instance = cx.step("Create instance", launch).await?;
         let host = cx

@@ -12,6 +12,7 @@ use crate::cloud::ecs::{
 use crate::cloud::vpc::{CreateVSwitch, CreateVpc, DescribeVSwitches, DescribeVpcs, VSwitch, Vpc};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::journal::Slot;
 use crate::journal::resource::Kind;
 use crate::plan::communicator::Communicator;
 use crate::template::source::Spanned;
@@ -146,11 +147,7 @@ impl AlicloudEcs<'_> {
             ..Default::default()
         };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        answer
-            .vpcs
-            .into_iter()
-            .next()
-            .ok_or_else(|| self.not_found("VPC", id))
+        self.the_one(answer.vpcs, "VPC", id)
     }
 
     async fn describe_vswitch(
@@ -163,11 +160,7 @@ impl AlicloudEcs<'_> {
             ..Default::default()
         };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        answer
-            .vswitches
-            .into_iter()
-            .next()
-            .ok_or_else(|| self.not_found("vSwitch", id))
+        self.the_one(answer.vswitches, "vSwitch", id)
     }
 
     async fn describe_group(
@@ -180,27 +173,26 @@ impl AlicloudEcs<'_> {
             ..Default::default()
         };
         let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
-        let group = answer.security_groups.into_iter().next();
-        let group = group.ok_or_else(|| self.not_found("Security group", id))?;
+        let group = self.the_one(answer.security_groups, "Security group", id)?;
         if group.vpc_id.is_empty() {
             let message = format!("Security group {id} belongs to the classic network");
-            let error = Error::new(ErrorKind::Cloud, message).at(id.span);
-            return Err(
-                error.with_hint("Name a security group of a VPC, or leave `security_group_id` out")
-            );
+            let hint = "Name a security group of a VPC, or leave `security_group_id` out";
+            return Err(Error::new(ErrorKind::Cloud, message)
+                .at(id.span)
+                .with_hint(hint));
         }
         Ok(group)
     }
 
-    fn not_found(&self, what: &str, id: &Spanned<String>) -> Error {
-        Error::new(
-            ErrorKind::Cloud,
-            format!("{what} `{id}` was not found in {}", self.region()),
-        )
-        .at(id.span)
-        .with_hint(
-            "Check the id and the region; leave the option out to have one made for the build",
-        )
+    fn the_one<T>(&self, found: Vec<T>, what: &str, id: &Spanned<String>) -> Result<T> {
+        found.into_iter().next().ok_or_else(|| {
+            let message = format!("{what} `{id}` was not found in {}", self.region());
+            let hint = "Check the id and the region; leave the option out to have one made \
+                        for the build";
+            Error::new(ErrorKind::Cloud, message)
+                .at(id.span)
+                .with_hint(hint)
+        })
     }
 
     async fn create_vpc(&self, cx: &BuildContext<'_>) -> Result<Vpc> {
@@ -208,28 +200,22 @@ impl AlicloudEcs<'_> {
         let name = self.name(cx, run.vpc_name.as_ref(), "vpc");
         let cidr = run.vpc_cidr_block.as_ref();
         cx.events.say("Creating VPC...");
-        let vpc_id = cx
-            .journal
-            .create(cx.events, self.intent(cx, Kind::Vpc, &name), async |slot| {
-                let request = CreateVpc {
-                    cidr_block: cidr.map(|cidr| cidr.value.clone()),
-                    vpc_name: Some(name.clone()),
-                    resource_group_id: self.resource_group(),
-                    tag: self.tags(cx, slot),
-                    ..Default::default()
-                };
-                let made = cx
-                    .cloud
-                    .create(self.region(), &request, &slot.permit, cx.stop)
-                    .await?;
-                Ok((made.vpc_id.clone(), made.vpc_id))
-            })
-            .await
+        let request = |slot: &Slot| CreateVpc {
+            cidr_block: cidr.map(|cidr| cidr.value.clone()),
+            vpc_name: Some(name.clone()),
+            resource_group_id: self.resource_group(),
+            tag: self.tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::Vpc, &name);
+        let made = self.create(cx, intent, request, |made| &made.vpc_id).await;
+        let vpc_id = made
             .map_err(|error| {
                 error
                     .context("Cannot create a VPC")
                     .at(cidr.and_then(|cidr| cidr.span))
-            })?;
+            })?
+            .vpc_id;
         cx.events.message(format!("Created VPC: {vpc_id}"));
         self.wait_for_vpc(cx, &vpc_id).await
     }
@@ -272,34 +258,24 @@ impl AlicloudEcs<'_> {
         };
         let name = self.name(cx, self.options.run.vswitch_name.as_ref(), "vswitch");
         cx.events.say(format!("Creating vSwitch in {zone_id}..."));
-        let id = cx
-            .journal
-            .create(
-                cx.events,
-                self.intent(cx, Kind::VSwitch, &name),
-                async |slot| {
-                    let request = CreateVSwitch {
-                        vpc_id: vpc.vpc_id.clone(),
-                        zone_id: zone_id.clone(),
-                        cidr_block: cidr_block.clone(),
-                        vswitch_name: Some(name.clone()),
-                        tag: self.tags(cx, slot),
-                        ..Default::default()
-                    };
-                    let made = cx
-                        .cloud
-                        .create(self.region(), &request, &slot.permit, cx.stop)
-                        .await?;
-                    Ok((made.vswitch_id.clone(), made.vswitch_id))
-                },
-            )
-            .await
+        let request = |slot: &Slot| CreateVSwitch {
+            vpc_id: vpc.vpc_id.clone(),
+            zone_id: zone_id.clone(),
+            cidr_block: cidr_block.clone(),
+            vswitch_name: Some(name.clone()),
+            tag: self.tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::VSwitch, &name);
+        let made = self
+            .create(cx, intent, request, |made| &made.vswitch_id)
+            .await;
+        let id = made
             .map_err(|error| {
-                error.context(format!(
-                    "Cannot create a vSwitch in VPC {} in {zone_id}",
-                    vpc.vpc_id
-                ))
-            })?;
+                let vpc = &vpc.vpc_id;
+                error.context(format!("Cannot create a vSwitch in VPC {vpc} in {zone_id}"))
+            })?
+            .vswitch_id;
         cx.events.message(format!("Created vSwitch: {id}"));
         self.wait_for_vswitch(cx, &id).await
     }
@@ -342,44 +318,32 @@ impl AlicloudEcs<'_> {
     async fn create_security_group(&self, cx: &BuildContext<'_>, vpc: &Vpc) -> Result<String> {
         let name = self.name(cx, self.options.run.security_group_name.as_ref(), "sg");
         cx.events.say("Creating security group...");
-        let (id, token) = cx
-            .journal
-            .create(
-                cx.events,
-                self.intent(cx, Kind::SecurityGroup, &name),
-                async |slot| {
-                    let request = CreateSecurityGroup {
-                        security_group_name: Some(name.clone()),
-                        vpc_id: Some(vpc.vpc_id.clone()),
-                        resource_group_id: self.resource_group(),
-                        tag: self.tags(cx, slot),
-                        ..Default::default()
-                    };
-                    let made = cx
-                        .cloud
-                        .create(self.region(), &request, &slot.permit, cx.stop)
-                        .await?;
-                    let token = format!("{}-rule", slot.permit.client_token());
-                    Ok((
-                        made.security_group_id.clone(),
-                        (made.security_group_id, token),
-                    ))
-                },
-            )
-            .await
+        let request = |slot: &Slot| CreateSecurityGroup {
+            security_group_name: Some(name.clone()),
+            vpc_id: Some(vpc.vpc_id.clone()),
+            resource_group_id: self.resource_group(),
+            tag: self.tags(cx, slot),
+            ..Default::default()
+        };
+        let intent = self.intent(cx, Kind::SecurityGroup, &name);
+        let made = self
+            .create(cx, intent, request, |made| &made.security_group_id)
+            .await;
+        let id = made
             .map_err(|error| {
                 error.context(format!(
                     "Cannot create a security group in VPC {}",
                     vpc.vpc_id
                 ))
-            })?;
+            })?
+            .security_group_id;
         cx.events.message(format!("Created security group: {id}"));
-        self.let_us_in(cx, &id, &token).await?;
+        self.let_us_in(cx, &id).await?;
         Ok(id)
     }
 
     /// Opens the communicator's port and nothing else.
-    async fn let_us_in(&self, cx: &BuildContext<'_>, group: &str, token: &str) -> Result<()> {
+    async fn let_us_in(&self, cx: &BuildContext<'_>, group: &str) -> Result<()> {
         let Communicator::Ssh(ssh) = self.communicator else {
             return Ok(());
         };
@@ -394,13 +358,9 @@ impl AlicloudEcs<'_> {
             security_group_id: group.to_owned(),
             permissions: permissions.collect(),
         };
-        let outcome = cx
-            .cloud
-            .call_with_token(self.region(), &request, token, cx.stop)
-            .await;
-        outcome
-            .map(drop)
-            .map_err(|error| error.context(format!("Cannot open security group {group}")))
+        let outcome = cx.cloud.call(self.region(), &request, cx.stop).await;
+        let context = |error: Error| error.context(format!("Cannot open security group {group}"));
+        outcome.map(drop).map_err(context)
     }
 }
 

@@ -14,8 +14,8 @@ use crate::cloud::ecs::{
 };
 use crate::engine::event::EventKind;
 use crate::error::{Result, one_line};
-use crate::journal::Intent;
 use crate::journal::resource::Kind;
+use crate::journal::{Intent, Slot};
 
 /// The API silently ignores further accounts of a call.
 const ACCOUNTS_PER_CALL: usize = 10;
@@ -150,31 +150,25 @@ impl AlicloudEcs<'_> {
             region: target.region.clone(),
             ..self.intent(cx, Kind::ImageCopy, name)
         };
-        cx.journal
-            .create(cx.events, intent, async |slot| {
-                let request = CopyImage {
-                    image_id: image.image_id.clone(),
-                    destination_region_id: Some(target.region.clone()),
-                    destination_image_name: Some(name.to_owned()),
-                    destination_description: self.options.image.description.clone(),
-                    encrypted: target.encrypted.then_some(true),
-                    kms_key_id: target.kms_key_id.clone(),
-                    resource_group_id: self.resource_group(),
-                    tag: self.image_tags(cx, slot),
-                };
-                let made = cx
-                    .cloud
-                    .create(self.region(), &request, &slot.permit, cx.stop)
-                    .await?;
-                Ok((made.image_id.clone(), made.image_id))
-            })
-            .await
-            .map_err(|error| {
-                error.context(format!(
-                    "Cannot copy image {} to {}",
-                    image.image_id, target.region
-                ))
-            })
+        let request = |slot: &Slot| CopyImage {
+            image_id: image.image_id.clone(),
+            destination_region_id: Some(target.region.clone()),
+            destination_image_name: Some(name.to_owned()),
+            destination_description: self.options.image.description.clone(),
+            encrypted: target.encrypted.then_some(true),
+            kms_key_id: target.kms_key_id.clone(),
+            resource_group_id: self.resource_group(),
+            tag: self.image_tags(cx, slot),
+        };
+        let made = self
+            .create(cx, intent, request, |made| &made.image_id)
+            .await;
+        made.map(|made| made.image_id).map_err(|error| {
+            error.context(format!(
+                "Cannot copy image {} to {}",
+                image.image_id, target.region
+            ))
+        })
     }
 
     async fn tag_snapshots(

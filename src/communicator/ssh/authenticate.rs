@@ -166,7 +166,7 @@ pub(super) async fn authenticate(
     }
     if login.ways.is_empty() {
         let result = attempt.handle.authenticate_none(attempt.user).await;
-        if attempt.accepted(result.map_err(broken)?) {
+        if attempt.accepted(result.map_err(|error| broken(&error))?) {
             return Ok(());
         }
     }
@@ -190,14 +190,16 @@ impl Attempt<'_> {
 
     fn accepted(&mut self, result: AuthResult) -> bool {
         match result {
-            AuthResult::Success => return true,
-            // The library says this, with no methods, when the connection is gone.
+            AuthResult::Success => true,
+            // No methods: the server takes none any more, or it hung up in
+            // answer to the login. Both are a refusal.
             AuthResult::Failure {
                 remaining_methods, ..
-            } if !remaining_methods.is_empty() => self.offered = Some(remaining_methods),
-            AuthResult::Failure { .. } => {}
+            } => {
+                self.offered = Some(remaining_methods);
+                false
+            }
         }
-        false
     }
 
     async fn go(&mut self, way: &Way) -> Result<AuthResult, Failure> {
@@ -209,7 +211,7 @@ impl Attempt<'_> {
                 .handle
                 .authenticate_password(self.user, password.expose())
                 .await
-                .map_err(broken),
+                .map_err(|error| broken(&error)),
             Way::KeyboardInteractive(password) => self.with_questions(password).await,
         }
     }
@@ -220,7 +222,7 @@ impl Attempt<'_> {
         self.handle
             .authenticate_publickey(self.user, key)
             .await
-            .map_err(broken)
+            .map_err(|error| broken(&error))
     }
 
     async fn with_certificate(
@@ -244,14 +246,11 @@ impl Attempt<'_> {
         };
         let mut agent = AgentClient::connect_uds(socket).await.map_err(no_agent)?;
         let identities = agent.request_identities().await.map_err(no_agent)?;
-        let mut result = AuthResult::Failure {
-            remaining_methods: MethodSet::empty(),
-            partial_success: false,
-        };
+        let mut result = self.undecided();
         for identity in identities {
             result = self.with_identity(identity, &mut agent).await?;
             if result.success() || self.handle.is_closed() {
-                break;
+                return Ok(result);
             }
         }
         Ok(result)
@@ -278,10 +277,16 @@ impl Attempt<'_> {
             }
         };
         // An agent that declines to sign with one key may have a better one.
-        Ok(result.unwrap_or(AuthResult::Failure {
-            remaining_methods: MethodSet::empty(),
+        Ok(result.unwrap_or_else(|_| self.undecided()))
+    }
+
+    /// The server was not asked; what it takes is what it took before.
+    fn undecided(&self) -> AuthResult {
+        let before = self.offered.clone();
+        AuthResult::Failure {
+            remaining_methods: before.unwrap_or_else(MethodSet::client_supported),
             partial_success: false,
-        }))
+        }
     }
 
     /// The hash RSA signs with. A server that does not say takes SHA-2 unless
@@ -291,7 +296,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let best = self.handle.best_supported_rsa_hash().await;
-        let best = best.map_err(broken)?.flatten();
+        let best = best.map_err(|error| broken(&error))?.flatten();
         Ok(Some(best.unwrap_or(HashAlg::Sha256)))
     }
 
@@ -301,7 +306,7 @@ impl Attempt<'_> {
             .handle
             .authenticate_keyboard_interactive_start(self.user, None)
             .await
-            .map_err(broken)?;
+            .map_err(|error| broken(&error))?;
         for _ in 0..MAX_ROUNDS {
             let prompts = match response {
                 Response::Success => return Ok(AuthResult::Success),
@@ -321,7 +326,7 @@ impl Attempt<'_> {
                 .handle
                 .authenticate_keyboard_interactive_respond(answers.collect())
                 .await
-                .map_err(broken)?;
+                .map_err(|error| broken(&error))?;
         }
         let message = "The server keeps asking questions at login";
         Err(Failure::Fatal(Error::new(Kind::Connect, message)))
@@ -334,8 +339,12 @@ impl Attempt<'_> {
                 "The machine may still be booting, or sshd limits connections (MaxStartups)",
             ));
         };
-        let offered: Vec<&str> = offered.iter().map(Into::into).collect();
-        let (user, offered) = (self.user, offered.join(", "));
+        let names: Vec<&str> = offered.iter().map(Into::into).collect();
+        let offered = match names.as_slice() {
+            [] => "nothing more".to_owned(),
+            names => names.join(", "),
+        };
+        let user = self.user;
         let tried = match tried {
             [] => "nothing the server would take".to_owned(),
             tried => tried.join(", "),
@@ -350,7 +359,7 @@ impl Attempt<'_> {
 }
 
 /// The connection broke during the login.
-fn broken(error: russh::Error) -> Failure {
+fn broken(error: &russh::Error) -> Failure {
     Failure::NotReady(Seen::new(
         format!("the connection broke during the login: {error}"),
         "The machine may still be booting, or sshd limits connections (MaxStartups)",

@@ -337,7 +337,8 @@ impl Drop for Session {
         }
         let write = Arc::clone(&self.write);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // Closing alone would leave the command running over there.
+            // Closing alone ends only commands that write. OpenSSH passes the
+            // signal on for every user but root.
             runtime.spawn(async move {
                 let _ = write.signal(Sig::TERM).await;
                 let _ = write.close().await;

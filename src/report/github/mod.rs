@@ -55,7 +55,9 @@ impl Renderer for Results {
 pub(super) struct Log {
     sink: Sink,
     is_single: bool,
-    is_open: bool,
+    /// How many steps are under way: one may consist of others, which may run
+    /// at the same time, but groups cannot be nested.
+    depth: usize,
 }
 
 impl Log {
@@ -63,18 +65,21 @@ impl Log {
         Self {
             sink,
             is_single: false,
-            is_open: false,
+            depth: 0,
         }
     }
 
     fn open(&mut self, step: &str) {
-        self.close();
-        self.sink.line(&commands::command("group", &[], step));
-        self.is_open = true;
+        if self.depth == 0 {
+            self.sink.line(&commands::command("group", &[], step));
+        }
+        self.depth += 1;
     }
 
-    fn close(&mut self) {
-        if std::mem::take(&mut self.is_open) {
+    fn close(&mut self, levels: usize) {
+        let was_open = self.depth > 0;
+        self.depth = self.depth.saturating_sub(levels);
+        if was_open && self.depth == 0 {
             self.sink.line(&commands::command("endgroup", &[], ""));
         }
     }
@@ -85,9 +90,9 @@ impl Renderer for Log {
         match &entry.kind {
             EntryKind::RunStarted(start) => self.is_single = start.builds.len() == 1,
             EntryKind::StepStarted { step } if self.is_single => self.open(step),
-            EntryKind::StepFinished { .. }
-            | EntryKind::BuildFinished(_)
-            | EntryKind::RunFinished(_) => self.close(),
+            EntryKind::StepFinished { .. } => self.close(1),
+            // A step that was cut off never finished.
+            EntryKind::BuildFinished(_) | EntryKind::RunFinished(_) => self.close(self.depth),
             _ => {}
         }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use std::path::PathBuf;
 
 use super::super::Settings;
@@ -175,7 +177,18 @@ fn a_good_run_is_a_notice_and_groups() {
             start(events, &["web"]);
             let web = events.for_build("web");
             web.emit(EventKind::StepStarted { step: "Create VPC" });
+            web.emit(EventKind::StepStarted {
+                step: "Create vSwitch",
+            });
             web.say("Creating VPC...");
+            for step in ["Create vSwitch", "Create VPC"] {
+                web.emit(EventKind::StepFinished {
+                    step,
+                    elapsed: Duration::ZERO,
+                    resources: vec![],
+                    succeeded: true,
+                });
+            }
             web.emit(EventKind::StepStarted {
                 step: "Create instance",
             });
@@ -377,7 +390,7 @@ fn the_summary_names_the_step_that_failed() {
             start(events, &["web"]);
             events.for_build("web").emit(EventKind::StepFinished {
                 step: "Create snapshot",
-                elapsed: std::time::Duration::from_secs(5),
+                elapsed: Duration::from_secs(5),
                 resources: vec![],
                 succeeded: false,
             });
