@@ -1,8 +1,11 @@
 //! One build's life: machine, provisioners, image, and at every outcome the
 //! sweep of what it made.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::event::{BuildResult, EventKind, Events, Leftover};
@@ -13,7 +16,7 @@ use crate::builder::alicloud_ecs::AlicloudEcs;
 use crate::builder::{BuildContext, Builder, Machine};
 use crate::cloud::Cloud;
 use crate::communicator::Communicator;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Journal;
 use crate::journal::resource::Kind;
 use crate::journal::sweep::{self, Scope};
@@ -71,7 +74,10 @@ impl BuildRun<'_> {
     async fn run(&self) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
         let plan::Builder::AlicloudEcs(options) = &self.build.builder;
         let builder = AlicloudEcs::new(options, &self.build.communicator);
-        let (artifact, data, error) = match self.make(&builder).await {
+        // A bug must not leave an instance running either.
+        let made = AssertUnwindSafe(self.make(&builder)).catch_unwind().await;
+        let made = made.unwrap_or_else(|panic| Err(bug(panic.as_ref())));
+        let (artifact, data, error) = match made {
             Ok((artifact, data)) => (artifact, data, None),
             Err(error) => (None, BuildData::default(), Some(error)),
         };
@@ -234,4 +240,12 @@ impl BuildRun<'_> {
             environment: &self.cx.settings.environment,
         }
     }
+}
+
+fn bug(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = format!("A bug ended the build: {}", text.unwrap_or("no message"));
+    Error::new(ErrorKind::Internal, message)
+        .with_hint("Please report it with the log of `--verbose`; what the build made is deleted")
 }
