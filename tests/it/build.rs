@@ -42,3 +42,23 @@ async fn a_template_becomes_an_image_and_nothing_is_left() {
     assert_eq!(outcome.outputs["status"], "success");
     assert_eq!(lab.temporary(), vec![]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_of_one_template_do_not_get_in_each_others_way() {
+    let mut template = serde_json::from_str::<serde_json::Value>(WEB).unwrap();
+    let web = template["builders"][0].clone();
+    for name in ["db", "db 2"] {
+        let mut other = web.clone();
+        other["name"] = name.into();
+        other["image_name"] = name.replace(' ', "-").into();
+        template["builders"].as_array_mut().unwrap().push(other);
+    }
+    let lab = Lab::new().await;
+    let outcome = lab
+        .write("all.json", &template.to_string())
+        .run(&["build", "all.json"])
+        .await
+        .success();
+    let images: Vec<serde_json::Value> = serde_json::from_str(&outcome.outputs["images"]).unwrap();
+    assert_eq!(images.len(), 3);
+}

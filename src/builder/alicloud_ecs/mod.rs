@@ -23,6 +23,7 @@ mod cidr;
 mod image;
 mod instance;
 mod key_pair;
+mod name;
 mod network;
 mod publish;
 mod zone;
@@ -67,12 +68,13 @@ impl<'a> AlicloudEcs<'a> {
         }
     }
 
-    /// `packer-<run>-<what>`, unless the template gives a name.
+    /// `alicloud-image-<run>-<build>-<what>`, unless the template gives a name.
     fn name(&self, cx: &BuildContext<'_>, given: Option<&String>, what: &str) -> String {
-        let short = cx.journal.run().split('-').next().unwrap_or_default();
+        let run = cx.journal.run().split('-').next().unwrap_or_default();
+        let build = name::part_of(cx.build);
         given
             .cloned()
-            .unwrap_or_else(|| format!("alicloud-image-{short}-{what}"))
+            .unwrap_or_else(|| format!("alicloud-image-{run}-{build}-{what}"))
     }
 
     /// Our tags for an intent, and the user's `run_tags`.
