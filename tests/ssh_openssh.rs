@@ -1,10 +1,10 @@
 //! The SSH communicator against the real OpenSSH server.
 //!
 //! Each test runs an `sshd` of its own on a loopback port, as the user who
-//! runs the test. Without `/usr/sbin/sshd` the tests say so and pass.
+//! runs the test. `script/test` installs it.
 
 // Clippy knows tests by their attribute; everything here is one.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -37,16 +37,12 @@ struct Sshd {
 }
 
 impl Sshd {
-    /// None when there is no sshd on this machine.
-    fn start() -> Option<Self> {
+    fn start() -> Self {
         Self::with("Subsystem sftp internal-sftp\n")
     }
 
-    fn with(extra: &str) -> Option<Self> {
-        if !Path::new(SSHD).exists() {
-            eprintln!("SKIPPED: {SSHD} is not installed");
-            return None;
-        }
+    fn with(extra: &str) -> Self {
+        assert!(Path::new(SSHD).exists(), "install openssh-server");
         let dir = tempfile::tempdir().unwrap();
         for (name, arguments) in [
             ("host", &["-t", "ed25519"][..]),
@@ -74,7 +70,7 @@ impl Sshd {
             .arg(dir.path().join("config"))
             .spawn()
             .unwrap();
-        Some(Self { child, port, dir })
+        Self { child, port, dir }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -246,7 +242,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn keys_of_every_sort_and_format_log_in() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let sorts: &[(&str, &[&str])] = &[
         ("ed25519", &["-t", "ed25519"]),
         ("rsa", &["-t", "rsa", "-b", "2048"]),
@@ -276,7 +272,7 @@ async fn keys_of_every_sort_and_format_log_in() {
 
 #[tokio::test]
 async fn generated_keys_log_in() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     for key_type in [KeyType::Ed25519, KeyType::Ecdsa(521), KeyType::Rsa(2048)] {
         let pair = KeyPair::generate(key_type).unwrap();
         sshd.authorize(&pair.public);
@@ -288,7 +284,7 @@ async fn generated_keys_log_in() {
 
 #[tokio::test]
 async fn certificates_log_in() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     for (name, arguments) in [
         ("cert-ed", &["-t", "ed25519"][..]),
         ("cert-rsa", &["-t", "rsa", "-b", "2048"]),
@@ -316,7 +312,7 @@ async fn certificates_log_in() {
 
 #[tokio::test]
 async fn an_encrypted_key_says_so() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     for (name, format) in [("enc", "RFC4716"), ("enc-pem", "PEM"), ("enc-8", "PKCS8")] {
         let path = sshd.path(name);
         let made = Command::new("ssh-keygen")
@@ -339,17 +335,14 @@ async fn an_encrypted_key_says_so() {
 
 #[tokio::test]
 async fn an_agent_logs_in_and_is_lent() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let socket = sshd.path("agent");
-    let Ok(mut agent) = Command::new("ssh-agent")
+    let mut agent = Command::new("ssh-agent")
         .args(["-D", "-a"])
         .arg(&socket)
         .stdout(Stdio::piped())
         .spawn()
-    else {
-        eprintln!("SKIPPED: ssh-agent is not installed");
-        return;
-    };
+        .expect("install openssh-client");
     // It prints its socket once it listens.
     let mut first = [0; 1];
     std::io::Read::read_exact(agent.stdout.as_mut().unwrap(), &mut first).unwrap();
@@ -386,7 +379,7 @@ async fn an_agent_logs_in_and_is_lent() {
 
 #[tokio::test]
 async fn commands_give_output_and_status() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let (events, said) = events();
     let ssh = Ssh::connect(&sshd.options(), sshd.target(), None, None, &events, &stop())
         .await
@@ -415,7 +408,7 @@ async fn commands_give_output_and_status() {
 
 #[tokio::test]
 async fn commands_can_have_a_terminal() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let options = Options {
         pty: true,
         ..sshd.options()
@@ -429,7 +422,7 @@ async fn commands_can_have_a_terminal() {
 
 #[tokio::test]
 async fn commands_run_side_by_side() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let ssh = sshd.connect(&sshd.options()).await;
     let fifo = sshd.path("fifo");
     make_fifo(&fifo);
@@ -447,7 +440,7 @@ fn make_fifo(path: &Path) {
 
 #[tokio::test]
 async fn a_lost_connection_is_made_again() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let ssh = sshd.connect(&sshd.options()).await;
     let (status, _) = run(&ssh, "kill -9 $PPID").await;
     assert_eq!(status, ExitStatus::Disconnected);
@@ -463,7 +456,7 @@ async fn a_lost_connection_is_made_again() {
 
 #[tokio::test]
 async fn a_stopped_build_closes_the_channel_of_its_command() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let (events, _) = events();
     let stop = stop();
     let ssh = Ssh::connect(&sshd.options(), sshd.target(), None, None, &events, &stop)
@@ -545,13 +538,13 @@ async fn failures_say_why(ssh: &Ssh, there: &Path) {
 
 #[tokio::test]
 async fn files_travel_by_sftp() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     files_travel(&sshd, &sshd.options()).await;
 }
 
 #[tokio::test]
 async fn files_travel_by_scp() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let options = Options {
         file_transfer_method: FileTransfer::Scp,
         ..sshd.options()
@@ -562,9 +555,7 @@ async fn files_travel_by_scp() {
 #[tokio::test]
 async fn without_the_subsystem_files_travel_by_scp() {
     for extra in ["", "Subsystem sftp /no/such/program\n"] {
-        let Some(sshd) = Sshd::with(extra) else {
-            return;
-        };
+        let sshd = Sshd::with(extra);
         let ssh = sshd.connect(&sshd.options()).await;
         let path = sshd.path("file");
         let destination = path.to_str().unwrap();
@@ -620,14 +611,14 @@ fn same_tree(want: &Path, got: &Path) {
 
 #[tokio::test]
 async fn directories_travel_by_sftp() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     directories_travel(&sshd, &sshd.options()).await;
     assert_eq!(mode_of(&sshd.path("there/deep/here/sub")), 0o700);
 }
 
 #[tokio::test]
 async fn directories_travel_by_scp() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let options = Options {
         file_transfer_method: FileTransfer::Scp,
         ..sshd.options()
@@ -638,8 +629,8 @@ async fn directories_travel_by_scp() {
 
 #[tokio::test]
 async fn a_bastion_is_gone_through() {
-    let Some(sshd) = Sshd::start() else { return };
-    let Some(bastion) = Sshd::start() else { return };
+    let sshd = Sshd::start();
+    let bastion = Sshd::start();
     let mut options = sshd.options();
     options.bastion = Some(Bastion {
         host: Spanned::default_value("127.0.0.1".to_owned()),
@@ -661,7 +652,7 @@ async fn a_bastion_is_gone_through() {
 
 #[tokio::test]
 async fn tunnels_lead_both_ways() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service_port = service.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -698,7 +689,7 @@ async fn tunnels_lead_both_ways() {
 
 #[tokio::test]
 async fn every_offered_algorithm_works() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     for cipher in [
         "aes128-gcm@openssh.com",
         "aes256-gcm@openssh.com",
@@ -737,7 +728,7 @@ async fn every_offered_algorithm_works() {
 
 #[tokio::test]
 async fn a_refused_login_is_counted_and_explained() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let stranger = KeyPair::generate(KeyType::Ed25519).unwrap();
     let options = Options {
         timeout: None,
@@ -759,7 +750,7 @@ async fn a_refused_login_is_counted_and_explained() {
 
 #[tokio::test]
 async fn known_hosts_decide() {
-    let Some(sshd) = Sshd::start() else { return };
+    let sshd = Sshd::start();
     let file = sshd.path("known");
     let options = Options {
         known_hosts_file: Some(Spanned::default_value(file.clone())),
