@@ -3,3 +3,5 @@
 
 mod build;
 mod harness;
+mod record;
+mod reference;
