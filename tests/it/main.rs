@@ -4,3 +4,5 @@
 mod build;
 mod harness;
 mod network;
+mod record;
+mod reference;
