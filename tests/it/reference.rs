@@ -497,8 +497,6 @@ async fn a_profile_is_refused_clearly() {
       = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
 
     Error: The template has 1 error
-
-    ==> 0 resources left
     "#);
 }
 
@@ -514,8 +512,6 @@ async fn credentials_of_an_instance_role_are_refused_clearly() {
        = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
 
     Error: The template has 1 error
-
-    ==> 0 resources left
     "#);
 }
 
@@ -539,8 +535,6 @@ async fn an_assumed_role_is_refused_clearly() {
        = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
 
     Error: The template has 2 errors
-
-    ==> 0 resources left
     "#);
 }
 
@@ -596,7 +590,5 @@ async fn windows_is_refused_clearly() {
        = help: This version has `shell`, `file`, `shell-local` and `sleep`
 
     Error: The template has 6 errors
-
-    ==> 0 resources left
     "#);
 }
