@@ -3,6 +3,9 @@
 
 mod build;
 mod harness;
+mod interrupt;
 mod network;
 mod record;
 mod reference;
+mod trouble;
+mod web;
