@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod build;
+mod features;
 mod harness;
 mod network;
 mod record;
 mod reference;
+mod template;
