@@ -4,7 +4,10 @@
 mod build;
 mod features;
 mod harness;
+mod interrupt;
 mod network;
 mod record;
 mod reference;
 mod template;
+mod trouble;
+mod web;
