@@ -23,6 +23,7 @@ use insta::assert_snapshot;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::harness::{Lab, Outcome, quick_options};
@@ -106,22 +107,23 @@ async fn a_signal_while_provisioning_deletes_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_while_a_script_runs_ends_it_and_deletes_everything() {
     let lab = Lab::new().await;
-    let provisioners = json!([
-        {"type": "shell-local", "inline": ["touch provisioning"]},
-        {"type": "shell", "inline": ["sleep 100000"]},
-    ]);
-    let child = lab
-        .write("web.json", &with_provisioners(json!({}), &provisioners))
+    let script = json!([{"type": "shell", "inline": ["echo running", "sleep 100000"]}]);
+    let mut child = lab
+        .write("web.json", &with_provisioners(json!({}), &script))
         .start(&["build", "web.json"]);
-    lab.wait_for_file("provisioning").await;
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while lines.next_line().await.unwrap().expect("the script runs") != "    web: running" {}
     send(Signal::INT, &child);
-    let outcome = lab.finish(child).await.failure(130);
+    let mut outcome = lab.finish(child).await.failure(130);
+    while let Some(line) = lines.next_line().await.unwrap() {
+        outcome.stdout.extend([line.as_str(), "\n"]);
+    }
     lab.assert_empty();
     assert_snapshot!(outcome.end(), @"
     Build 'web' errored after DURATION: Stopped before it was done
-      --> web.json:21:5
+      --> web.json:15:5
        |
-    21 |     {
+    15 |     {
        |     ^
 
 
