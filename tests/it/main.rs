@@ -5,6 +5,7 @@ mod build;
 mod features;
 mod harness;
 mod network;
+mod provision;
 mod record;
 mod reference;
 mod template;
