@@ -10,16 +10,19 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::cloud::Cloud;
-use crate::cloud::endpoint::known_regions;
+use crate::cloud::ecs::DescribeRegions;
 use crate::engine::event::{EventKind, Events, Leftover, RunResult, RunStarted};
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::inputs::{CleanupArgs, CleanupScope};
 use crate::journal::sweep::{self, Found, Scope};
 use crate::journal::{Journal, path_of};
 use crate::report::ExitStatus;
 use crate::template::source::Sources;
+
+/// Where to ask which regions there are.
+const REGION_TO_ASK: &str = "cn-hangzhou";
 
 /// How many regions are asked at the same time.
 const REGIONS_AT_ONCE: usize = 8;
@@ -45,6 +48,9 @@ async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {
         None => work.await?,
     };
     watch.abort();
+    if args.dry_run {
+        return Ok(ExitStatus::Success);
+    }
     let result = Arc::new(RunResult {
         builds: Vec::new(),
         leftovers,
@@ -81,9 +87,13 @@ async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result
             let path = path_of(&args.cloud.journal_dir, run);
             let mut leftovers = Vec::new();
             if path.exists() {
-                leftovers = sweep_journal(&path, args, events, stop).await?;
-                if args.regions.is_empty() {
-                    return Ok(leftovers);
+                match sweep_journal(&path, args, events, stop).await {
+                    Ok(left) if args.regions.is_empty() => return Ok(left),
+                    Ok(left) => leftovers = left,
+                    Err(error) if error.kind() == Kind::Io => {
+                        events.warn(format!("{}; going by tags", one_line(&error)));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             leftovers.extend(sweep_tagged(Some(run), args, events, stop).await?);
@@ -150,7 +160,7 @@ async fn sweep_tagged(
 ) -> Result<Vec<Leftover>> {
     let cloud = cloud(args)?;
     let mut found = Vec::new();
-    let regions = regions(args);
+    let regions = regions(args, &cloud, stop).await?;
     let searches = regions
         .iter()
         .map(|region| sweep::by_tags(&cloud, region, run, stop));
@@ -164,9 +174,9 @@ async fn sweep_tagged(
         found.retain(|one| one.expires_at.is_some_and(|end| end < now));
     }
     events.say(format!(
-        "Found {} resources in {} regions",
-        found.len(),
-        regions.len()
+        "Found {} in {}",
+        counted(found.len(), "resource"),
+        counted(regions.len(), "region")
     ));
     if args.dry_run {
         show(&found, events);
@@ -184,14 +194,26 @@ fn show(found: &[Found], events: &Events) {
     }
 }
 
-fn regions(args: &CleanupArgs) -> Vec<String> {
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// Without any named, all that the account has: some regions need an
+/// application, some are closed, and those refuse every question.
+async fn regions(args: &CleanupArgs, cloud: &Cloud, stop: &Stop) -> Result<Vec<String>> {
     if !args.regions.is_empty() {
-        return args.regions.clone();
+        return Ok(args.regions.clone());
     }
-    match &args.cloud.region {
-        Some(region) => vec![region.clone()],
-        None => known_regions().map(str::to_owned).collect(),
+    if let Some(region) = &args.cloud.region {
+        return Ok(vec![region.clone()]);
     }
+    let answer = cloud
+        .call(REGION_TO_ASK, &DescribeRegions {}, stop)
+        .await
+        .map_err(|error| error.with_hint("Name the regions with `--region`"))?;
+    let regions = answer.regions.into_iter();
+    Ok(regions.map(|region| region.region_id).collect())
 }
 
 fn cloud(args: &CleanupArgs) -> Result<Cloud> {

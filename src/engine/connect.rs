@@ -118,11 +118,7 @@ pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &Buil
     let Some(blob) = key.public.split_whitespace().nth(1) else {
         return;
     };
-    let command = format!(
-        "for f in \"$HOME/.ssh/authorized_keys\" /root/.ssh/authorized_keys; do \
-         [ -f \"$f\" ] && [ -w \"$f\" ] || continue; \
-         grep -vF '{blob}' \"$f\" > \"$f.new\"; cat \"$f.new\" > \"$f\"; rm -f \"$f.new\"; done; true"
-    );
+    let command = remove_command(blob);
     cx.events
         .say("Removing the temporary key from authorized_keys...");
     match ssh.exec(&command, &mut Discard).await {
@@ -138,8 +134,44 @@ pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &Buil
     }
 }
 
+/// Deletes the line with a key wherever it may have been put; in root's file
+/// with `sudo`, if that asks for nothing.
+fn remove_command(blob: &str) -> String {
+    format!(
+        "s=; [ \"$(id -u)\" = 0 ] || s='sudo -n'; \
+         for f in \"$HOME/.ssh/authorized_keys\" /root/.ssh/authorized_keys; do \
+         if [ -w \"$f\" ]; then sed -i '\\|{blob}|d' \"$f\"; \
+         elif [ -n \"$s\" ]; then $s sed -i '\\|{blob}|d' \"$f\" 2>/dev/null; fi; done; true"
+    )
+}
+
 struct Discard;
 
 impl Output for Discard {
     fn line(&mut self, _: Stream, _: &[u8]) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_the_line_with_the_key_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".ssh/authorized_keys");
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        let others = "ssh-rsa AAAAB3+/other== me\n";
+        std::fs::write(&file, format!("{others}ssh-ed25519 AAAAC3/+x0 temporary\n")).unwrap();
+        // The second path must not lead to the real root's keys.
+        let command = remove_command("AAAAC3/+x0").replace("/root/", "/nonexistent/");
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .env("HOME", home.path())
+            .status();
+        assert!(status.unwrap().success());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), others);
+    }
 }

@@ -111,10 +111,13 @@ async fn with_deadline<T>(
 }
 
 fn deadline_error(deadline: Option<Duration>) -> Error {
-    let minutes = deadline.unwrap_or_default().as_secs() / 60;
+    let minutes = match deadline.unwrap_or_default().as_secs() / 60 {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
     Error::new(
         Kind::Timeout,
-        format!("The run did not end within {minutes} minutes"),
+        format!("The run did not end within {minutes}"),
     )
     .with_hint("Raise `--timeout-minutes`")
 }

@@ -151,14 +151,11 @@ impl Deleter<'_> {
         .await
     }
 
+    /// The end of the instance unbinds its EIP as well, at any moment, and
+    /// then the EIP refuses for good: what it says of itself decides.
     async fn eip_association(&self, id: &str) -> Result<()> {
         let (allocation_id, instance_id) = id.split_once('/').unwrap_or((id, ""));
-        let request = UnassociateEipAddress {
-            allocation_id: allocation_id.into(),
-            instance_id: Some(instance_id.into()),
-            ..Default::default()
-        };
-        self.unless_gone(&request).await?;
+        self.unbind(allocation_id, instance_id).await?;
         let list = DescribeEipAddresses {
             allocation_id: Some(allocation_id.into()),
             ..Default::default()
@@ -166,18 +163,31 @@ impl Deleter<'_> {
         let what = format!("waiting for EIP {allocation_id} to be free");
         wait::until(self.stop, NETWORK_LIMIT, Pace::EIP, &what, async || {
             let answer = self.cloud.call(self.region, &list, self.stop).await?;
-            let is_ours = |status: &str| matches!(status, "InUse" | "Unassociating");
-            let bound = answer.eip_addresses.iter().any(|eip| {
-                is_ours(&eip.status)
-                    && (eip.instance_id.is_empty() || eip.instance_id == instance_id)
-            });
-            Ok(if bound {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            })
+            let mut eips = answer.eip_addresses.iter();
+            let is_ours = |id: &str| id.is_empty() || id == instance_id;
+            let status = eips
+                .find(|eip| is_ours(&eip.instance_id))
+                .map(|eip| eip.status.as_str());
+            match status {
+                Some("InUse") => self.unbind(allocation_id, instance_id).await?,
+                Some("Associating" | "Unassociating") => {}
+                _ => return Ok(Poll::Ready(())),
+            }
+            Ok(Poll::Pending)
         })
         .await
+    }
+
+    async fn unbind(&self, allocation_id: &str, instance_id: &str) -> Result<()> {
+        let request = UnassociateEipAddress {
+            allocation_id: allocation_id.into(),
+            instance_id: Some(instance_id.into()),
+            ..Default::default()
+        };
+        match self.unless_gone(&request).await {
+            Err(error) if cloud::is_code(&error, BUSY_EIP) => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// An image owns the snapshots it was made with.
@@ -253,4 +263,15 @@ const BUSY_IMAGE: &[&str] = &[
     "InvalidImageStatus",
     "InvalidStatus",
     "OperationDenied.ImageCopying",
+];
+
+/// Codes of an EIP that cannot be unbound: not yet, or not any more.
+const BUSY_EIP: &[&str] = &[
+    "IncorrectEipStatus",
+    "IncorrectInstanceStatus",
+    "IncorrectStatus*",
+    "InvalidBindingStatus",
+    "InvalidStatus.EcsStatusNotSupport",
+    "InvalidStatus.EniStatusNotSupport",
+    "OperationFailed.EcsMigrating",
 ];

@@ -223,7 +223,7 @@ impl Log {
 }
 
 fn lock(file: &File, path: &Path) -> Result<()> {
-    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Error::new(
             ErrorKind::Busy,
             format!(
@@ -231,7 +231,6 @@ fn lock(file: &File, path: &Path) -> Result<()> {
                 path.display()
             ),
         )
-        .with_source(std::io::Error::from(error))
         .with_hint("Wait until that run has ended; it deletes its resources itself")
     })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::machine::NoMachines;
-use alicloud_image_sandbox::{Alive, Call, Effect, Fault, Sandbox, SandboxOptions, When};
+use alicloud_image_sandbox::{Alive, Call, Delays, Effect, Fault, Sandbox, SandboxOptions, When};
 use regex::Regex;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -18,6 +18,9 @@ use tokio::process::{Child, Command};
 /// How long a simulated second takes. Small enough for a build in two
 /// seconds, large enough for a real SSH handshake within `ssh_timeout`.
 pub(crate) const TIME_SCALE: f64 = 0.02;
+
+/// The same where no machine runs anything.
+pub(crate) const QUICK: f64 = 0.005;
 
 /// A sandbox, a working directory, and the binary.
 pub(crate) struct Lab {
@@ -52,6 +55,12 @@ impl Lab {
         .await
     }
 
+    /// Where everything is ready at once and machines take commands without
+    /// running them: for what happens around a machine.
+    pub(crate) async fn quick() -> Self {
+        Self::with(quick_options()).await
+    }
+
     /// With instances that have no machine: for templates without communicator.
     pub(crate) async fn without_machines() -> Self {
         Self::with(SandboxOptions {
@@ -62,9 +71,14 @@ impl Lab {
     }
 
     pub(crate) async fn with(options: SandboxOptions) -> Self {
+        let time_scale = options.time_scale;
         let sandbox = Sandbox::start(options).await.unwrap();
         let directory = TempDir::new().unwrap();
-        let environment = environment(&sandbox, directory.path());
+        let mut environment = environment(&sandbox, directory.path());
+        environment.insert(
+            "ALICLOUD_IMAGE_TIME_SCALE".to_owned(),
+            time_scale.to_string(),
+        );
         Self {
             sandbox,
             directory,
@@ -144,6 +158,8 @@ impl Lab {
 
     pub(crate) async fn finish(&self, child: Child) -> Outcome {
         let output = child.wait_with_output().await.unwrap();
+        // What was asked to go, as an EIP that is being released, is gone now.
+        self.sandbox.advance(Duration::from_secs(1));
         let text = |bytes| String::from_utf8(bytes).expect("all output is UTF-8");
         Outcome {
             code: output.status.code().unwrap_or(-1),
@@ -228,6 +244,26 @@ impl Outcome {
         self
     }
 
+    /// What people see, scrubbed, without what the CI system swallows.
+    pub(crate) fn shown(&self) -> String {
+        let text = self.text();
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("::add-mask::"))
+            .collect();
+        scrub(&lines.join("\n"))
+    }
+
+    /// How a failed run ends, scrubbed: from the first error on, without what
+    /// is written for the CI system.
+    pub(crate) fn end(&self) -> String {
+        let is_error = |line: &&str| line.starts_with("Build '") || line.starts_with("Error: ");
+        let text = self.text();
+        let lines = text.lines().filter(|line| !line.starts_with("::"));
+        let end: Vec<_> = lines.skip_while(|line| !is_error(line)).collect();
+        scrub(&end.join("\n"))
+    }
+
     /// What people see, both streams.
     pub(crate) fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
@@ -296,6 +332,20 @@ pub(crate) fn options() -> SandboxOptions {
     }
 }
 
+pub(crate) fn quick_options() -> SandboxOptions {
+    let machines = Guests {
+        confinement: Confinement::Scripted,
+        time_scale: QUICK,
+    };
+    SandboxOptions {
+        machines: std::sync::Arc::new(machines),
+        delays: Delays::none(),
+        latency: Duration::ZERO,
+        time_scale: QUICK,
+        ..Default::default()
+    }
+}
+
 fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
     let url = sandbox.url();
     let file = |name: &str| home.join(name).display().to_string();
@@ -310,7 +360,6 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ("ALIBABA_CLOUD_ENDPOINT_ECS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_STS", url),
-        ("ALICLOUD_IMAGE_TIME_SCALE", TIME_SCALE.to_string()),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
             sandbox.guest_port().to_string(),

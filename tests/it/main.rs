@@ -4,8 +4,11 @@
 mod build;
 mod features;
 mod harness;
+mod interrupt;
 mod network;
 mod provision;
 mod record;
 mod reference;
 mod template;
+mod trouble;
+mod web;

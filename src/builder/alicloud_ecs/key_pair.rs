@@ -7,6 +7,7 @@ use crate::cloud::ecs::{DescribeKeyPairs, ImportKeyPair};
 use crate::cloud::{self, Tag};
 use crate::communicator::ssh::key::KeyPair;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::journal::Slot;
 use crate::journal::resource::Kind;
 use crate::journal::tags;
 use crate::plan::communicator::{Communicator, KeyType, Ssh};
@@ -50,24 +51,8 @@ impl AlicloudEcs<'_> {
                     resource_group_id: self.resource_group(),
                     tag: self.tags(cx, slot),
                 };
-                match cx
-                    .cloud
-                    .create(self.region(), &request, &slot.permit, cx.stop)
-                    .await
-                {
-                    Ok(_) => Ok((name.clone(), ())),
-                    // The action takes no ClientToken. A repetition after a
-                    // lost reply finds what the first one made.
-                    Err(error) if cloud::is_code(&error, ALREADY_EXISTS) => {
-                        let is_ours = self.is_our_key_pair(cx, &name, slot.number).await?;
-                        if is_ours {
-                            Ok((name.clone(), ()))
-                        } else {
-                            Err(error)
-                        }
-                    }
-                    Err(error) => Err(error),
-                }
+                self.import(cx, &request, slot).await?;
+                Ok((name.clone(), ()))
             })
             .await
             .map_err(|error| error.context(format!("Cannot import key pair {name}")))?;
@@ -75,6 +60,39 @@ impl AlicloudEcs<'_> {
             name,
             generated: Some(generated),
         })
+    }
+
+    /// The action takes no ClientToken. When a reply is lost we look whether
+    /// the key pair is there before asking again. What is listed may lag: a
+    /// lost reply outweighs the refusal of a repetition, so that the sweep
+    /// looks once more.
+    async fn import(
+        &self,
+        cx: &BuildContext<'_>,
+        request: &ImportKeyPair,
+        slot: &Slot,
+    ) -> Result<()> {
+        let mut lost = None;
+        for _ in 0..IMPORTS {
+            let call = cx
+                .cloud
+                .create(self.region(), request, &slot.permit, cx.stop);
+            let Err(error) = call.await else {
+                return Ok(());
+            };
+            let is_lost = cloud::is_fate_unknown(&error);
+            let may_be_there = is_lost || cloud::is_code(&error, ALREADY_EXISTS);
+            let name = &request.key_pair_name;
+            if may_be_there && matches!(self.is_our_key_pair(cx, name, slot.number).await, Ok(true))
+            {
+                return Ok(());
+            }
+            if !is_lost || cx.stop.is_stopped() {
+                return Err(lost.unwrap_or(error));
+            }
+            lost = Some(error);
+        }
+        Err(lost.expect("every attempt was lost"))
     }
 
     async fn is_our_key_pair(
@@ -106,6 +124,9 @@ async fn generate(key_type: KeyType) -> Result<KeyPair> {
         Error::new(ErrorKind::Internal, "Generating a key pair was cut off").with_source(error)
     })?
 }
+
+/// How often a key pair is imported when replies are lost.
+const IMPORTS: u32 = 5;
 
 const ALREADY_EXISTS: &[&str] = &["KeyPair.AlreadyExist", "InvalidKeyPairName.Duplicate"];
 
