@@ -63,6 +63,8 @@ impl Pace {
     pub const IMAGE: Self = Self::expecting(Duration::from_secs(60));
     /// A deleted resource vanishes.
     pub const DELETE: Self = Self::expecting(Duration::from_secs(3));
+    /// A deleted vSwitch or EIP vanishes.
+    pub const DELETE_NETWORK: Self = Self::expecting(Duration::from_secs(1));
 
     /// For something that takes about this long, give or take 30 %.
     ///
@@ -205,6 +207,7 @@ mod tests {
             (Pace::VSWITCH, 3.0, 7, 0.3),
             (Pace::EIP, 3.0, 7, 0.3),
             (Pace::DELETE, 3.0, 7, 0.3),
+            (Pace::DELETE_NETWORK, 1.0, 7, 0.3),
             (Pace::INSTANCE_RUNNING, 20.0, 9, 2.1),
             (Pace::INSTANCE_STOPPED, 15.0, 9, 1.6),
             (Pace::IMAGE, 60.0, 9, 6.3),

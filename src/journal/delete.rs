@@ -10,7 +10,8 @@ use crate::cloud::ecs::{
     DeleteSecurityGroup, DeleteSnapshot, DescribeImages, DescribeInstances, Image,
 };
 use crate::cloud::vpc::{
-    DeleteVSwitch, DeleteVpc, DescribeEipAddresses, ReleaseEipAddress, UnassociateEipAddress,
+    DeleteVSwitch, DeleteVpc, DescribeEipAddresses, DescribeVSwitches, ReleaseEipAddress,
+    UnassociateEipAddress,
 };
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::cloud::{self, Action, Call, Cloud};
@@ -19,7 +20,8 @@ use crate::error::Result;
 
 /// A released instance is gone within seconds; five minutes is a fault.
 const INSTANCE_LIMIT: Duration = Duration::from_secs(300);
-const EIP_LIMIT: Duration = Duration::from_secs(180);
+/// What belongs to the network is gone, or free, within seconds as well.
+const NETWORK_LIMIT: Duration = Duration::from_secs(180);
 /// An image that is still being made may refuse to be deleted until then.
 const IMAGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -37,12 +39,7 @@ impl Deleter<'_> {
             Kind::EipAssociation => self.eip_association(id).await,
             Kind::Image => self.image(id).await,
             Kind::ImageCopy => self.image_copy(id).await,
-            Kind::Eip => {
-                self.unless_gone(&ReleaseEipAddress {
-                    allocation_id: id.into(),
-                })
-                .await
-            }
+            Kind::Eip => self.eip(id).await,
             Kind::KeyPair => {
                 self.unless_gone(&DeleteKeyPairs {
                     key_pair_names: JsonList::one(id),
@@ -55,12 +52,7 @@ impl Deleter<'_> {
                 })
                 .await
             }
-            Kind::VSwitch => {
-                self.unless_gone(&DeleteVSwitch {
-                    vswitch_id: id.into(),
-                })
-                .await
-            }
+            Kind::VSwitch => self.vswitch(id).await,
             Kind::Snapshot => self.snapshot(id).await,
             Kind::Vpc => self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await,
         }
@@ -85,9 +77,72 @@ impl Deleter<'_> {
             ..Default::default()
         };
         let what = format!("waiting for instance {id} to be released");
-        wait::until(self.stop, INSTANCE_LIMIT, Pace::DELETE, &what, async || {
-            let answer = self.cloud.call(self.region, &list, self.stop).await?;
-            Ok(if answer.instances.is_empty() {
+        self.until_gone(&list, INSTANCE_LIMIT, Pace::DELETE, &what, |answer| {
+            answer.instances.is_empty()
+        })
+        .await
+    }
+
+    /// The deletion is accepted first and carried out a moment later.
+    async fn vswitch(&self, id: &str) -> Result<()> {
+        self.unless_gone(&DeleteVSwitch {
+            vswitch_id: id.into(),
+        })
+        .await?;
+        if self.stop.is_hurried() {
+            return Ok(());
+        }
+        let list = DescribeVSwitches {
+            vswitch_id: Some(id.into()),
+            ..Default::default()
+        };
+        let what = format!("waiting for vSwitch {id} to be gone");
+        self.until_gone(
+            &list,
+            NETWORK_LIMIT,
+            Pace::DELETE_NETWORK,
+            &what,
+            |answer| answer.vswitches.is_empty(),
+        )
+        .await
+    }
+
+    /// As with a vSwitch, and it is billed until then.
+    async fn eip(&self, id: &str) -> Result<()> {
+        self.unless_gone(&ReleaseEipAddress {
+            allocation_id: id.into(),
+        })
+        .await?;
+        if self.stop.is_hurried() {
+            return Ok(());
+        }
+        let list = DescribeEipAddresses {
+            allocation_id: Some(id.into()),
+            ..Default::default()
+        };
+        let what = format!("waiting for EIP {id} to be gone");
+        self.until_gone(
+            &list,
+            NETWORK_LIMIT,
+            Pace::DELETE_NETWORK,
+            &what,
+            |answer| answer.eip_addresses.is_empty(),
+        )
+        .await
+    }
+
+    /// Waits until a listing finds nothing any more.
+    async fn until_gone<R: Call>(
+        &self,
+        list: &R,
+        limit: Duration,
+        pace: Pace,
+        what: &str,
+        is_empty: impl Fn(&R::Response) -> bool,
+    ) -> Result<()> {
+        wait::until(self.stop, limit, pace, what, async || {
+            let answer = self.cloud.call(self.region, list, self.stop).await?;
+            Ok(if is_empty(&answer) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -106,7 +161,7 @@ impl Deleter<'_> {
             ..Default::default()
         };
         let what = format!("waiting for EIP {allocation_id} to be free");
-        wait::until(self.stop, EIP_LIMIT, Pace::EIP, &what, async || {
+        wait::until(self.stop, NETWORK_LIMIT, Pace::EIP, &what, async || {
             let answer = self.cloud.call(self.region, &list, self.stop).await?;
             let mut eips = answer.eip_addresses.iter();
             let is_ours = |id: &str| id.is_empty() || id == instance_id;

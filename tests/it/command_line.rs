@@ -74,6 +74,7 @@ async fn help_lists_the_commands_and_exit_codes() {
         6  resources could not be deleted (only with --fail-on-leftovers)
         7  the deadline of --timeout-minutes was reached; resources were deleted
        70  a bug in this program; the journal was kept
+      129  stopped by SIGHUP; resources were deleted
       130  stopped by SIGINT; resources were deleted
       143  stopped by SIGTERM; resources were deleted
 
@@ -88,7 +89,7 @@ async fn help_lists_the_commands_and_exit_codes() {
 async fn no_command_is_answered_with_the_commands() {
     let lab = plain_lab().await;
     assert_snapshot!(lab.run(&[]).await.failure(2).text(), @"
-    Error: Builds Alibaba Cloud ECS images from Packer templates and leaves nothing behind
+    Error: No command was given
     hint: Run `alicloud-image --help` for commands and options
     ");
 }
@@ -207,7 +208,7 @@ async fn validate_names_every_mistake_at_once() {
         .run(&["validate", "web.json"])
         .await
         .failure(2);
-    assert_snapshot!(outcome.text(), @r#"
+    assert_snapshot!(outcome.shown(), @r#"
     error: Required variable `version` is not set
      --> web.json:2:17
       |
@@ -330,7 +331,7 @@ async fn validate_names_every_mistake_at_once() {
     22 |     {"type": "shell", "script": "install.sh"},
        |                                 ^^^^^^^^^^^^
        |
-       = help: Relative paths start at the working directory, `/tmp/.tmp9uUa2c`
+       = help: Relative paths start at the working directory, `DIR`
 
     error: There is no provisioner of type `shel`
       --> web.json:23:14
@@ -714,13 +715,30 @@ async fn mistakes_become_annotations_in_their_places() {
     ::warning title=Template,file=images/web.json,line=11,col=7,endColumn=25::Option `ssh_wait_timeout` of builder `alicloud-ecs` is deprecated%0Ahelp: Use `ssh_timeout` instead
     ::warning title=Template,file=images/web.json,line=15,col=26,endColumn=31::Variable `zon` is not declared, so it is empty here%0Ahelp: Did you mean `zone`?
     "#);
-    assert_snapshot!(scrub(&outcome.summary), @"
+    assert_snapshot!(scrub(&outcome.summary), @r#"
     ## alicloud-image: ✗ failed
 
     > The template has 16 errors
 
+    - <code>images/web.json:2:17</code> Required variable &#96;version&#96; is not set. Pass it with &#96;-var 'version=…'&#96; or in a &#96;-var-file&#96;
+    - <code>images/web.json:4:5</code> Option &#96;source&#95;image&#96; of builder &#96;alicloud-ecs&#96; is missing. Set it to an image's id, or set &#96;image&#95;family&#96;
+    - <code>images/web.json:4:5</code> Option &#96;ssh&#95;username&#96; of builder &#96;alicloud-ecs&#96; is missing. Set it to the user of the source image, &#96;root&#96; for most of Alibaba Cloud's
+    - <code>images/web.json:7:21</code> Option &#96;image&#95;name&#96; of builder &#96;alicloud-ecs&#96; begins with &#96;acs:&#96;: &#96;acs:web&#96;. This beginning is reserved for Alibaba Cloud's own images; choose another one
+    - <code>images/web.json:8:7</code> Unknown option &#96;source&#95;imag&#96; in builder &#96;alicloud-ecs&#96;. Did you mean &#96;source&#95;image&#96;?
+    - <code>images/web.json:10:7</code> Unknown option &#96;ssh&#95;usernam&#96; in builder &#96;alicloud-ecs&#96;. Did you mean &#96;ssh&#95;username&#96;?
+    - <code>images/web.json:12:38</code> Option &#96;wait&#95;snapshot&#95;ready&#95;timeout&#96; of builder &#96;alicloud-ecs&#96; must be an integer, but it is the string &#96;"soon"&#96;
+    - <code>images/web.json:13:28</code> Option &#96;security&#95;group&#95;id&#96; of builder &#96;alicloud-ecs&#96; must be a string, but it is a list
+    - <code>images/web.json:14:38</code> Option &#96;associate&#95;public&#95;ip&#95;address&#96; of builder &#96;alicloud-ecs&#96; must be a bool, but it is the string &#96;"maybe"&#96;. Write &#96;true&#96; or &#96;false&#96;
+    - <code>images/web.json:16:30</code> There is no template function &#96;usr&#96;. Did you mean &#96;user&#96;?
+    - <code>images/web.json:18:14</code> There is no builder of type &#96;alicloud-esc&#96;. Did you mean &#96;alicloud-ecs&#96;? This version has &#96;alicloud-ecs&#96;
+    - <code>images/web.json:21:5</code> Option &#96;inline&#96; of provisioner &#96;shell&#96; is missing. Write one of &#96;inline&#96;, &#96;script&#96; or &#96;scripts&#96;
+    - <code>images/web.json:21:23</code> Unknown option &#96;inlin&#96; in provisioner &#96;shell&#96;. Did you mean &#96;inline&#96;?
+    - <code>images/web.json:22:33</code> Option &#96;script&#96; of provisioner &#96;shell&#96; names &#96;install.sh&#96;, which does not exist. Relative paths start at the working directory, &#96;DIR&#96;
+    - <code>images/web.json:23:14</code> There is no provisioner of type &#96;shel&#96;. Did you mean &#96;shell&#96;? This version has &#96;shell&#96;, &#96;file&#96;, &#96;shell-local&#96; and &#96;sleep&#96;
+    - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96; and &#96;shell-local&#96;
+
     <sub>alicloud-image 0.1.0 · run <code>UUID</code></sub>
-    ");
+    "#);
     assert_eq!(outcome.outputs["status"], "failure");
 }
 
@@ -931,12 +949,12 @@ fn canaries() -> Vec<String> {
         .collect()
 }
 
-/// A template that says its secrets aloud wherever it can.
-fn talkative() -> String {
+/// A template whose scripts say its secrets aloud, and then `end`.
+fn talkative(end: &str) -> String {
     let say = format!(
-        "echo {{{{user `token`}}}}; printf %s '{{{{user `token`}}}}' | base64; \
+        "echo '{{{{user `token`}}}}'; printf %s '{{{{user `token`}}}}' | base64; \
          echo '{{{{user `token`}}}}' >&2; echo '{PASSWORD}'; echo '{SECRET_KEY}'; \
-         echo \"$TOKEN\"; echo '{{{{build `Password`}}}}'"
+         echo \"$TOKEN\"; echo '{{{{build `Password`}}}}'; {end}"
     );
     let provisioners = json!([
         {"type": "shell-local", "inline": [say], "environment_vars": ["TOKEN={{user `token`}}"]},
@@ -1009,7 +1027,7 @@ async fn secrets_are_never_shown() {
     ];
     for way in ways {
         let lab = Lab::with(with_canary_key()).await;
-        lab.write("web.json", &talkative());
+        lab.write("web.json", &talkative("true"));
         let mut arguments = vec!["build", "--output-file=results.env"];
         arguments.extend(*way);
         arguments.push("web.json");
@@ -1027,7 +1045,7 @@ async fn secrets_are_never_shown() {
 async fn secrets_are_not_shown_by_failures_either() {
     let mut lab = Lab::with(with_canary_key()).await;
     lab.set("PACKER_LOG", "1");
-    let template = talkative().replace("echo {{user", "exit 1; echo {{user");
+    let template = talkative("exit 1");
     let outcome = lab
         .write("web.json", &template)
         .run(&["build", "-on-error=abort", "web.json"])

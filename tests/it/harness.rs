@@ -10,7 +10,7 @@ use std::time::Duration;
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::machine::NoMachines;
-use alicloud_image_sandbox::{Alive, Call, Delays, Sandbox, SandboxOptions};
+use alicloud_image_sandbox::{Alive, Call, Delays, Effect, Fault, Sandbox, SandboxOptions, When};
 use regex::Regex;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -94,6 +94,25 @@ impl Lab {
     pub(crate) fn write(&self, name: &str, text: &str) -> &Self {
         std::fs::write(self.path(name), text).unwrap();
         self
+    }
+
+    /// Writes `template.json`.
+    pub(crate) fn write_template(&self, template: &serde_json::Value) -> &Self {
+        let text = serde_json::to_string_pretty(template).unwrap();
+        self.write("template.json", &text)
+    }
+
+    /// Has every call of an action refused with a code.
+    pub(crate) fn refuse(&self, action: &str, code: &str) {
+        self.sandbox.inject(Fault {
+            action: action.to_owned(),
+            when: When::Every,
+            effect: Effect::Error {
+                http: 403,
+                code: code.to_owned(),
+                message: "Refused by the test.".to_owned(),
+            },
+        });
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

@@ -3,10 +3,12 @@
 
 mod build;
 mod command_line;
+mod features;
 mod harness;
 mod interrupt;
 mod network;
 mod record;
 mod reference;
+mod template;
 mod trouble;
 mod web;

@@ -24,8 +24,7 @@ fn write_changed(lab: &Lab, name: &str, change: impl FnOnce(&mut Value)) {
     let text = std::fs::read_to_string(example(name)).unwrap();
     let mut template = serde_json::from_str(&text).unwrap();
     change(&mut template);
-    let text = serde_json::to_string_pretty(&template).unwrap();
-    lab.write("template.json", &text);
+    lab.write_template(&template);
 }
 
 async fn build(lab: &Lab, name: &str, variables: &[&str]) -> Outcome {

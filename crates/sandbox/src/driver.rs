@@ -100,7 +100,7 @@ async fn wait_for_machine(shared: &Shared, id: &str, running: &mut Option<Runnin
         () = running.machine.connected() => {
             running.seen = true;
             let (mut world, now) = shared.world();
-            world.cloud.waits.observe(now, |wait| wait.what == "sshd" && wait.id == id);
+            world.cloud.note_connection(id, now);
             false
         }
     }

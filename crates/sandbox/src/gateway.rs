@@ -37,6 +37,9 @@ pub(crate) async fn call(shared: &std::sync::Arc<Shared>, request: &Request) -> 
     let product = request.product().unwrap_or_default();
     let action = request.action();
     tokio::time::sleep(shared.latency).await;
+    if action == "CreateKeyPair" {
+        shared.keys.add().await;
+    }
     let (fault, request_id) = {
         let (mut world, _) = shared.world();
         let request_id = world.cloud.new_request_id();
@@ -186,6 +189,7 @@ impl Prepared<'_> {
             faults: &mut world.faults,
             authority: &mut world.authority,
             clock: &shared.clock,
+            keys: &shared.keys,
             caller: self.caller,
             rule: self.rule,
             product: self.product,

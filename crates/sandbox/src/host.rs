@@ -76,6 +76,10 @@ impl Machine for GuestMachine {
         Box::pin(self.guest.powered_off())
     }
 
+    fn connected(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.guest.connected())
+    }
+
     fn capture(&self) -> io::Result<DiskImage> {
         let written = self.runtime.block_on(self.guest.capture())?;
         let layers: Layers = self.image.iter().cloned().chain([written]).collect();

@@ -33,6 +33,7 @@ mod driver;
 mod error;
 mod faults;
 mod gateway;
+mod key_stock;
 mod observe;
 mod options;
 mod parameters;

@@ -1,6 +1,6 @@
 //! Observation over HTTP, for clients in other processes:
 //! `GET /_sandbox/{alive,calls,report,images}`,
-//! `POST /_sandbox/{faults,state-faults,reset-report,advance}`.
+//! `POST /_sandbox/{faults,state-faults,seed,reset-report,advance}`.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::alive::alive;
 use crate::calls::Call;
 use crate::faults::{Fault, StateFault};
+use crate::seed::{Seed, SeedItem};
 use crate::server::plain;
 use crate::world::Shared;
 
@@ -31,6 +32,11 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) 
         }),
         (&Method::POST, "state-faults") => parse::<StateFault>(body).map(|fault| {
             shared.world().0.faults.plan_state(fault);
+            json!({})
+        }),
+        (&Method::POST, "seed") => parse::<Vec<SeedItem>>(body).map(|items| {
+            let seed = Seed::new(shared);
+            items.iter().for_each(|item| item.place(&seed));
             json!({})
         }),
         (&Method::POST, "reset-report") => {

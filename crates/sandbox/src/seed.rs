@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use russh::keys::ssh_key::PublicKey;
+use serde::Deserialize;
 
 use crate::api::fingerprint;
 use crate::catalogue::public_images;
@@ -35,6 +36,75 @@ pub struct SeedImage {
     pub snapshot: String,
     /// Tags.
     pub tags: Tags,
+}
+
+/// One resource to place, as `POST /_sandbox/seed` takes a list of.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum SeedItem {
+    Vpc {
+        region: String,
+        id: String,
+        cidr: String,
+    },
+    Vswitch {
+        vpc: String,
+        id: String,
+        zone: String,
+        cidr: String,
+    },
+    SecurityGroup {
+        vpc: String,
+        id: String,
+    },
+    KeyPair {
+        region: String,
+        name: String,
+        public_key: String,
+    },
+    Eip {
+        region: String,
+        id: String,
+    },
+    Snapshot {
+        region: String,
+        id: String,
+        size: u64,
+    },
+}
+
+impl SeedItem {
+    pub(crate) fn place(&self, seed: &Seed<'_>) {
+        match self {
+            Self::Vpc { region, id, cidr } => {
+                seed.vpc(region, id, cidr);
+            }
+            Self::Vswitch {
+                vpc,
+                id,
+                zone,
+                cidr,
+            } => {
+                seed.vswitch(vpc, id, zone, cidr);
+            }
+            Self::SecurityGroup { vpc, id } => {
+                seed.security_group(vpc, id);
+            }
+            Self::KeyPair {
+                region,
+                name,
+                public_key,
+            } => {
+                seed.key_pair(region, name, public_key);
+            }
+            Self::Eip { region, id } => {
+                seed.eip(region, id);
+            }
+            Self::Snapshot { region, id, size } => {
+                seed.snapshot(region, id, *size);
+            }
+        }
+    }
 }
 
 impl<'a> Seed<'a> {

@@ -12,6 +12,7 @@ use crate::auth::Authority;
 use crate::calls::Call;
 use crate::clock::{Clock, Moment};
 use crate::faults::Faults;
+use crate::key_stock::KeyStock;
 use crate::machine::MachineHost;
 use crate::options::SandboxOptions;
 use crate::report::Report;
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) host: Arc<dyn MachineHost>,
     pub(crate) guest_port: u16,
     pub(crate) latency: Duration,
+    pub(crate) keys: KeyStock,
     world: Mutex<World>,
     /// Counts changes of the state, to wake the drivers of machines.
     pub(crate) changes: watch::Sender<u64>,
@@ -57,6 +59,7 @@ impl Shared {
             host: Arc::clone(&options.machines),
             guest_port,
             latency: options.latency.mul_f64(options.time_scale),
+            keys: KeyStock::default(),
             world: Mutex::new(World {
                 cloud: Cloud::new(options, guest_port),
                 faults: Faults::default(),
@@ -97,7 +100,7 @@ impl World {
             calls_by_action,
             total_calls: calls.len(),
             wall: last - first,
-            waits: self.cloud.waits.all().to_vec(),
+            waits: self.cloud.waits.all(),
             waste: self.cloud.waits.waste(),
             critical_path: self.cloud.waits.critical_path(),
         }

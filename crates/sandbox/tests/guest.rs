@@ -14,9 +14,12 @@ use std::{
 
 use alicloud_image_sandbox::guest::{BootSpec, Confinement, Guest, Layer, namespaces_available};
 use russh::{
-    ChannelMsg, Sig,
+    ChannelMsg, Preferred, Sig,
     client::{self, AuthResult, Handle},
-    keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate},
+    keys::{
+        Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate,
+        ssh_key::private::{KeypairData, RsaKeypair},
+    },
 };
 use russh_sftp::client::SftpSession;
 use tokio::{
@@ -185,6 +188,46 @@ async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn the_first_connection_is_noticed_once_and_remembered() {
+    let lab = Lab::with(|spec| spec.confinement = Confinement::Scripted).await;
+    let early = timeout(Duration::from_millis(20), lab.guest.connected());
+    assert!(early.await.is_err());
+    let waiting = lab.guest.connected();
+    drop(lab.connect().await);
+    timeout(PATIENCE, waiting).await.unwrap();
+    timeout(PATIENCE, lab.guest.connected()).await.unwrap();
+}
+
+/// Packer's own releases use an SSH client of 2020: RSA keys sign with SHA-1,
+/// and it knows no cipher here that is newer than CTR.
+#[tokio::test]
+async fn a_client_of_2020_gets_in_with_an_rsa_key() {
+    let pair = RsaKeypair::random(&mut rand::rng(), 2048).unwrap();
+    let key = PrivateKey::new(KeypairData::Rsa(pair), "").unwrap();
+    let lab = Lab::with(|spec| {
+        spec.confinement = Confinement::Scripted;
+        spec.authorized_keys = vec![key.public_key().to_openssh().unwrap()];
+    })
+    .await;
+    let preferred = Preferred {
+        kex: vec![russh::kex::CURVE25519_PRE_RFC_8731].into(),
+        key: vec![Algorithm::Ed25519].into(),
+        cipher: vec![russh::cipher::AES_128_CTR].into(),
+        mac: vec![russh::mac::HMAC_SHA256].into(),
+        ..Preferred::default()
+    };
+    let config = client::Config {
+        preferred,
+        ..client::Config::default()
+    };
+    let mut session = client::connect(Arc::new(config), lab.addr, Client)
+        .await
+        .unwrap();
+    // Without a hash: `ssh-rsa`, that is SHA-1.
+    assert!(login(&mut session, &key).await.success());
 }
 
 #[tokio::test]

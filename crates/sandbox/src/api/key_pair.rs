@@ -1,6 +1,6 @@
 //! Key pairs.
 
-use russh::keys::ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
+use russh::keys::ssh_key::{HashAlg, PublicKey};
 use serde_json::{Value, json};
 
 use super::{Answer, Context, equals};
@@ -16,19 +16,16 @@ pub(super) fn import_key_pair(context: &mut Context<'_>) -> Answer {
     Ok(json!({"KeyPairName": name, "KeyPairFingerPrint": fingerprint}))
 }
 
-/// The real service makes an RSA key; an Ed25519 one takes no time, and every
-/// client that takes the answer as an opaque PEM block cannot tell.
 pub(super) fn create_key_pair(context: &mut Context<'_>) -> Answer {
     let name = context.require("KeyPairName")?;
-    let internal = |_| ApiError::new(500, "InternalError", "Key generation failed.");
-    let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(internal)?;
-    let pem = key.to_openssh(LineEnding::LF).map_err(internal)?;
-    let pair = add(context, &name, key.public_key())?;
+    let key = context.keys.take();
+    let key = key.ok_or_else(|| ApiError::new(500, "InternalError", "Key generation failed."))?;
+    let pair = add(context, &name, &key.public)?;
     Ok(json!({
         "KeyPairName": name,
         "KeyPairId": pair.common.id,
         "KeyPairFingerPrint": pair.fingerprint,
-        "PrivateKeyBody": pem.as_str(),
+        "PrivateKeyBody": key.pem,
     }))
 }
 

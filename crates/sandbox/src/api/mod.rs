@@ -31,6 +31,7 @@ use crate::auth::{Authority, Caller};
 use crate::clock::{Clock, Moment};
 use crate::error::ApiError;
 use crate::faults::{Faults, StateFault};
+use crate::key_stock::KeyStock;
 use crate::machine::Machine;
 use crate::parameters::{ActionRule, Params};
 use crate::policy::glob;
@@ -47,6 +48,7 @@ pub(crate) struct Context<'a> {
     pub(crate) faults: &'a mut Faults,
     pub(crate) authority: &'a mut Authority,
     pub(crate) clock: &'a Clock,
+    pub(crate) keys: &'a KeyStock,
     pub(crate) caller: &'a Caller,
     pub(crate) rule: &'static ActionRule,
     pub(crate) product: &'static str,

@@ -41,7 +41,11 @@ pub(super) fn create_snapshot(context: &mut Context<'_>) -> Answer {
             snapshot: Some(id.clone()),
         });
     }
-    let transition = context.begin("snapshot", &id, context.cloud.delays.snapshot);
+    let delay = context.cloud.delays.snapshot;
+    let causes = [instance.common.id.clone(), disk.common.id.clone()];
+    let transition = context
+        .cloud
+        .begin("snapshot", &id, delay, context.now, &causes);
     let snapshot = Snapshot {
         common,
         disk: disk.common.id,

@@ -62,6 +62,7 @@ pub(crate) struct Machine {
     ssh: Arc<russh::server::Config>,
     run: Mutex<Run>,
     power: watch::Sender<bool>,
+    connected: watch::Sender<bool>,
     listeners: Listeners,
 }
 
@@ -80,6 +81,7 @@ impl Machine {
             ssh: server::config(spec.password.is_some())?,
             run: Mutex::default(),
             power: watch::Sender::new(true),
+            connected: watch::Sender::new(false),
             listeners: Listeners::default(),
         });
         machine.lock().inside = Some(inside.clone());
@@ -145,6 +147,20 @@ impl Machine {
         async move {
             // An error means that the machine is gone, which is off too.
             let _ = power.wait_for(|on| !on).await;
+        }
+    }
+
+    pub(crate) fn note_connection(&self) {
+        self.connected.send_replace(true);
+    }
+
+    pub(crate) fn connected(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut connected = self.connected.subscribe();
+        async move {
+            if connected.wait_for(|seen| *seen).await.is_err() {
+                // The machine is gone, and nobody will ever connect.
+                std::future::pending().await
+            }
         }
     }
 

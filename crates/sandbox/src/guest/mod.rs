@@ -138,6 +138,12 @@ impl Guest {
         self.machine.powered_off()
     }
 
+    /// Resolves at the first TCP connection to the SSH server, at once if
+    /// there was one; never on a machine that is gone.
+    pub fn connected(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.machine.connected()
+    }
+
     /// Copies what was written to the disk since boot. Deletions are part of
     /// the copy; the contents of `/tmp` and `/run` are not.
     pub async fn capture(&self) -> io::Result<Layer> {

@@ -93,6 +93,7 @@ fn serve(machine: &Arc<Machine>, stream: TcpStream, peer: SocketAddr, stop: &Can
     let Some((_, run)) = machine.inside() else {
         return;
     };
+    machine.note_connection();
     let stop = stop.child_token();
     let connection = Connection::new(machine, peer, stream.local_addr().ok(), stop.clone());
     let ssh = machine.ssh();

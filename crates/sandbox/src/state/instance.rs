@@ -111,7 +111,10 @@ impl Cloud {
     /// Begins to release an instance.
     pub(crate) fn delete_instance(&mut self, id: &str, now: Moment, causes: &[String]) {
         let delay = self.delays.delete_instance;
-        let transition = self.begin("delete_instance", id, delay, now, causes);
+        // Whoever wants the images keeps the instance until they are there.
+        let images = self.waits.made_from(id);
+        let causes = [causes, &images].concat();
+        let transition = self.begin("delete_instance", id, delay, now, &causes);
         let Some(instance) = self.instances.get_mut(id) else {
             return;
         };
@@ -122,15 +125,15 @@ impl Cloud {
     }
 
     fn remove_instance(&mut self, id: &str, now: Moment) {
-        let delay = self.delays.eni_release;
-        let until = now + self.draw(delay);
         let Some(instance) = self.instances.remove(id) else {
             return;
         };
+        let (delay, cause) = (self.delays.eni_release, [id.to_owned()]);
+        let release = self.begin("eni_release", &instance.vswitch, delay, now, &cause);
         self.lingering.push(LingeringInterface {
             security_groups: instance.security_groups,
             vswitch: instance.vswitch,
-            until,
+            until: release.ready,
         });
         self.disks
             .retain(|_, d| d.instance.as_deref() != Some(id) || !d.delete_with_instance);
@@ -151,7 +154,9 @@ impl Cloud {
     /// Begins to power an instance off, from outside or inside.
     pub(crate) fn stop_instance(&mut self, id: &str, now: Moment, causes: &[String]) {
         let delay = self.delays.stop;
-        let transition = self.begin("stop", id, delay, now, causes);
+        // Whoever stops it was inside before, by way of these addresses.
+        let causes = [causes, &self.eips_bound_to(id)].concat();
+        let transition = self.begin("stop", id, delay, now, &causes);
         if let Some(instance) = self.instances.get_mut(id) {
             instance.status = InstanceStatus::Stopping;
             instance.transition = Some(transition);
@@ -173,7 +178,7 @@ impl Cloud {
             _ => self.delays.start,
         };
         let transition = self.begin(what, id, delay, now, causes);
-        let ready = transition.ready + self.draw(self.delays.sshd);
+        let ready = transition.ready + self.draw("sshd", self.delays.sshd);
         let Some(instance) = self.instances.get_mut(id) else {
             return;
         };
@@ -248,6 +253,24 @@ impl Cloud {
         let public = eips.map(|eip| eip.address).chain(instance.public_address);
         let all = public.chain([instance.private_address]);
         all.map(IpAddr::V4).collect()
+    }
+
+    /// Notes that somebody used the SSH server of an instance, and with it the
+    /// addresses that lead there.
+    pub(crate) fn note_connection(&mut self, id: &str, now: Moment) {
+        let addresses = self.eips_bound_to(id);
+        self.waits.observe(now, |wait| match wait.what {
+            "sshd" => wait.id == id,
+            "eip_associate" => addresses.contains(&wait.id),
+            _ => false,
+        });
+    }
+
+    fn eips_bound_to(&self, id: &str) -> Vec<String> {
+        let eips = self.eips.values();
+        eips.filter(|eip| eip.instance.as_deref() == Some(id))
+            .map(|eip| eip.common.id.clone())
+            .collect()
     }
 
     /// The elastic address of an instance.

@@ -45,6 +45,8 @@ pub(crate) struct Cloud {
     pub(crate) guest_port: u16,
     pub(crate) fuzzy_image_names: bool,
     jitter: f64,
+    jitter_seed: u64,
+    jitters: BTreeMap<&'static str, Random>,
     time_scale: f64,
     random: Random,
     next_address: u16,
@@ -92,6 +94,7 @@ impl Cloud {
         let seed = options.seed.unwrap_or_else(rand::random);
         let mut random = Random(seed);
         let next_address = (random.next() % 0xffff) as u16;
+        let jitter_seed = random.next();
         Self {
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -110,6 +113,8 @@ impl Cloud {
             guest_port,
             fuzzy_image_names: options.fuzzy_image_names,
             jitter: options.jitter,
+            jitter_seed,
+            jitters: BTreeMap::new(),
             time_scale: options.time_scale,
             random,
             next_address,
@@ -123,9 +128,16 @@ impl Cloud {
         self.settle_instances(now);
     }
 
-    /// A delay as it happens this time: with jitter, scaled.
-    pub(crate) fn draw(&mut self, delay: Duration) -> Duration {
-        let spread = 1.0 + self.jitter * (2.0 * self.random.unit() - 1.0);
+    /// A delay as it happens this time: with jitter, scaled. How long the
+    /// third VPC takes does not depend on what was made between the others, so
+    /// that with one seed different clients meet the same cloud.
+    pub(crate) fn draw(&mut self, what: &'static str, delay: Duration) -> Duration {
+        let seed = self.jitter_seed;
+        let random = self.jitters.entry(what).or_insert_with(|| {
+            let mix = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+            Random(what.bytes().fold(seed, mix))
+        });
+        let spread = 1.0 + self.jitter * (2.0 * random.unit() - 1.0);
         delay.mul_f64((spread * self.time_scale).max(0.0))
     }
 
@@ -138,7 +150,7 @@ impl Cloud {
         now: Moment,
         causes: &[String],
     ) -> Transition {
-        let ready = now + self.draw(delay);
+        let ready = now + self.draw(what, delay);
         self.waits.begin(what, id, (now, ready), causes);
         Transition { began: now, ready }
     }
