@@ -463,13 +463,13 @@ async fn options_are_written_as_packer_writes_them_or_with_two_dashes() {
         "--color=false",
         "web.json",
     ];
+    let stamped = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: ").unwrap();
     for arguments in [packers, ours] {
         let lab = plain_lab().await;
         lab.write("web.json", &template)
             .write("vars.json", "{\"version\": \"7\"}");
         let outcome = lab.run(arguments).await.success();
         assert_eq!(lab.sandbox.images()[0]["ImageName"], "web-7");
-        let stamped = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: ").unwrap();
         assert!(
             outcome.stdout.lines().all(|line| stamped.is_match(line)),
             "{}",
