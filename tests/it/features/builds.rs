@@ -12,7 +12,7 @@ fn two_builds() -> Value {
 fn silent_builds() -> Value {
     let silent = json!({"communicator": "none"});
     let names = ["blue", "green", "red"];
-    template(names.map(|name| builder(name, silent.clone())).into())
+    template(&names.map(|name| builder(name, silent.clone())))
 }
 
 fn built(lab: &Lab) -> Vec<String> {
