@@ -74,7 +74,7 @@ async fn provisioners_differ_between_builds() {
         }
     ]);
     let outcome = lab
-        .write_template(&provisioned(template(builders.into()), provisioners))
+        .write_template(&provisioned(template(&builders), provisioners))
         .run(&["build", "template.json"])
         .await
         .success();
