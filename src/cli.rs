@@ -20,6 +20,7 @@ Exit codes:
     6  resources could not be deleted (only with --fail-on-leftovers)
     7  the deadline of --timeout-minutes was reached; resources were deleted
    70  a bug in this program; the journal was kept
+  129  stopped by SIGHUP; resources were deleted
   130  stopped by SIGINT; resources were deleted
   143  stopped by SIGTERM; resources were deleted
 

@@ -58,9 +58,6 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     for warning in &args.warnings {
         events.warn(warning.clone());
     }
-    for secret in &plan.secrets {
-        events.emit(EventKind::Secret(secret.clone()));
-    }
     let embedded = sandbox::embed(args.sandbox).await?;
     let connections = connections(&args.cloud, embedded.as_ref())?;
     let settings = settings(args, embedded.as_ref(), &run_id);

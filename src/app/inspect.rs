@@ -21,6 +21,8 @@ pub(super) fn run(args: &InspectArgs) -> ExitStatus {
     };
     let loaded = template::inspect(source, &inputs, &mut sources, &mut diagnostics);
     super::template::start(&events, "inspect", &sources);
+    let secrets = loaded.as_ref().map(|loaded| loaded.variables.secrets());
+    super::template::hide(&secrets.unwrap_or_default(), &events);
     let failed = diagnostics.has_errors();
     show_findings(diagnostics, &events);
     let Some(Loaded {

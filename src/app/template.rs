@@ -11,6 +11,7 @@ use crate::inputs::TemplateArgs;
 use crate::plan::Plan;
 use crate::plan::build::{self, NoPlan};
 use crate::plan::files::Places;
+use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::template::source::Sources;
 use crate::template::variables::VariableInputs;
@@ -22,6 +23,8 @@ pub(super) struct Reading {
     pub(super) loaded: Option<Loaded>,
     pub(super) plan: Option<Plan>,
     pub(super) no_match: bool,
+    /// Values of the template that must not be shown.
+    pub(super) secrets: Vec<Secret>,
     pub(super) findings: Vec<Diagnostic>,
 }
 
@@ -35,6 +38,8 @@ impl Reading {
     /// The plan, or the error that says why there is none; findings are
     /// reported either way.
     pub(super) fn into_plan(self, events: &Events) -> Result<Plan> {
+        // First, as findings show lines of the template.
+        hide(&self.secrets, events);
         report(&self.findings, events);
         let errors = self.errors();
         if self.no_match {
@@ -70,6 +75,13 @@ pub(super) fn start(events: &Events, command: &'static str, sources: &Sources) {
         journal: None,
         region: None,
     })));
+}
+
+/// Has values hidden from now on.
+pub(super) fn hide(secrets: &[Secret], events: &Events) {
+    for secret in secrets {
+        events.emit(EventKind::Secret(secret.clone()));
+    }
 }
 
 /// Reports findings in the order of the template.
@@ -111,12 +123,19 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
         build::plan(loaded, &settings, &mut diagnostics)
     });
     let no_match = matches!(plan, Some(Err(NoPlan::NoMatch)));
+    let secrets = match (&plan, &loaded) {
+        (Some(Ok(plan)), _) => plan.secrets.clone(),
+        (Some(Err(NoPlan::Invalid { secrets })), _) => secrets.clone(),
+        (_, Some(loaded)) => loaded.variables.secrets(),
+        (_, None) => Vec::new(),
+    };
     let plan = plan.and_then(Result::ok);
     Ok(Reading {
         sources,
         loaded,
         plan,
         no_match,
+        secrets,
         findings: diagnostics.into_sorted(),
     })
 }

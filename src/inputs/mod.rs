@@ -78,6 +78,10 @@ fn command_line(arguments: Vec<OsString>, environment: &Environment) -> Result<C
 
 /// Clap's message in the form of our errors: its tips become hints.
 fn usage_error(error: &clap::Error) -> Error {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::new(Kind::Usage, "No command was given")
+            .with_hint("Run `alicloud-image --help` for commands and options");
+    }
     let rendered = error.to_string();
     let text = rendered.strip_prefix("error: ").unwrap_or(&rendered);
     let message: Vec<_> = text

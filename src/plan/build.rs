@@ -53,10 +53,13 @@ pub struct Settings<'a> {
 }
 
 /// Why there is no plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoPlan {
     /// The diagnostics hold errors.
-    Invalid,
+    Invalid {
+        /// What must be hidden when they are shown with the template's lines.
+        secrets: Vec<Secret>,
+    },
     /// `-only` and `-except` left no build.
     NoMatch,
 }
@@ -102,7 +105,7 @@ pub fn plan(
     let builds: Vec<_> = blocks.filter_map(|block| planner.build(block)).collect();
     let secrets = without_repetitions(planner.secrets);
     if diagnostics.has_errors() {
-        return Err(NoPlan::Invalid);
+        return Err(NoPlan::Invalid { secrets });
     }
     Ok(Plan {
         template_path: settings.template_path.clone(),

@@ -143,7 +143,18 @@ impl Lab {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_alicloud-image"))
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// Starts the binary with a pipe for its standard input.
+    pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alicloud-image"));
+        command
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
@@ -151,9 +162,8 @@ impl Lab {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+            .kill_on_drop(true);
+        command
     }
 
     pub(crate) async fn finish(&self, child: Child) -> Outcome {

@@ -119,11 +119,6 @@ async fn a_signal_while_a_script_runs_ends_it_and_deletes_everything() {
     lab.assert_empty();
     assert_snapshot!(outcome.end(), @"
     Build 'web' errored after DURATION: Stopped before it was done
-      --> web.json:21:5
-       |
-    21 |     {
-       |     ^
-
 
     ==> Wait completed after DURATION
 

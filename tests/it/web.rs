@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// One build, `web`, with some options of its builder changed; `null` takes an
-/// option out. The time-out is generous, because an hour here is seconds.
+use crate::template;
+
+/// One build, `web`, with some options of its builder changed. The time-out is
+/// generous, because an hour here is seconds.
 pub(crate) fn web(options: Value) -> String {
     with_provisioners(
         options,
@@ -13,25 +15,12 @@ pub(crate) fn web(options: Value) -> String {
 
 /// The same with other provisioners.
 pub(crate) fn with_provisioners(options: Value, provisioners: &Value) -> String {
-    let mut builder = json!({
-        "type": "alicloud-ecs",
-        "name": "web",
-        "region": "cn-beijing",
-        "image_name": "web",
-        "source_image": "aliyun_3_x64_20G_alibase_20240819.vhd",
-        "instance_type": "ecs.g6.large",
-        "ssh_username": "root",
-        "ssh_timeout": "1h",
-    });
+    let mut all = json!({"ssh_timeout": "1h"});
     let Value::Object(options) = options else {
         panic!("options are an object");
     };
-    for (name, value) in options {
-        builder[name] = value;
-    }
-    let builder = builder.as_object_mut().unwrap();
-    builder.retain(|_, value| !value.is_null());
-    let template = json!({"builders": [builder], "provisioners": provisioners});
+    all.as_object_mut().unwrap().extend(options);
+    let template = template::provisioned(template::web(all), provisioners.clone());
     serde_json::to_string_pretty(&template).unwrap()
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::duration::short;
-use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, RunEnd, Start};
+use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
 use super::super::outputs::append;
 use super::super::settings::GitHub;
 use crate::artifact::Image;
@@ -34,6 +34,7 @@ pub(super) struct Summary {
     open: BTreeMap<(String, &'static str), Timestamp>,
     resources: Vec<Lifetime>,
     logs: BTreeMap<String, VecDeque<String>>,
+    mistakes: Vec<Finding>,
 }
 
 struct Step {
@@ -64,6 +65,7 @@ impl Summary {
             open: BTreeMap::new(),
             resources: Vec::new(),
             logs: BTreeMap::new(),
+            mistakes: Vec::new(),
         }
     }
 
@@ -75,6 +77,9 @@ impl Summary {
             | EntryKind::Message { text }
             | EntryKind::Output { text, .. }
             | EntryKind::Warning { text } => self.log(build, text),
+            EntryKind::Diagnostic(finding) if finding.is_error() => {
+                self.mistakes.push(finding.clone());
+            }
             EntryKind::StepStarted { step } => {
                 self.open.insert((build.to_owned(), step), entry.time);
             }
@@ -144,6 +149,7 @@ impl Summary {
         let mut sections = vec![format!("## {}\n\n", self.title(end))];
         sections.extend(images_table(end));
         sections.extend(end.error.iter().map(|error| error_block(None, error)));
+        sections.extend(mistakes(&self.mistakes));
         for build in &end.builds {
             sections.extend(
                 build
@@ -333,10 +339,7 @@ fn error_block(build: Option<&str>, error: &Failure) -> String {
         ));
     }
     if let Some(place) = &error.place {
-        lines.push(format!(
-            "Template {}",
-            code(&format!("{}:{}:{}", place.file, place.line, place.column))
-        ));
+        lines.push(format!("Template {}", located(place)));
     }
     lines.extend(
         error
@@ -345,6 +348,23 @@ fn error_block(build: Option<&str>, error: &Failure) -> String {
             .map(|hint| format!("Hint: {}", escape(hint))),
     );
     format!("> {}\n\n", lines.join("\n>\n> "))
+}
+
+/// Every error of the template: the log may be far away, and annotations are
+/// at most ten.
+fn mistakes(findings: &[Finding]) -> Option<String> {
+    let items = findings.iter().map(|finding| {
+        let place = finding.place.as_ref();
+        let place = place.map_or_else(String::new, |place| format!("{} ", located(place)));
+        let help = finding.help.as_ref();
+        let help = help.map_or_else(String::new, |help| format!(". {}", escape(help)));
+        format!("- {place}{}{help}\n", escape(&finding.message))
+    });
+    (!findings.is_empty()).then(|| format!("{}\n", items.collect::<String>()))
+}
+
+fn located(place: &Place) -> String {
+    code(&format!("{}:{}:{}", place.file, place.line, place.column))
 }
 
 fn details(title: &str, body: &str) -> String {
