@@ -96,10 +96,12 @@ impl Error {
     }
 
     /// Points at the template value that caused the error, unless a deeper
-    /// layer already did.
+    /// layer already did. No value causes a stop.
     #[must_use]
     pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
-        self.0.span = self.0.span.or(span.into());
+        if self.0.kind != Kind::Cancelled {
+            self.0.span = self.0.span.or(span.into());
+        }
         self
     }
 

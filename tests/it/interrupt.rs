@@ -121,11 +121,6 @@ async fn a_signal_while_a_script_runs_ends_it_and_deletes_everything() {
     lab.assert_empty();
     assert_snapshot!(outcome.end(), @"
     Build 'web' errored after DURATION: Stopped before it was done
-      --> web.json:15:5
-       |
-    15 |     {
-       |     ^
-
 
     ==> Wait completed after DURATION
 

@@ -7,6 +7,7 @@ mod features;
 mod harness;
 mod interrupt;
 mod network;
+mod provision;
 mod record;
 mod reference;
 mod template;

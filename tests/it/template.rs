@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// One build, `web`, in cn-beijing.
 pub(crate) fn web(options: Value) -> Value {
-    template(vec![builder("web", options)])
+    template(&[builder("web", options)])
 }
 
 /// One build without a machine to connect to.
@@ -14,7 +14,7 @@ pub(crate) fn silent(options: Value) -> Value {
     template
 }
 
-pub(crate) fn template(builders: Vec<Value>) -> Value {
+pub(crate) fn template(builders: &[Value]) -> Value {
     json!({"builders": builders})
 }
 

@@ -607,11 +607,6 @@ async fn a_run_that_takes_longer_than_its_deadline() {
     lab.assert_empty();
     assert_snapshot!(outcome.end(), @"
     Build 'web' errored after DURATION: Stopped before it was done
-     --> web.json:3:5
-      |
-    3 |     {
-      |     ^
-
 
     ==> Wait completed after DURATION
 

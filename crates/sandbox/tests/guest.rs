@@ -535,6 +535,14 @@ async fn reboot_comes_back() {
 }
 
 #[tokio::test]
+async fn a_command_cut_off_by_a_restart_has_no_exit_status() {
+    let lab = Lab::new().await;
+    let output = lab.run("reboot; /bin/sleep 1d").await;
+    assert_eq!(output.status, None, "{output:?}");
+    assert!(output.signal.is_none(), "{output:?}");
+}
+
+#[tokio::test]
 async fn an_image_keeps_files_and_deletions() {
     let lab = Lab::new().await;
     let change = "mkdir -p /opt/app && echo v1 >/opt/app/version && rm /etc/passwd && \

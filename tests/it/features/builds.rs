@@ -6,16 +6,13 @@ use crate::harness::Lab;
 use crate::template::{builder, provisioned, template};
 
 fn two_builds() -> Value {
-    template(vec![
-        builder("blue", json!({})),
-        builder("green", json!({})),
-    ])
+    template(&[builder("blue", json!({})), builder("green", json!({}))])
 }
 
 fn silent_builds() -> Value {
     let silent = json!({"communicator": "none"});
     let names = ["blue", "green", "red"];
-    template(names.map(|name| builder(name, silent.clone())).into())
+    template(&names.map(|name| builder(name, silent.clone())))
 }
 
 fn built(lab: &Lab) -> Vec<String> {
@@ -102,7 +99,7 @@ async fn a_failing_build_does_not_stop_the_others() {
     let lab = Lab::without_machines().await;
     let silent = json!({"communicator": "none"});
     let wrong = json!({"communicator": "none", "instance_type": "ecs.none.large"});
-    let template = template(vec![builder("blue", silent), builder("green", wrong)]);
+    let template = template(&[builder("blue", silent), builder("green", wrong)]);
     let outcome = lab
         .write_template(&template)
         .run(&["build", "template.json"])

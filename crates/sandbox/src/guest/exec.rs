@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::{ExitStatus, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use russh::{
@@ -20,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf},
     process::{Child, ChildStdin, Command},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +69,7 @@ pub(crate) async fn run(
 ) {
     let id = channel.id();
     let spawned = spawn(&request, &holder);
+    let stopped = holder.stopped();
     drop(holder);
     let mut child = match spawned {
         Ok(child) => child,
@@ -87,11 +90,23 @@ pub(crate) async fn run(
         () = stop.cancelled() => None,
     };
     match ended {
+        Some(Ok(status)) if went_down(status, stopped).await => {}
         Some(Ok(status)) => finish(&handle, id, status).await,
         Some(Err(error)) => fail(&handle, id, &error).await,
         None => signal(group, Signal::HUP),
     }
 }
+
+/// Whether a command was killed because its machine goes down, which counts as
+/// stopped only a moment later. Its SSH server goes down with it, so nobody
+/// reports how the command ended.
+async fn went_down(status: ExitStatus, stopped: impl Future) -> bool {
+    status.signal() == Some(Signal::KILL.as_raw()) && timeout(GOING_DOWN, stopped).await.is_ok()
+}
+
+/// From the death of a machine's first process to that of its last, in real
+/// time; a command that was killed alone is reported this much later.
+const GOING_DOWN: Duration = Duration::from_millis(200);
 
 /// Succeeds without running anything.
 pub(crate) async fn pretend(request: Request, channel: Channel<Msg>, handle: Handle) {

@@ -159,7 +159,7 @@ impl Machine {
         async move {
             if connected.wait_for(|seen| *seen).await.is_err() {
                 // The machine is gone, and nobody will ever connect.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -169,6 +169,16 @@ async fn other_processes_observe_over_http() {
     assert_eq!(get("calls").await[0]["code"], "InternalError");
     assert_eq!(get("report").await["calls_by_action"]["CreateVpc"], 2);
     assert_eq!(get("images").await, json!([]));
+    let line = "POST /_sandbox/seed HTTP/1.1";
+    let seed = r#"[{"kind": "vpc", "region": "cn-hangzhou", "id": "vpc-mine", "cidr": "10.0.0.0/8"},
+        {"kind": "vswitch", "vpc": "vpc-mine", "id": "vsw-mine", "zone": "cn-hangzhou-b",
+         "cidr": "10.0.0.0/24"}]"#;
+    assert_eq!(client.send(line, "", seed).await.unwrap().http, 200);
+    let shown = [REGION, ("VSwitchId", "vsw-mine")];
+    let shown = client.ok(VPC, "DescribeVSwitches", &shown).await;
+    assert_eq!(shown["VSwitches"]["VSwitch"][0]["VpcId"], "vpc-mine");
+    assert_eq!(client.send(line, "", "{}").await.unwrap().http, 400);
+
     let line = "POST /_sandbox/reset-report HTTP/1.1";
     assert_eq!(client.send(line, "", "").await.unwrap().http, 200);
     assert_eq!(get("report").await["total_calls"], 0);

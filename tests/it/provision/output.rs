@@ -1,0 +1,79 @@
+//! What machines say is shown, and obeyed by nobody.
+
+use serde_json::json;
+
+use super::{assert_said, provision};
+use crate::harness::Lab;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_to_the_ci_in_output_have_no_effect() {
+    let lab = Lab::new().await;
+    let provisioners = json!([{
+        "type": "shell",
+        "inline": [
+            "echo '::error file=x::pwned by output'",
+            "echo '  ::warning::pwned by spaces'",
+            "echo '##[error]pwned by hashes'",
+            "echo '##vso[task.setvariable variable=x]pwned by azure'",
+            "printf 'hidden\\r::error::pwned by return\\n'",
+            "printf '\\033[31mred\\033[0m \\033]0;title\\007bell\\n'",
+            "printf '\\377\\376 not UTF-8\\n'",
+            "echo '::stop-commands::token'"
+        ]
+    }, {
+        "type": "shell-local",
+        "inline": ["echo '::error::pwned by a local script' >&2"]
+    }]);
+    let outcome = provision(&lab, provisioners).await.success();
+    for line in outcome.text().lines() {
+        let obeyed = line.trim_start().starts_with("::") && line.contains("pwned");
+        assert!(!obeyed, "{line}");
+        assert!(!line.contains("##["), "{line}");
+        assert!(!line.contains("##vso["), "{line}");
+        assert!(
+            !line.contains('\u{1b}') && !line.contains('\u{7}'),
+            "{line:?}"
+        );
+    }
+    assert_said(&outcome, &["red bell", "\u{fffd}\u{fffd} not UTF-8"]);
+    for trick in [
+        "output",
+        "spaces",
+        "hashes",
+        "azure",
+        "return",
+        "a local script",
+    ] {
+        let shown = format!("pwned by {trick}");
+        assert!(
+            outcome.text().contains(&shown),
+            "{shown}: {}",
+            outcome.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_lines_are_all_shown_in_order() {
+    let lab = Lab::new().await;
+    let provisioners = json!([{"type": "shell", "inline": ["seq 100000"]}]);
+    let outcome = provision(&lab, provisioners).await.success();
+    let numbers = outcome.stdout.lines().filter_map(|line| {
+        let number = line.strip_prefix("    web: ")?;
+        number.parse::<u32>().ok()
+    });
+    assert!(numbers.eq(1..=100_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_line_is_cut() {
+    let lab = Lab::new().await;
+    let provisioners = json!([{
+        "type": "shell",
+        "inline": ["head -c 3000000 /dev/zero | tr '\\0' 'x'", "echo", "echo after"]
+    }]);
+    let outcome = provision(&lab, provisioners).await.success();
+    assert_said(&outcome, &["after"]);
+    let longest = outcome.stdout.lines().map(str::len).max().unwrap();
+    assert!(longest < 100_000, "{longest}");
+}
