@@ -1,5 +1,5 @@
-//! Deleting one resource of each kind, until it is really gone. What is gone
-//! already counts as deleted.
+//! Deleting one resource of each kind, so that what is deleted next can go.
+//! What is gone already counts as deleted.
 
 use std::time::Duration;
 
@@ -9,9 +9,7 @@ use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, CancelCopyImage, DeleteImage, DeleteInstance, DeleteKeyPairs,
     DeleteSecurityGroup, DeleteSnapshot, DescribeImages, DescribeInstances, Image,
 };
-use crate::cloud::vpc::{
-    DeleteVSwitch, DeleteVpc, DescribeEipAddresses, ReleaseEipAddress, UnassociateEipAddress,
-};
+use crate::cloud::vpc::{DeleteVSwitch, DeleteVpc, ReleaseEipAddress, UnassociateEipAddress};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::cloud::{self, Action, Call, Cloud};
 use crate::engine::stop::Stop;
@@ -19,7 +17,9 @@ use crate::error::Result;
 
 /// A released instance is gone within seconds; five minutes is a fault.
 const INSTANCE_LIMIT: Duration = Duration::from_secs(300);
-const EIP_LIMIT: Duration = Duration::from_secs(180);
+/// What else has to end first takes about this long.
+const EIP_UNBINDS: Duration = Duration::from_secs(3);
+const VSWITCH_VANISHES: Duration = Duration::from_secs(1);
 /// An image that is still being made may refuse to be deleted until then.
 const IMAGE_LIMIT: Duration = Duration::from_secs(600);
 
@@ -62,7 +62,7 @@ impl Deleter<'_> {
                 .await
             }
             Kind::Snapshot => self.snapshot(id).await,
-            Kind::Vpc => self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await,
+            Kind::Vpc => self.vpc(id).await,
         }
     }
 
@@ -104,25 +104,15 @@ impl Deleter<'_> {
             ..Default::default()
         };
         self.unless_gone(&request).await?;
-        let list = DescribeEipAddresses {
-            allocation_id: Some(allocation_id.into()),
-            ..Default::default()
-        };
-        let what = format!("waiting for EIP {allocation_id} to be free");
-        wait::until(self.stop, EIP_LIMIT, Pace::EIP, &what, async || {
-            let answer = self.cloud.call(self.region, &list, self.stop).await?;
-            let is_ours = |status: &str| matches!(status, "InUse" | "Unassociating");
-            let bound = answer.eip_addresses.iter().any(|eip| {
-                is_ours(&eip.status)
-                    && (eip.instance_id.is_empty() || eip.instance_id == instance_id)
-            });
-            Ok(if bound {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            })
-        })
-        .await
+        // Its release, which comes next, is refused until it is free, and sent
+        // again. Nobody waits for that, so it may as well come late.
+        self.stop.sleep(EIP_UNBINDS).await
+    }
+
+    /// The VPC is refused as long as its vSwitch is on its way out.
+    async fn vpc(&self, id: &str) -> Result<()> {
+        self.stop.sleep(VSWITCH_VANISHES).await?;
+        self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await
     }
 
     /// An image owns the snapshots it was made with.
