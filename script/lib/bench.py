@@ -70,7 +70,7 @@ def template(count):
     builders = [{
         "type": "alicloud-ecs", "name": f"b{number}", "region": "cn-beijing", "image_name": f"bench-{number}",
         "source_image": "centos_7_03_64_20G_alibase_20170818.vhd", "instance_type": "ecs.t5-lc1m1.small",
-        "ssh_username": "root",
+        "ssh_username": "root", "vpc_id": "vpc-bench", "vswitch_id": "vsw-bench", "ssh_private_ip": True,
     } for number in range(count)]
     provisioners = [{"type": "shell", "inline": ["echo hello"]}]
     print(json.dumps({"builders": builders, "provisioners": provisioners}, indent=2))

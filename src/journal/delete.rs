@@ -1,5 +1,5 @@
-//! Deleting one resource of each kind, until it is really gone. What is gone
-//! already counts as deleted.
+//! Deleting one resource of each kind, so that what is deleted next can go.
+//! What is gone already counts as deleted.
 
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ impl Deleter<'_> {
             ..Default::default()
         };
         let what = format!("waiting for EIP {allocation_id} to be free");
-        wait::until(self.stop, NETWORK_LIMIT, Pace::EIP, &what, async || {
+        wait::until(self.stop, NETWORK_LIMIT, Pace::DELETE, &what, async || {
             let answer = self.cloud.call(self.region, &list, self.stop).await?;
             let mut eips = answer.eip_addresses.iter();
             let is_ours = |id: &str| id.is_empty() || id == instance_id;

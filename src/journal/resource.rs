@@ -34,21 +34,18 @@ pub enum Kind {
 impl Kind {
     /// Deletion order as data. Everything in one wave can be deleted at the
     /// same time; a wave begins when the one before is done. The instance is
-    /// in the first one because it costs the most.
-    pub const WAVES: [&[Kind]; 3] = [
+    /// in the first one because it costs the most. Its network interface stays
+    /// for a moment and holds the vSwitch and the security group; trying one
+    /// of them is enough to see that it is gone.
+    pub const WAVES: [&[Kind]; 4] = [
         &[
             Self::Instance,
             Self::EipAssociation,
             Self::ImageCopy,
             Self::Image,
         ],
-        &[
-            Self::Eip,
-            Self::KeyPair,
-            Self::SecurityGroup,
-            Self::VSwitch,
-            Self::Snapshot,
-        ],
+        &[Self::Eip, Self::KeyPair, Self::VSwitch, Self::Snapshot],
+        &[Self::SecurityGroup],
         &[Self::Vpc],
     ];
 

@@ -164,7 +164,7 @@ impl AlicloudEcs<'_> {
         }
         let id = &instance.instance_id;
         let what = format!("waiting for instance {id} to have an address");
-        wait::until(cx.stop, ADDRESS_LIMIT, Pace::EIP, &what, async || {
+        wait::until(cx.stop, ADDRESS_LIMIT, Pace::ADDRESS, &what, async || {
             let instance = self.describe_instance(cx, id).await?;
             let address = instance.as_ref().and_then(&ip).map(str::to_owned);
             Ok(address.map_or(Poll::Pending, Poll::Ready))

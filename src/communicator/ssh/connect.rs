@@ -3,7 +3,7 @@
 //! Packer tries every five seconds and allows a minute for a handshake that
 //! never comes. Here the first attempt is made at once, a silent peer is left
 //! after two seconds (more each time), and the next attempt follows within
-//! one. Limits (`ssh_timeout`, `ssh_handshake_attempts`) mean what they mean
+//! half a second. Limits (`ssh_timeout`, `ssh_handshake_attempts`) mean what they mean
 //! in Packer.
 
 use std::path::PathBuf;
@@ -33,7 +33,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const LAST_ANSWER: Duration = Duration::from_secs(15);
 const LOGIN: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+const FIRST_PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// OpenSSH 9.8 and later lock an address out when logins fail faster than
 /// one in five seconds (`PerSourcePenalties authfail:5s`).
@@ -441,10 +442,10 @@ impl Progress {
 
     fn pause(&self) -> Duration {
         if self.refused_last {
-            let grown = LAST_PAUSE * 2_u32.pow((self.refusals - 1).min(3));
+            let grown = FIRST_PAUSE_AFTER_REFUSAL * 2_u32.pow((self.refusals - 1).min(3));
             return grown.min(LAST_PAUSE_AFTER_REFUSAL);
         }
-        let grown = FIRST_PAUSE * 2_u32.pow(self.attempts.saturating_sub(1).min(2));
+        let grown = FIRST_PAUSE * 2_u32.pow(self.attempts.saturating_sub(1).min(1));
         grown.min(LAST_PAUSE)
     }
 }
@@ -466,7 +467,7 @@ mod tests {
                 progress.pause().as_millis()
             })
             .collect();
-        assert_eq!(pauses, [250, 500, 1000, 1000]);
+        assert_eq!(pauses, [250, 500, 500, 500]);
         let pauses: Vec<_> = (0..5)
             .map(|_| {
                 progress.refused(seen("refused"));
