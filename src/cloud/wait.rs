@@ -64,6 +64,9 @@ impl Pace {
     /// A deleted resource vanishes.
     pub const DELETE: Self = Self::expecting(Duration::from_secs(3));
 
+    /// Between questions whether a role that was just made is seen.
+    pub const ROLE_SETTLES: Duration = Duration::from_secs(3);
+
     /// For something that takes about this long, give or take 30 %.
     ///
     /// The first look comes at 70 %, when the fastest are ready. From then on
