@@ -281,6 +281,7 @@ mod tests {
 
     fn refusal(code: &str, region: &str) -> Refusal {
         Refusal {
+            endpoint: None,
             failure: ApiFailure {
                 action: "RunInstances",
                 region: region.into(),

@@ -173,8 +173,10 @@ fn recognize(file: &File, size: u64, path: &Path) -> Result<(DiskFormat, u64)> {
         };
     }
     if foot.starts_with(b"conectix") {
-        let virtual_size = be_u64(&foot, 48).unwrap_or_default();
-        return Ok((DiskFormat::Vhd, virtual_size));
+        return match be_u64(&foot, 48) {
+            Some(virtual_size) => Ok((DiskFormat::Vhd, virtual_size)),
+            None => Err(refused(path, "is a VHD image that was cut off", None)),
+        };
     }
     if let Some((what, hint)) = foreign(file, size, &head).map_err(unreadable)? {
         return Err(refused(path, what, Some(hint)));

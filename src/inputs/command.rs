@@ -208,4 +208,8 @@ pub struct Endpoints {
     pub vpc: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
+    /// Resource Access Management.
+    pub ram: Option<String>,
+    /// Object Storage Service.
+    pub oss: Option<String>,
 }

@@ -176,6 +176,8 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
             ecs: endpoint("ECS"),
             vpc: endpoint("VPC"),
             sts: endpoint("STS"),
+            ram: endpoint("RAM"),
+            oss: endpoint("OSS"),
         },
         signature: typed.signature,
         journal_dir: typed
