@@ -1,4 +1,4 @@
-//! A simulated Alibaba Cloud: ECS, VPC, STS and the machines inside, for
+//! A simulated Alibaba Cloud: ECS, VPC, STS, RAM, OSS and the machines inside, for
 //! testing image builds without an account.
 //!
 //! It shares no type with the product on purpose: a wire bug in one must not
@@ -35,6 +35,7 @@ mod faults;
 mod gateway;
 mod observe;
 mod options;
+pub mod oss;
 mod parameters;
 mod policy;
 mod report;
@@ -50,7 +51,7 @@ pub use alive::Alive;
 pub use calls::Call;
 pub use error::ApiError;
 pub use faults::{Effect, Fault, StateFault, When};
-pub use options::{AccessKey, Delays, Quotas, SandboxOptions};
+pub use options::{AccessKey, Delays, OssOptions, Quotas, SandboxOptions};
 pub use report::{Report, Wait};
 pub use sandbox::Sandbox;
 pub use seed::{Seed, SeedImage};

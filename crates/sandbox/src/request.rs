@@ -76,7 +76,8 @@ impl Request {
     }
 }
 
-fn headers_of(parts: &Parts) -> BTreeMap<String, String> {
+/// Headers with lower-case names.
+pub(crate) fn headers_of(parts: &Parts) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in &parts.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -35,7 +35,7 @@ impl Sandbox {
     /// Starts a sandbox on 127.0.0.1.
     ///
     /// # Errors
-    /// When the port cannot be bound.
+    /// When the port cannot be bound or there is no room for objects.
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = listener.local_addr()?;
@@ -45,7 +45,7 @@ impl Sandbox {
         };
         let key = options.access_keys.first().cloned();
         let key = key.unwrap_or_else(|| AccessKey::new("", ""));
-        let shared = Arc::new(Shared::new(&options, guest_port));
+        let shared = Arc::new(Shared::new(&options, guest_port)?);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), stopped));
         Ok(Self {

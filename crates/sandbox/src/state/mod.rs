@@ -2,6 +2,7 @@
 //! timers: whoever looks first calls [`Cloud::settle`], which applies what has
 //! become due.
 
+pub(crate) mod bucket;
 pub(crate) mod image;
 pub(crate) mod instance;
 pub(crate) mod network;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use crate::clock::Moment;
 use crate::options::{Delays, Quotas, SandboxOptions};
 use crate::report::Waits;
+use bucket::Bucket;
 use image::{Image, Snapshot};
 use instance::{Disk, Instance, KeyPair};
 use network::{Eip, SecurityGroup, VSwitch, Vpc};
@@ -37,6 +39,8 @@ pub(crate) struct Cloud {
     pub(crate) vswitches: BTreeMap<String, VSwitch>,
     pub(crate) security_groups: BTreeMap<String, SecurityGroup>,
     pub(crate) eips: BTreeMap<String, Eip>,
+    /// By name: buckets of all accounts share it.
+    pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) lingering: Vec<LingeringInterface>,
     pub(crate) waits: Waits,
     pub(crate) quotas: Quotas,
@@ -102,6 +106,7 @@ impl Cloud {
             vswitches: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             eips: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             lingering: Vec::new(),
             waits: Waits::default(),
             quotas: options.quotas.clone(),
@@ -170,6 +175,12 @@ impl Cloud {
             (b >> 48) & 0xfff,
             b & 0xffff_ffff_ffff
         )
+    }
+
+    /// A new request id of OSS.
+    pub(crate) fn new_object_request_id(&mut self) -> String {
+        let (a, b) = (self.random.next(), self.random.next());
+        format!("{:08X}{b:016X}", a >> 32)
     }
 
     /// An address in 127.`block`.0.0/16 that nobody has, and whose guest port
