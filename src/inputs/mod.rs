@@ -23,7 +23,7 @@ mod resolve;
 mod spelling;
 
 pub use command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, InspectArgs, SandboxArgs,
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs, SandboxArgs,
     TemplateArgs, ValidateArgs, VariableInputs,
 };
 pub use env::Environment;

@@ -9,9 +9,12 @@ use super::alicloud_ecs::{self, Access, Defaults, ImageOptions};
 use crate::cloud::oss::parse_endpoint;
 use crate::plan::check;
 use crate::plan::options;
-use crate::plan::reader::Reader;
+use crate::plan::files::Places;
+use crate::plan::reader::{Desk, Reader};
 use crate::template::decode::OptionSpec;
+use crate::template::diagnostic::Diagnostics;
 use crate::template::source::Spanned;
+use crate::template::value::Value;
 
 /// The tables of the block.
 pub const OPTIONS: &[&[OptionSpec]] = &[
@@ -147,6 +150,25 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         image,
         access,
     }
+}
+
+/// Reads a block that stands alone, in a text of its own.
+pub fn read_alone(
+    block: &Value,
+    defaults: Defaults<'_>,
+    places: &Places,
+    diagnostics: &mut Diagnostics,
+) -> Import {
+    let mut secrets = Vec::new();
+    let mut desk = Desk {
+        diagnostics,
+        secrets: &mut secrets,
+        places,
+    };
+    let mut reader = Reader::new(block, OPTIONS, "`import`", &mut desk);
+    let import = read(&mut reader, defaults);
+    reader.finish();
+    import
 }
 
 /// Words that stand for themselves.

@@ -245,7 +245,9 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ),
         ("ALIBABA_CLOUD_ENDPOINT_ECS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT_STS", url),
+        ("ALIBABA_CLOUD_ENDPOINT_STS", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_RAM", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", url),
         ("ALICLOUD_IMAGE_TIME_SCALE", TIME_SCALE.to_string()),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
