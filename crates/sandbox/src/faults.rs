@@ -68,6 +68,8 @@ pub enum Effect {
 pub enum StateFault {
     /// The next image ends as CreateFailed.
     ImageCreateFailed,
+    /// The next import stays in progress.
+    ImportStuck,
     /// The next snapshot ends as failed.
     SnapshotFailed,
     /// The next instance runs, but its SSH server never accepts.

@@ -236,6 +236,7 @@ fn ram_action(product: &str, action: &str) -> String {
         "Ecs" if network => "vpc",
         "Ecs" => "ecs",
         "Vpc" => "vpc",
+        "Ram" => "ram",
         _ => "sts",
     };
     format!("{service}:{action}")

@@ -155,6 +155,10 @@ pub struct Delays {
     pub image: Duration,
     /// CopyImage to Available.
     pub copy: Duration,
+    /// ImportImage to Available.
+    pub import: Duration,
+    /// A change of a RAM role until ECS sees it.
+    pub role: Duration,
 }
 
 impl Delays {
@@ -180,6 +184,8 @@ impl Delays {
             snapshot: now,
             image: now,
             copy: now,
+            import: now,
+            role: now,
         }
     }
 }
@@ -206,6 +212,8 @@ impl Default for Delays {
             snapshot: s(40),
             image: s(60),
             copy: s(120),
+            import: s(240),
+            role: s(10),
         }
     }
 }

@@ -62,6 +62,7 @@ impl Request {
             "2014-05-26" => Some("Ecs"),
             "2016-04-28" => Some("Vpc"),
             "2015-04-01" => Some("Sts"),
+            "2015-05-01" => Some("Ram"),
             _ => None,
         }
     }

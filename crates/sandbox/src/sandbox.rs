@@ -173,6 +173,16 @@ impl Sandbox {
         world.images_json(now)
     }
 
+    /// Content of an object, if there is one. Blocks while it is read.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let content = {
+            let (world, _) = self.shared.world();
+            let bucket = world.cloud.buckets.get(bucket)?;
+            bucket.objects.get(key)?.content.clone()
+        };
+        content.read(0, content.size).ok()
+    }
+
     /// How the time since the start or the last reset was used.
     pub fn report(&self) -> Report {
         self.shared.world().0.report()

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -221,11 +221,10 @@ impl Content {
         Ok(bytes)
     }
 
-    /// Writes everything to a new file. Blocks.
-    pub(crate) fn write_to(&self, path: &Path) -> io::Result<()> {
-        let mut out = File::create_new(path)?;
+    /// Writes everything to a file. Blocks.
+    pub(crate) fn copy_to(&self, out: &mut File) -> io::Result<()> {
         for blob in &self.segments {
-            io::copy(&mut File::open(&blob.path)?, &mut out)?;
+            io::copy(&mut File::open(&blob.path)?, out)?;
         }
         Ok(())
     }

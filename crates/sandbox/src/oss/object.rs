@@ -140,8 +140,9 @@ impl Context<'_> {
 
     /// Deleting what is not there is a success.
     pub(super) fn delete_object(&mut self) -> Answer {
-        let key = self.call.key();
+        let (bucket, key) = (self.call.bucket(), self.call.key());
         self.find_bucket_mut()?.objects.remove(key);
+        self.cloud.fail_imports_of(bucket, key);
         Ok(Reply::empty(204))
     }
 

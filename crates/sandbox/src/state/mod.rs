@@ -6,6 +6,8 @@ pub(crate) mod bucket;
 pub(crate) mod image;
 pub(crate) mod instance;
 pub(crate) mod network;
+pub(crate) mod role;
+pub(crate) mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,6 +22,8 @@ use bucket::Bucket;
 use image::{Image, Snapshot};
 use instance::{Disk, Instance, KeyPair};
 use network::{Eip, SecurityGroup, VSwitch, Vpc};
+use role::Role;
+use task::Task;
 
 /// Tags of a resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -41,6 +45,9 @@ pub(crate) struct Cloud {
     pub(crate) eips: BTreeMap<String, Eip>,
     /// By name: buckets of all accounts share it.
     pub(crate) buckets: BTreeMap<String, Bucket>,
+    /// By name.
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) tasks: BTreeMap<String, Task>,
     pub(crate) lingering: Vec<LingeringInterface>,
     pub(crate) waits: Waits,
     pub(crate) quotas: Quotas,
@@ -107,6 +114,8 @@ impl Cloud {
             security_groups: BTreeMap::new(),
             eips: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             lingering: Vec::new(),
             waits: Waits::default(),
             quotas: options.quotas.clone(),
@@ -125,6 +134,7 @@ impl Cloud {
     pub(crate) fn settle(&mut self, now: Moment) {
         self.settle_network(now);
         self.settle_images(now);
+        self.settle_tasks(now);
         self.settle_instances(now);
     }
 
