@@ -181,10 +181,32 @@ fn recognize(file: &File, size: u64, path: &Path) -> Result<(DiskFormat, u64)> {
     if let Some((what, hint)) = foreign(file, size, &head).map_err(unreadable)? {
         return Err(refused(path, what, Some(hint)));
     }
-    match size {
-        0 => Err(refused(path, "is empty", None)),
-        size => Ok((DiskFormat::Raw, size)),
+    raw(size, &head, path)
+}
+
+/// Anything may be a raw disk, but one that boots has whole sectors and a
+/// boot record, with MBR and with GPT.
+fn raw(size: u64, head: &[u8], path: &Path) -> Result<(DiskFormat, u64)> {
+    if size == 0 {
+        return Err(refused(path, "is empty", None));
     }
+    if !size.is_multiple_of(512) {
+        let hint = "Was it copied whole? A QCOW2 or VHD image would be recognized";
+        return Err(refused(
+            path,
+            "is no disk: it has a part of a sector",
+            Some(hint),
+        ));
+    }
+    if head.get(510..512) != Some(&[0x55, 0xaa]) {
+        let hint = "ECS imports whole disks that boot, not single partitions or files";
+        return Err(refused(
+            path,
+            "is no disk that boots: it has no partition table",
+            Some(hint),
+        ));
+    }
+    Ok((DiskFormat::Raw, size))
 }
 
 /// What a file is that would pass for a raw disk, and is none.
@@ -283,6 +305,12 @@ mod tests {
         head
     }
 
+    fn raw_disk(size: usize) -> Vec<u8> {
+        let mut disk: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        disk
+    }
+
     fn vhd(virtual_size: u64) -> Vec<u8> {
         let mut content = vec![0; 1024];
         let mut foot = b"conectix".to_vec();
@@ -298,8 +326,7 @@ mod tests {
         let table = [
             (qcow2(5 << 30), DiskFormat::Qcow2, 5 << 30),
             (vhd(7 << 30), DiskFormat::Vhd, 7 << 30),
-            (vec![1; 4096], DiskFormat::Raw, 4096),
-            (vec![1; 10], DiskFormat::Raw, 10),
+            (raw_disk(4096), DiskFormat::Raw, 4096),
         ];
         for (content, format, virtual_size) in table {
             let source = PlainFile::open(file(&content).path()).unwrap();
@@ -314,8 +341,10 @@ mod tests {
     fn what_is_no_disk_is_refused() {
         let mut iso = vec![0; 40_000];
         iso[32_769..32_774].copy_from_slice(b"CD001");
-        let table: [(&[u8], &str); 6] = [
+        let table: [(&[u8], &str); 8] = [
             (b"", "is empty"),
+            (&[1; 700], "part of a sector"),
+            (&[1; 1024], "no partition table"),
             (b"KDMV....", "VMDK"),
             (b"QFI\xfb", "cut off"),
             (b"\x1f\x8b\x08", "gzip"),
@@ -331,10 +360,10 @@ mod tests {
 
     #[test]
     fn parts_make_the_file() {
-        let content: Vec<u8> = (0..2500_u32).map(|n| n as u8).collect();
+        let content = raw_disk(2560);
         let file = file(&content);
         let source = PlainFile::open(file.path()).unwrap();
-        assert_eq!(source.size(), SentSize::Exactly(2500));
+        assert_eq!(source.size(), SentSize::Exactly(2560));
         let mut parts = source.parts(1000).unwrap();
         let mut all = Vec::new();
         let mut numbers = Vec::new();

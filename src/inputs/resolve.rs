@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs, SandboxArgs,
-    TemplateArgs, ValidateArgs, VariableInputs,
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs,
+    SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 use super::{ci, env::Environment};
 use crate::cli;

@@ -213,6 +213,13 @@ impl Outcome {
     }
 }
 
+/// Sends SIGINT, as Ctrl-C does.
+pub(crate) fn interrupt(child: &Child) {
+    let id = child.id().expect("it runs");
+    let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+}
+
 /// Looks again and again until something is so; a test that hangs fails.
 async fn until(condition: impl Fn() -> bool, what: &str) {
     let mut looks = tokio::time::interval(Duration::from_millis(5));
