@@ -56,6 +56,8 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Import a disk image, without a template
+    Import(Box<Import>),
     /// Delete what an interrupted run left behind
     Cleanup(Cleanup),
     /// Run the simulated cloud for tests and demonstrations
@@ -245,6 +247,78 @@ pub struct Inspect {
     /// Options without effect.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
+}
+
+/// `import`. Options are those of the post-processor `alicloud-import`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Import {
+    /// The disk image: QCOW2, VHD or raw
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Name of the image
+    #[arg(long, value_name = "NAME")]
+    pub image_name: String,
+    /// Bucket the disk is uploaded to; a private one is made when there is none
+    #[arg(long, value_name = "BUCKET")]
+    pub oss_bucket_name: String,
+    /// Region of the image and the bucket
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Name of the object; by default one no other run uses
+    #[arg(long, value_name = "KEY")]
+    pub oss_key_name: Option<String>,
+    /// `internal`, `accelerate`, or a host
+    #[arg(long, value_name = "ENDPOINT")]
+    pub oss_endpoint: Option<String>,
+    /// Keep the object after the import
+    #[arg(long)]
+    pub skip_clean: bool,
+    /// `linux` or `windows`
+    #[arg(long, value_name = "TYPE")]
+    pub image_os_type: Option<String>,
+    /// Distribution, for example `Ubuntu`
+    #[arg(long, value_name = "NAME")]
+    pub image_platform: Option<String>,
+    /// `x86_64`, `arm64` or `i386`
+    #[arg(long, value_name = "NAME")]
+    pub image_architecture: Option<String>,
+    /// Size of the system disk; by default the disk's own
+    #[arg(long, value_name = "GIB")]
+    pub image_system_size: Option<u32>,
+    /// `BIOS` or `UEFI`
+    #[arg(long, value_name = "MODE")]
+    pub boot_mode: Option<String>,
+    /// Description of the image
+    #[arg(long, value_name = "TEXT")]
+    pub image_description: Option<String>,
+    /// Tag of the image and its snapshots; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub tag: Vec<(String, String)>,
+    /// Regions the image is copied to
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
+    pub image_copy_regions: Vec<String>,
+    /// Accounts the image is shared with
+    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',')]
+    pub image_share_account: Vec<String>,
+    /// Any other option of `alicloud-import`; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
+    pub option: Vec<(String, String)>,
+    /// Replace an image that has the same name
+    #[arg(long)]
+    pub force: bool,
+    /// Stop and clean up after this time; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub timeout_minutes: u32,
+    /// Exit with 6 when something temporary could not be deleted
+    #[arg(long)]
+    pub fail_on_leftovers: bool,
+    /// How to reach Alibaba Cloud.
+    #[command(flatten)]
+    pub cloud: Cloud,
+    /// How the run is shown.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `cleanup`.

@@ -116,6 +116,8 @@ fn endpoints(args: &CloudArgs) -> Result<Endpoints> {
         (Product::Ecs, &args.endpoints.ecs),
         (Product::Vpc, &args.endpoints.vpc),
         (Product::Sts, &args.endpoints.sts),
+        (Product::Ram, &args.endpoints.ram),
+        (Product::Oss, &args.endpoints.oss),
     ];
     named.into_iter().try_fold(
         Endpoints::default(),

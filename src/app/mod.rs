@@ -13,6 +13,7 @@ use crate::report::{ExitStatus, Report, Settings, Writers, page};
 
 mod build;
 mod cleanup;
+mod import;
 mod inspect;
 mod logging;
 mod sandbox;
@@ -33,6 +34,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),

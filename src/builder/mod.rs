@@ -6,13 +6,13 @@
 use async_trait::async_trait;
 
 use crate::artifact::Artifact;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Create};
 use crate::communicator::ssh::key::KeyPair;
 use crate::engine::event::{EventKind, Events};
 use crate::engine::stop::Stop;
-use crate::error::Result;
-use crate::journal::Journal;
+use crate::error::{Error, Kind, Result};
 use crate::journal::tags::RunTags;
+use crate::journal::{Intent, Journal, Slot};
 
 pub mod alicloud_ecs;
 
@@ -30,6 +30,35 @@ pub struct BuildContext<'a> {
     pub tags: &'a RunTags,
     /// Alibaba Cloud's API.
     pub cloud: &'a Cloud,
+}
+
+impl BuildContext<'_> {
+    /// Creates something in a region through the journal and gives the API's
+    /// answer. `id` finds the new resource's id in it.
+    pub(crate) async fn create<R: Create>(
+        &self,
+        region: &str,
+        intent: Intent,
+        request: impl FnOnce(&Slot) -> R,
+        id: impl FnOnce(&R::Response) -> &str,
+    ) -> Result<R::Response> {
+        self.journal
+            .create(self.events, intent, async |slot| {
+                let request = request(slot);
+                let answer = self
+                    .cloud
+                    .create(region, &request, &slot.permit, self.stop)
+                    .await?;
+                match id(&answer) {
+                    "" => {
+                        let message = format!("{} answered without an id", R::NAME);
+                        Err(Error::new(Kind::Cloud, message))
+                    }
+                    id => Ok((id.to_owned(), answer)),
+                }
+            })
+            .await
+    }
 }
 
 /// A machine that runs.

@@ -1,4 +1,6 @@
-//! From a typed request to a typed answer: sign, send, read, try again.
+//! Sends requests until they are answered: signing, clock, keys, trying again.
+
+mod rpc;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,19 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use super::credential::{Credential, CredentialProvider};
 use super::endpoint::Endpoints;
-use super::failure::{self, Asked, Failure, Refusal};
-use super::parameters::Parameters;
+use super::failure::{Failure, Refusal};
 use super::retry::codes::is_about_credentials;
 use super::retry::{self, Attempts, Cause};
-use super::sign::{self, SignatureAlgorithm, Stamp, Unsigned};
-use super::transport::{HttpResponse, Transport};
-use super::{Action, Product, Repeat, answer, hints};
+use super::sign::SignatureAlgorithm;
+use super::transport::{HttpResponse, Signed, Transport};
+use super::{Action, Repeat, answer, hints};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 
@@ -46,15 +46,34 @@ pub(super) struct Client {
     reached: Mutex<HashSet<String>>,
 }
 
-/// A request that can be signed for each attempt.
-struct Request {
-    product: Product,
-    action: &'static str,
-    repeat: Repeat,
-    creates: bool,
-    region: String,
-    url: Url,
-    parameters: Parameters,
+/// What is known of a request before it is sent.
+pub(super) struct About {
+    pub(super) action: &'static str,
+    pub(super) region: String,
+    pub(super) repeat: Repeat,
+    /// Whether it may make something that costs money.
+    pub(super) creates: bool,
+    pub(super) url: Url,
+}
+
+/// A request that can be signed and sent for each attempt anew.
+pub(super) trait Exchange: Sync {
+    type Answer: Send;
+
+    fn about(&self) -> &About;
+
+    /// One attempt, to its end.
+    fn exchange(
+        &self,
+        client: &Client,
+    ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
+
+    /// The answer when the refusal of a repeated request says that an earlier
+    /// one did the work.
+    fn done(&self) -> Self::Answer;
+
+    /// The id to give to Alibaba Cloud's support.
+    fn request_id(answer: &Self::Answer) -> &str;
 }
 
 impl Client {
@@ -75,16 +94,7 @@ impl Client {
         creates: bool,
         stop: &Stop,
     ) -> Result<R::Response> {
-        let parameters = parameters(region, request, token)?;
-        let request = Request {
-            product: R::PRODUCT,
-            action: R::NAME,
-            repeat: R::REPEAT,
-            creates,
-            region: region.to_owned(),
-            url: self.config.endpoints.of(R::PRODUCT, region)?,
-            parameters,
-        };
+        let request = rpc::Request::new(self, region, request, token, creates)?;
         let content = self.until_answered(&request, stop).await?;
         serde_json::from_value(answer::without_nulls(content)).map_err(|error| {
             let message = format!("Alibaba Cloud's answer to {} is not understood", R::NAME);
@@ -92,21 +102,29 @@ impl Client {
         })
     }
 
-    async fn until_answered(&self, request: &Request, stop: &Stop) -> Result<Value> {
+    /// Sends a request until it is answered for good: the only place where
+    /// anything is sent twice.
+    pub(super) async fn until_answered<E: Exchange>(
+        &self,
+        request: &E,
+        stop: &Stop,
+    ) -> Result<E::Answer> {
         let started = Instant::now();
         let mut attempts = Attempts::default();
         loop {
             let failure = match self.attempt(request, stop).await {
                 Ok(content) => return Ok(content),
                 Err(Failure::Refused(refusal)) if attempts.did_it(&refusal) => {
-                    return Ok(Value::Object(serde_json::Map::default()));
+                    return Ok(request.done());
                 }
                 Err(failure) => failure,
             };
             let elapsed = stop.clock().elapsed(started);
-            let wait = self.next(request, &failure, &mut attempts, elapsed).await;
+            let wait = self
+                .next(request.about(), &failure, &mut attempts, elapsed)
+                .await;
             let Some(wait) = wait else {
-                return Err(error(request, failure, attempts.failed(), elapsed));
+                return Err(error(request.about(), failure, attempts.failed(), elapsed));
             };
             stop.sleep(wait).await?;
         }
@@ -116,7 +134,7 @@ impl Client {
     /// right what can be: the clock, the keys.
     async fn next(
         &self,
-        request: &Request,
+        request: &About,
         failure: &Failure,
         attempts: &mut Attempts,
         elapsed: Duration,
@@ -125,7 +143,7 @@ impl Client {
         let cause = retry::cause(request.repeat, failure, reached)?;
         let hint = match failure {
             Failure::Refused(refusal) => refusal.retry_after,
-            Failure::Send(_) | Failure::Local(_) => None,
+            Failure::Send(_) | Failure::Damaged(_) | Failure::Local(_) => None,
         };
         let wait = attempts.after(cause, elapsed, hint, rand::random())?;
         tracing::debug!(
@@ -145,7 +163,7 @@ impl Client {
 
     /// One attempt. A stop ends it at once, except when something may be
     /// being created: then the answer gets a moment to arrive.
-    async fn attempt(&self, request: &Request, stop: &Stop) -> Result<Value, Failure> {
+    async fn attempt<E: Exchange>(&self, request: &E, stop: &Stop) -> Result<E::Answer, Failure> {
         if stop.is_stopped() {
             return Err(Failure::Local(Error::cancelled()));
         }
@@ -153,68 +171,40 @@ impl Client {
         if let Ok(outcome) = stop.race(&mut attempt).await {
             return outcome;
         }
-        if !request.creates {
+        if !request.about().creates {
             return Err(Failure::Local(Error::cancelled()));
         }
         let outcome = tokio::time::timeout(GRACE, attempt).await;
         outcome.unwrap_or_else(|_| Err(Failure::Local(Error::cancelled())))
     }
 
-    async fn attempt_to_the_end(&self, request: &Request) -> Result<Value, Failure> {
+    async fn attempt_to_the_end<E: Exchange>(&self, request: &E) -> Result<E::Answer, Failure> {
         let started = Instant::now();
-        let outcome = self.exchange(request).await;
+        let outcome = request.exchange(self).await;
         log(request, &outcome, started.elapsed());
         outcome
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Value, Failure> {
-        let credential = self
-            .config
-            .credentials
-            .get()
-            .await
-            .map_err(Failure::Local)?;
-        let stamp = Stamp {
-            nonce: uuid::Uuid::new_v4().to_string(),
-            time: self.now(),
-        };
-        let unsigned = Unsigned {
-            url: &request.url,
-            product: request.product,
-            action: request.action,
-            parameters: &request.parameters,
-            read_timeout: read_timeout(request.action),
-        };
-        let signature = sign::sign(self.config.signature, unsigned, &credential, &stamp);
-        tracing::trace!(action = request.action, parameters = %request.parameters, "request");
-        let sent = self.config.transport.send(signature.request).await;
+    /// Keys that are good now.
+    pub(super) async fn credential(&self) -> Result<Arc<Credential>, Failure> {
+        self.config.credentials.get().await.map_err(Failure::Local)
+    }
+
+    /// Sends a signed request once.
+    pub(super) async fn transmit(&self, signed: Signed) -> Result<HttpResponse, Failure> {
+        let url = signed.url.clone();
+        let sent = self.config.transport.send(signed).await;
         let response = sent.map_err(Failure::Send)?;
-        self.mark_reached(&request.url);
-        self.read(request, &response, &credential, &signature.string_to_sign)
-            .map_err(Failure::Refused)
+        self.mark_reached(&url);
+        Ok(response)
     }
 
-    fn read(
-        &self,
-        request: &Request,
-        response: &HttpResponse,
-        credential: &Credential,
-        string_to_sign: &str,
-    ) -> Result<Value, Box<Refusal>> {
-        let asked = Asked {
-            action: request.action,
-            region: &request.region,
-        };
-        let mut outcome = failure::read(asked, response);
-        if let Err(refusal) = &mut outcome {
-            refusal.settle_signature(string_to_sign);
-            let message = request.parameters.scrub(&refusal.failure.message);
-            refusal.failure.message = credential.scrub(&message);
-        }
-        outcome
+    pub(super) fn config(&self) -> &CloudConfig {
+        &self.config
     }
 
-    fn now(&self) -> Timestamp {
+    /// The time by the server's clock, as far as it is known.
+    pub(super) fn now(&self) -> Timestamp {
         let skew = SignedDuration::from_millis(self.skew_ms.load(Ordering::Relaxed));
         let now = Timestamp::now();
         now.checked_add(skew).unwrap_or(now)
@@ -243,56 +233,35 @@ impl Client {
 
     fn was_reached(&self, url: &Url) -> bool {
         let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        reached.contains(url.as_str())
+        reached.contains(&origin(url))
     }
 
     fn mark_reached(&self, url: &Url) {
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        if !reached.contains(url.as_str()) {
-            reached.insert(url.as_str().to_owned());
-        }
+        reached.insert(origin(url));
     }
 }
 
-fn parameters<R: Action>(region: &str, request: &R, token: Option<&str>) -> Result<Parameters> {
-    let mut parameters = Parameters::of(request).map_err(|error| {
-        Error::new(Kind::Internal, format!("Failed to encode {}", R::NAME)).with_source(error)
-    })?;
-    if R::PRODUCT != Product::Sts {
-        parameters.add("RegionId", region);
-    }
-    if let Some(token) = token {
-        parameters.add("ClientToken", token);
-    }
-    Ok(parameters)
-}
-
-/// How long answers may take, in real time. Creating calls are slow at times; giving up on
-/// one early leaves something behind.
-fn read_timeout(action: &str) -> Duration {
-    let seconds = match action {
-        "RunInstances"
-        | "CreateSnapshot"
-        | "CreateSecurityGroup"
-        | "CreateImage"
-        | "CopyImage"
-        | "DeleteSecurityGroup"
-        | "DeleteInstance" => 90,
-        "StartInstance" | "StopInstance" | "DescribeImages" | "DeleteImage" => 60,
-        _ => 30,
-    };
-    Duration::from_secs(seconds)
+/// Scheme, host and port.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 /// The error of a request that will not be tried again.
-fn error(request: &Request, failure: Failure, attempts: usize, elapsed: Duration) -> Error {
-    let Request { action, region, .. } = request;
+fn error(request: &About, failure: Failure, attempts: usize, elapsed: Duration) -> Error {
+    let About { action, region, .. } = request;
     let tries = match attempts {
         0 | 1 => String::new(),
         n => format!(" after {n} attempts in {} s", elapsed.as_secs()),
     };
     match failure {
         Failure::Local(error) => error,
+        Failure::Damaged(what) => {
+            let message = format!("{action} in {region} failed{tries}: {what}");
+            Error::new(Kind::Cloud, message).with_hint(
+                "Something on the way changes what is sent: try another network or proxy",
+            )
+        }
         Failure::Send(failure) => {
             let message = format!("Failed to call {action} in {region}{tries}");
             let error = Error::new(Kind::Cloud, message);
@@ -316,55 +285,28 @@ fn error(request: &Request, failure: Failure, attempts: usize, elapsed: Duration
     }
 }
 
-/// One line per attempt, and the content at the lowest level.
-fn log(request: &Request, outcome: &Result<Value, Failure>, elapsed: Duration) {
+/// One line per attempt.
+fn log<E: Exchange>(request: &E, outcome: &Result<E::Answer, Failure>, elapsed: Duration) {
+    let About { action, region, .. } = request.about();
     let (outcome_text, request_id) = match outcome {
-        Ok(content) => {
-            tracing::trace!(action = request.action, content = %hide_secrets(content), "answer");
-            ("ok", content["RequestId"].as_str().unwrap_or_default())
-        }
+        Ok(answer) => ("ok", E::request_id(answer)),
         Err(Failure::Refused(refusal)) => (
             refusal.failure.code.as_str(),
             refusal.failure.request_id.as_str(),
         ),
         Err(Failure::Send(failure)) if failure.unsent => ("not sent", ""),
         Err(Failure::Send(_)) => ("no answer", ""),
+        Err(Failure::Damaged(_)) => ("damaged", ""),
         Err(Failure::Local(_)) => ("not tried", ""),
     };
     tracing::debug!(
-        action = request.action,
-        region = request.region,
+        action,
+        region,
         outcome = outcome_text,
         elapsed_ms = elapsed.as_millis(),
         request_id,
         "call"
     );
-}
-
-fn hide_secrets(content: &Value) -> Value {
-    const SECRETS: &[&str] = &[
-        "AccessKeySecret",
-        "SecurityToken",
-        "PrivateKeyBody",
-        "Password",
-        "UserData",
-    ];
-    match content {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| {
-                let secret = SECRETS.contains(&name.as_str());
-                let shown = if secret {
-                    Value::from(super::parameters::HIDDEN)
-                } else {
-                    hide_secrets(value)
-                };
-                (name.clone(), shown)
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(hide_secrets).collect(),
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]

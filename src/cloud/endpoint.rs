@@ -80,7 +80,13 @@ impl Endpoints {
     /// # Errors
     /// `Kind::Usage` when `endpoint` is not one; see [`parse`].
     pub fn everything_to(endpoint: &str) -> Result<Self> {
-        let products = [Product::Ecs, Product::Vpc, Product::Sts];
+        let products = [
+            Product::Ecs,
+            Product::Vpc,
+            Product::Sts,
+            Product::Ram,
+            Product::Oss,
+        ];
         products
             .into_iter()
             .try_fold(Self::default(), |all, product| all.with(product, endpoint))
@@ -135,6 +141,8 @@ impl Endpoints {
             Product::Sts if WITHOUT_STS.contains(&region) => {
                 return "sts.aliyuncs.com".to_owned();
             }
+            Product::Ram => return "ram.aliyuncs.com".to_owned(),
+            Product::Oss => return self.oss(region),
             Product::Ecs => "ecs",
             Product::Vpc => "vpc",
             Product::Sts => "sts",
@@ -144,6 +152,14 @@ impl Endpoints {
             Network::Vpc => "-vpc",
         };
         format!("{name}{network}.{region}.aliyuncs.com")
+    }
+
+    fn oss(&self, region: &str) -> String {
+        let network = match self.network {
+            Network::Public => "",
+            Network::Vpc => "-internal",
+        };
+        format!("oss-{region}{network}.aliyuncs.com")
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) enum Failure {
     Send(SendFailure),
     /// An answer that says no, or nothing we understand.
     Refused(Box<Refusal>),
+    /// What arrived is not what was sent.
+    Damaged(String),
     /// We could not even ask.
     Local(Error),
 }
@@ -70,6 +72,8 @@ pub(super) struct Refusal {
     pub(super) date: Option<String>,
     /// The permission that is missing, for example `ecs:RunInstances`.
     pub(super) missing_permission: Option<String>,
+    /// Where the request should have gone, if the server says so.
+    pub(super) endpoint: Option<String>,
     /// Whether the server's string to sign is ours; none when it did not say.
     pub(super) same_string_to_sign: Option<bool>,
 }
@@ -144,6 +148,7 @@ fn refusal(asked: Asked<'_>, response: &HttpResponse, content: &Value) -> Refusa
         missing_permission: content["AccessDeniedDetail"]["AuthAction"]
             .as_str()
             .map(str::to_owned),
+        endpoint: None,
         same_string_to_sign: None,
     }
 }
@@ -155,7 +160,7 @@ fn xml_element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The beginning of an answer that is not the API's.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 200;
     let line: String = text
         .split_whitespace()

@@ -37,6 +37,7 @@ pub(super) fn of_silence(failure: &SendFailure, region: &str) -> Vec<String> {
 fn particular(refusal: &Refusal, code: &str) -> Option<String> {
     match code {
         "Forbidden.RAM" | "NoPermission" | "Forbidden.SubUser" => Some(missing_permission(refusal)),
+        "AccessDenied" => Some(denied_by_oss(refusal)),
         "SignatureDoesNotMatch" | "IncompleteSignature" => Some(bad_signature(refusal)),
         "InvalidRegionId.NotFound" | "InvalidRegionId" => wrong_region(&refusal.failure.region),
         _ => None,
@@ -52,6 +53,19 @@ fn missing_permission(refusal: &Refusal) -> String {
             "Attach a RAM policy that allows {} to the user or role whose keys are used",
             refusal.failure.action
         ),
+    }
+}
+
+/// OSS says the same for a missing permission and for a bucket of another
+/// region, but names that region's endpoint.
+fn denied_by_oss(refusal: &Refusal) -> String {
+    match &refusal.endpoint {
+        Some(endpoint) => format!(
+            "The bucket is reached at {endpoint}, so it is not in {}: an image is imported from a \
+             bucket of its own region",
+            refusal.failure.region
+        ),
+        None => missing_permission(refusal),
     }
 }
 
@@ -76,6 +90,98 @@ fn wrong_region(region: &str) -> Option<String> {
 }
 
 const KNOWN: &[(&[&str], &str)] = &[
+    (
+        &["PublicEndpointForbidden"],
+        "This account may not use OSS's public endpoint for data in mainland China: set `oss_endpoint` to `internal` \
+         on a machine in the region, or to a custom domain of the bucket; or import in another region and copy the image",
+    ),
+    (
+        &["SecondLevelDomainForbidden"],
+        "OSS wants the bucket in the host name: set the endpoint to a host such as oss-cn-hangzhou.aliyuncs.com, not to an address",
+    ),
+    (
+        &["NoSuchBucket"],
+        "Check the bucket's name; a bucket that was deleted a moment ago takes a while to be free again",
+    ),
+    (
+        &["BucketAlreadyExists"],
+        "The names of all buckets of all accounts are different: choose another `oss_bucket_name`",
+    ),
+    (
+        &["TooManyBuckets"],
+        "An account has at most 100 buckets in a region: use one that is there, or delete one",
+    ),
+    (
+        &["FileAlreadyExists"],
+        "The bucket has an object of that name: choose another `oss_key_name`, or delete the object",
+    ),
+    (
+        &["UserDisable"],
+        "OSS is switched off for this account: activate it in the console, and check the account's balance",
+    ),
+    (
+        &["AccessKeyIdAndSecurityTokenNotMatch"],
+        "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
+    ),
+    (
+        &["SecurityTokenExpired"],
+        "The temporary keys have ended: get new ones, or give them a longer duration",
+    ),
+    (
+        &["RequestTimeTooSkewed"],
+        "Set this machine's clock: it must be within 15 minutes of the right time",
+    ),
+    (
+        &["KmsServiceNotEnabled"],
+        "Activate Key Management Service, or use no encryption: an encrypted object cannot be imported",
+    ),
+    (
+        &["NoSetRoletoECSServiceAcount"],
+        "ECS needs a RAM role that lets it read the object: AliyunECSImageImportDefaultRole with the policy \
+         AliyunECSImageImportRolePolicy, or the one named by `image_import_role_name`",
+    ),
+    (
+        &["InvalidOSSBucket.NotMatched", "InvalidOSSBucket.NotFound"],
+        "The bucket must be in the region of the image",
+    ),
+    (
+        &["InvalidOSS.NotAuthorized"],
+        "The role must be allowed to read the bucket: oss:GetObject, oss:GetBucketLocation and oss:GetBucketInfo",
+    ),
+    (
+        &["InvalidOSSBucket.EncryptUnsupported"],
+        "Use a bucket without encryption on the server",
+    ),
+    (
+        &["InvalidImageSize", "InvalidDataDiskSize"],
+        "`image_system_size` must be at least the disk's virtual size, and at most 2048 GiB",
+    ),
+    (
+        &[
+            "InvalidImageFormat.Malformed",
+            "UnsupportedSuffix.OSSObject",
+        ],
+        "Images are imported as RAW, VHD or QCOW2, and the object's name ends in .raw, .vhd or .qcow2",
+    ),
+    (
+        &[
+            "InvalidPlatform.Malformed",
+            "InvalidArchitecture.PlatformUnsupported",
+        ],
+        "Check `image_platform` and `image_architecture`: a platform is written as in `Ubuntu`, `CentOS Stream`, `Windows Server 2022` or `Others Linux`",
+    ),
+    (
+        &["InvalidBootMode.NotSupport"],
+        "arm64 images boot with UEFI; others with `BIOS` or `UEFI`",
+    ),
+    (
+        &["InvalidLicenseType.BYOLOnly"],
+        "Set `image_license_type` to `BYOL`",
+    ),
+    (
+        &["UserNotInTheWhiteList"],
+        "Ask Alibaba Cloud's support to enable this format for the account, or convert the disk to QCOW2",
+    ),
     (
         &[
             "OperationDenied.NoStock",
@@ -175,6 +281,7 @@ mod tests {
 
     fn refusal(code: &str, region: &str) -> Refusal {
         Refusal {
+            endpoint: None,
             failure: ApiFailure {
                 action: "RunInstances",
                 region: region.into(),

@@ -14,7 +14,7 @@ use reqwest::{Certificate, Client, Response};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 use super::endpoint::is_loopback;
-use super::transport::{HttpResponse, SendFailure, Signed, Transport};
+use super::transport::{HttpResponse, Method, SendFailure, Signed, Transport};
 use crate::error::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Transport for HttpTransport {
         };
         let failed = |error: reqwest::Error| failure(&host, error);
         let mut builder = client
-            .post(request.url)
+            .request(method(request.method), request.url)
             .timeout(request.read_timeout)
             .body(request.body);
         for (name, value) in request.headers {
@@ -86,6 +86,32 @@ impl Transport for HttpTransport {
         let response = builder.send().await.map_err(failed)?;
         read(response).await.map_err(failed)
     }
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Delete => reqwest::Method::DELETE,
+        Method::Get => reqwest::Method::GET,
+        Method::Head => reqwest::Method::HEAD,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+    }
+}
+
+/// What OSS says in headers; others repeat it in the content.
+fn oss_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let wanted =
+        |name: &str| name.starts_with("x-oss-") || name == "etag" || name == "content-length";
+    let is_oss = headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-oss-"));
+    let known = headers
+        .iter()
+        .filter(|(name, _)| is_oss && wanted(name.as_str()));
+    let readable = known.filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    readable.collect()
 }
 
 async fn read(response: Response) -> reqwest::Result<HttpResponse> {
@@ -98,9 +124,11 @@ async fn read(response: Response) -> reqwest::Result<HttpResponse> {
         status: response.status().as_u16(),
         date: text(headers, DATE.as_str()),
         retry_after_ms: text(headers, "x-acs-retry-after")
+            .or_else(|| text(headers, "x-oss-qos-delay-time"))
             .and_then(|value| value.trim().parse().ok())
             .filter(|&milliseconds| milliseconds > 0),
-        request_id: text(headers, "x-acs-request-id"),
+        request_id: text(headers, "x-acs-request-id").or_else(|| text(headers, "x-oss-request-id")),
+        headers: oss_headers(headers),
         body: response.bytes().await?,
     })
 }
@@ -142,6 +170,7 @@ mod tests {
 
     fn request(port: u16) -> Signed {
         Signed {
+            method: Method::Post,
             url: format!("http://127.0.0.1:{port}").parse().unwrap(),
             headers: vec![("x-acs-action", "DescribeRegions".into())],
             body: "RegionId=cn-hangzhou".into(),
@@ -181,6 +210,7 @@ mod tests {
                 date: Some("Sun, 22 Nov 2026 08:00:00 GMT".into()),
                 retry_after_ms: Some(1500),
                 request_id: Some("r1".into()),
+                headers: Vec::new(),
                 body: "{}".into(),
             }
         );

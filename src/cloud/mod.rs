@@ -54,7 +54,9 @@ mod hints;
 pub mod http;
 #[cfg(test)]
 mod names;
+pub mod oss;
 mod parameters;
+pub mod ram;
 mod retry;
 mod sign;
 pub mod sts;
@@ -85,6 +87,10 @@ pub enum Product {
     Vpc,
     /// Security Token Service, version 2015-04-01.
     Sts,
+    /// Resource Access Management, version 2015-05-01.
+    Ram,
+    /// Object Storage Service, whose API has a style of its own.
+    Oss,
 }
 
 impl Product {
@@ -94,6 +100,8 @@ impl Product {
             Self::Ecs => "2014-05-26",
             Self::Vpc => "2016-04-28",
             Self::Sts => "2015-04-01",
+            Self::Ram => "2015-05-01",
+            Self::Oss => "2019-05-17",
         }
     }
 }

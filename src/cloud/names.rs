@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::parameters::Parameters;
-use super::{Action, ecs, sts, vpc};
+use super::{Action, ecs, ram, sts, vpc};
 
 /// The API's parameters of each action; true when required.
 fn published() -> BTreeMap<&'static str, BTreeMap<&'static str, bool>> {
@@ -70,6 +70,7 @@ fn every_request_uses_published_names() {
     check_all!(seen:
         ecs::AuthorizeSecurityGroup,
         ecs::CancelCopyImage,
+        ecs::CancelTask,
         ecs::CopyImage,
         ecs::CreateImage,
         ecs::CreateSecurityGroup,
@@ -90,8 +91,10 @@ fn every_request_uses_published_names() {
         ecs::DescribeRegions,
         ecs::DescribeSecurityGroups,
         ecs::DescribeSnapshots,
+        ecs::DescribeTasks,
         ecs::DescribeZones,
         ecs::DetachKeyPair,
+        ecs::ImportImage,
         ecs::ImportKeyPair,
         ecs::ListTagResources,
         ecs::ModifyImageAttribute,
@@ -101,6 +104,11 @@ fn every_request_uses_published_names() {
         ecs::StartInstance,
         ecs::StopInstance,
         ecs::TagResources,
+        ram::AttachPolicyToRole,
+        ram::CreateRole,
+        ram::GetPolicy,
+        ram::GetRole,
+        ram::ListPoliciesForRole,
         sts::GetCallerIdentity,
         vpc::AllocateEipAddress,
         vpc::AssociateEipAddress,
@@ -131,6 +139,11 @@ fn every_list_element_uses_published_names() {
             "AuthorizeSecurityGroup",
             "Permissions",
             sent(&ecs::Permission::default()),
+        ),
+        (
+            "ImportImage",
+            "DiskDeviceMapping",
+            sent(&ecs::ImportedDisk::default()),
         ),
         ("RunInstances", "Tag", sent(&super::Tag::default())),
     ];

@@ -18,15 +18,47 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Signed) -> Result<HttpResponse, SendFailure>;
 }
 
-/// A signed request: always `POST`, all parameters in the body.
+/// The methods of HTTP that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// `DELETE`
+    Delete,
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`, the only one outside of OSS.
+    #[default]
+    Post,
+    /// `PUT`
+    Put,
+}
+
+impl Method {
+    /// As it is sent and signed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// A signed request. A body is in memory, so that it can be sent again: an
+/// object is sent in parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// Scheme, host and port; the path is `/`.
+    /// What is done.
+    pub method: Method,
+    /// Scheme, host and port; path and query are OSS's, `/` elsewhere.
     pub url: Url,
     /// All headers but `host` and `content-length`.
     pub headers: Vec<(&'static str, String)>,
-    /// The form.
-    pub body: String,
+    /// The form, or part of an object.
+    pub body: Bytes,
     /// How long to wait for the answer.
     pub read_timeout: Duration,
 }
@@ -51,8 +83,19 @@ pub struct HttpResponse {
     pub retry_after_ms: Option<u64>,
     /// The id to give to support (`x-acs-request-id`).
     pub request_id: Option<String>,
+    /// What OSS says in headers: `etag`, `content-length` and `x-oss-*`, in
+    /// lower case.
+    pub headers: Vec<(String, String)>,
     /// The content.
     pub body: Bytes,
+}
+
+impl HttpResponse {
+    /// The value of a header of OSS.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| known == name);
+        header.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Why there was no answer.

@@ -69,6 +69,9 @@ impl Pace {
     /// A deleted vSwitch or EIP vanishes.
     pub const DELETE_NETWORK: Self = Self::brief(Duration::from_secs(1));
 
+    /// Between questions whether a role that was just made is seen.
+    pub const ROLE_SETTLES: Duration = Duration::from_secs(3);
+
     /// For something that takes about this long, give or take 30 %.
     ///
     /// A look before 70 % would be in vain, so the first one comes well after

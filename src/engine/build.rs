@@ -21,6 +21,7 @@ use crate::journal::Journal;
 use crate::journal::resource::Kind;
 use crate::journal::sweep::{self, Scope};
 use crate::plan::{self, OnError};
+use crate::postprocessor::{self, Services};
 use crate::provisioner::{self, BuildData};
 
 /// Everything a build shares with the others of its run.
@@ -85,8 +86,12 @@ impl BuildRun<'_> {
         let Some(artifact) = artifact else {
             return (Vec::new(), error, leftovers);
         };
-        let (artifacts, error) = self.post_process(artifact, &data).await;
-        (artifacts, error, leftovers)
+        let (artifacts, error, more) = self.post_process(artifact, &data).await;
+        (
+            artifacts,
+            error,
+            leftovers.into_iter().chain(more).collect(),
+        )
     }
 
     /// The phases up to the finished artifact.
@@ -184,14 +189,20 @@ impl BuildRun<'_> {
         &self,
         artifact: Artifact,
         data: &BuildData,
-    ) -> (Vec<Artifact>, Option<Error>) {
+    ) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
         if self.cx.stop.is_stopped() {
-            return (vec![artifact], Some(Error::cancelled()));
+            return (vec![artifact], Some(Error::cancelled()), Vec::new());
         }
         let cx = self.provision_context(None, data, self.cx.stop);
-        let outcome =
-            crate::postprocessor::run_sequences(&self.build.post_processors, artifact, &cx).await;
-        (outcome.artifacts, outcome.errors.into_iter().next())
+        let services = Services {
+            connections: self.cx.connections,
+            journal: self.cx.journal,
+            tags: &self.cx.settings.tags,
+        };
+        let sequences = &self.build.post_processors;
+        let outcome = postprocessor::run_sequences(sequences, artifact, &cx, Some(&services)).await;
+        let error = outcome.errors.into_iter().next();
+        (outcome.artifacts, error, outcome.leftovers)
     }
 
     /// Deletes what this build made and nobody needs, or says what is kept.

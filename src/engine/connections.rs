@@ -9,6 +9,7 @@ use crate::cloud::{Cloud, CloudConfig, Product, SignatureAlgorithm};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Builder;
 use crate::plan::alicloud_ecs::{Access, Keys};
+use crate::plan::import::Import;
 
 /// What the environment and the command line say about the cloud.
 #[derive(Clone)]
@@ -43,6 +44,23 @@ impl Connections {
     pub fn from_environment(&self) -> Result<Cloud> {
         let keys = self.keys.as_ref().ok_or_else(no_keys)?;
         Ok(self.with(keys, self.endpoints.clone()))
+    }
+
+    /// The client of an import.
+    ///
+    /// # Errors
+    /// As [`Connections::cloud`].
+    pub fn for_import(&self, import: &Import) -> Result<Cloud> {
+        let Some(endpoint) = import.oss_endpoint.as_ref().filter(|_| !self.only_these) else {
+            return self.for_access(&import.access);
+        };
+        let region = &import.access.region.value;
+        let endpoints = self.endpoints.clone();
+        Self {
+            endpoints: endpoints.with_regional(Product::Oss, region, endpoint)?,
+            ..self.clone()
+        }
+        .for_access(&import.access)
     }
 
     fn for_access(&self, access: &Access) -> Result<Cloud> {

@@ -64,14 +64,14 @@ pub async fn run(
         events,
     };
     let builds = run_builds(plan, &cx);
-    let (ended, deadline_passed) = with_deadline(settings.deadline, stop, builds).await;
+    let (ended, error) = with_deadline(settings.deadline, stop, builds).await;
     let (builds, leftovers): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
     let result = Arc::new(RunResult {
         builds,
         leftovers: leftovers.into_iter().flatten().collect(),
         elapsed: stop.clock().elapsed(start),
         cancelled: stop.is_stopped(),
-        error: deadline_passed.then(|| deadline_error(settings.deadline)),
+        error,
     });
     events.emit(EventKind::RunFinished(Arc::clone(&result)));
     journal.close();
@@ -91,27 +91,27 @@ async fn run_builds(
 }
 
 /// Lets the work end by itself, but tells it to stop at the deadline.
-async fn with_deadline<T>(
+pub(crate) async fn with_deadline<T>(
     deadline: Option<Duration>,
     stop: &Stop,
     work: impl Future<Output = T>,
-) -> (T, bool) {
+) -> (T, Option<Error>) {
     tokio::pin!(work);
     let Some(deadline) = deadline else {
-        return (work.await, false);
+        return (work.await, None);
     };
     let clock = stop.clock();
     tokio::select! {
-        output = &mut work => (output, false),
+        output = &mut work => (output, None),
         () = clock.sleep(deadline) => {
             stop.stop();
-            (work.await, true)
+            (work.await, Some(deadline_error(deadline)))
         }
     }
 }
 
-fn deadline_error(deadline: Option<Duration>) -> Error {
-    let minutes = match deadline.unwrap_or_default().as_secs() / 60 {
+fn deadline_error(deadline: Duration) -> Error {
+    let minutes = match deadline.as_secs() / 60 {
         1 => "1 minute".to_owned(),
         minutes => format!("{minutes} minutes"),
     };

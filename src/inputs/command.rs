@@ -19,6 +19,8 @@ pub enum Command {
     Validate(Box<ValidateArgs>),
     /// Show a template.
     Inspect(Box<InspectArgs>),
+    /// Import a disk image.
+    Import(Box<ImportArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
     /// Run the simulated cloud.
@@ -87,6 +89,27 @@ pub struct ValidateArgs {
 pub struct InspectArgs {
     /// The template and its variables.
     pub template: TemplateArgs,
+    /// How the run is shown.
+    pub report: Settings,
+}
+
+/// `import`.
+#[derive(Debug)]
+pub struct ImportArgs {
+    /// The disk image.
+    pub file: PathBuf,
+    /// The options of `alicloud-import`, as JSON.
+    pub options: serde_json::Value,
+    /// Replace an image that has the same name.
+    pub force: bool,
+    /// How long it may take, nominal.
+    pub deadline: Option<Duration>,
+    /// The home directory, for paths.
+    pub home: Option<PathBuf>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// How to reach Alibaba Cloud.
+    pub cloud: CloudArgs,
     /// How the run is shown.
     pub report: Settings,
 }
@@ -208,4 +231,8 @@ pub struct Endpoints {
     pub vpc: Option<String>,
     /// Security Token Service.
     pub sts: Option<String>,
+    /// Resource Access Management.
+    pub ram: Option<String>,
+    /// Object Storage Service.
+    pub oss: Option<String>,
 }

@@ -68,6 +68,16 @@ pub const VARIABLES: &[Variable] = &[
         "ALIBABA_CLOUD_ENDPOINT_STS",
         "STS endpoint; also STS_ENDPOINT",
     ),
+    variable(
+        "ALIBABA_CLOUD_ENDPOINT_RAM",
+        "RAM endpoint; also RAM_ENDPOINT",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ENDPOINT_OSS",
+        "OSS endpoint of every region, which may be an address or a custom domain; also OSS_ENDPOINT",
+    ),
+    variable("RAM_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_RAM"),
+    variable("OSS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_OSS"),
     variable("ECS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_ECS"),
     variable("VPC_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_VPC"),
     variable("STS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_STS"),
@@ -267,7 +277,7 @@ impl Environment {
         self.first(REGIONS)
     }
 
-    /// The endpoint of a product: `ECS`, `VPC` or `STS`.
+    /// The endpoint of a product: `ECS`, `VPC`, `STS`, `RAM` or `OSS`.
     pub fn endpoint(&self, product: &str) -> Option<&str> {
         self.get(&format!("ALIBABA_CLOUD_ENDPOINT_{product}"))
             .or_else(|| self.get(&format!("{product}_ENDPOINT")))

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, InspectArgs, SandboxArgs,
-    TemplateArgs, ValidateArgs, VariableInputs,
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs,
+    SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 use super::{ci, env::Environment};
 use crate::cli;
@@ -25,6 +25,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
         cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed, environment)),
         cli::Command::Version(typed) => Command::Version {
@@ -103,6 +104,64 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
     })
 }
 
+fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
+    let options = import_options(&typed);
+    let mut settings = report(typed.output, environment);
+    settings.fail_on_leftovers = typed.fail_on_leftovers;
+    Ok(ImportArgs {
+        file: typed.file,
+        options,
+        force: typed.force,
+        deadline: minutes(typed.timeout_minutes),
+        home: environment.path("HOME"),
+        warnings: environment.incomplete_keys().into_iter().collect(),
+        cloud: cloud(typed.cloud, environment)?,
+        report: settings,
+    })
+}
+
+/// The block a template would have; what was not typed is not in it.
+fn import_options(typed: &cli::Import) -> serde_json::Value {
+    let texts = [
+        ("image_name", Some(&typed.image_name)),
+        ("oss_bucket_name", Some(&typed.oss_bucket_name)),
+        ("region", typed.region.as_ref()),
+        ("oss_key_name", typed.oss_key_name.as_ref()),
+        ("oss_endpoint", typed.oss_endpoint.as_ref()),
+        ("image_os_type", typed.image_os_type.as_ref()),
+        ("image_platform", typed.image_platform.as_ref()),
+        ("image_architecture", typed.image_architecture.as_ref()),
+        ("boot_mode", typed.boot_mode.as_ref()),
+        ("image_description", typed.image_description.as_ref()),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.clone().into())));
+    let more = typed.option.iter().cloned();
+    let mut block: serde_json::Map<String, serde_json::Value> = texts
+        .chain(more.map(|(name, value)| (name, value.into())))
+        .collect();
+    if let Some(size) = typed.image_system_size {
+        block.insert("image_system_size".to_owned(), size.into());
+    }
+    if typed.skip_clean {
+        block.insert("skip_clean".to_owned(), true.into());
+    }
+    if !typed.tag.is_empty() {
+        let tags: std::collections::BTreeMap<_, _> = typed.tag.iter().cloned().collect();
+        block.insert("tags".to_owned(), serde_json::json!(tags));
+    }
+    for (name, list) in [
+        ("image_copy_regions", &typed.image_copy_regions),
+        ("image_share_account", &typed.image_share_account),
+    ] {
+        if !list.is_empty() {
+            block.insert(name.to_owned(), list.clone().into());
+        }
+    }
+    block.into()
+}
+
 fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs> {
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
@@ -176,6 +235,8 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
             ecs: endpoint("ECS"),
             vpc: endpoint("VPC"),
             sts: endpoint("STS"),
+            ram: endpoint("RAM"),
+            oss: endpoint("OSS"),
         },
         signature: typed.signature,
         journal_dir: typed

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::resource::Kind;
+use super::upload::upload_of;
 use crate::cloud::JsonList;
 use crate::cloud::ecs::{
-    ANY_IMAGE_STATUS, CancelCopyImage, DeleteImage, DeleteInstance, DeleteKeyPairs,
-    DeleteSecurityGroup, DeleteSnapshot, DescribeImages, DescribeInstances, Image,
+    ANY_IMAGE_STATUS, CancelCopyImage, CancelTask, DeleteImage, DeleteInstance, DeleteKeyPairs,
+    DeleteSecurityGroup, DeleteSnapshot, DescribeImages, DescribeInstances, DescribeTasks, Image,
 };
 use crate::cloud::vpc::{
     DeleteVSwitch, DeleteVpc, DescribeEipAddresses, DescribeVSwitches, ReleaseEipAddress,
@@ -55,7 +56,57 @@ impl Deleter<'_> {
             Kind::VSwitch => self.vswitch(id).await,
             Kind::Snapshot => self.snapshot(id).await,
             Kind::Vpc => self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await,
+            Kind::ImageImport => self.image_import(id).await,
+            Kind::OssUpload => self.oss_upload(id).await,
+            Kind::OssObject => {
+                let (bucket, key) = id.split_once('/').unwrap_or((id, ""));
+                let oss = self.cloud.oss(self.region)?;
+                oss.delete_object(bucket, key, self.stop).await
+            }
+            Kind::OssBucket => {
+                let oss = self.cloud.oss(self.region)?;
+                oss.delete_bucket(id, self.stop).await
+            }
         }
+    }
+
+    /// An image that is still being imported is only deleted once its task is
+    /// cancelled.
+    async fn image_import(&self, id: &str) -> Result<()> {
+        let Some(image) = self.describe_image(id).await? else {
+            return Ok(());
+        };
+        if matches!(image.status.as_str(), "Creating" | "Waiting") {
+            // Who may not look at tasks waits until the import has ended.
+            let cancelled = self.cancel_import(id).await;
+            if let Err(error) = cancelled {
+                tracing::debug!(%error, id, "the import was not cancelled");
+            }
+        }
+        self.image(id).await
+    }
+
+    async fn cancel_import(&self, id: &str) -> Result<()> {
+        let request = DescribeTasks {
+            task_action: Some("ImportImage".to_owned()),
+            resource_ids: vec![id.to_owned()],
+            ..Default::default()
+        };
+        let answer = self.cloud.call(self.region, &request, self.stop).await?;
+        let tasks = answer.task_set.into_iter();
+        for task in tasks.filter(|task| task.resource_id == id) {
+            let task_id = task.task_id;
+            self.unless_gone(&CancelTask { task_id }).await?;
+        }
+        Ok(())
+    }
+
+    async fn oss_upload(&self, id: &str) -> Result<()> {
+        let Some(upload) = upload_of(id) else {
+            return Ok(());
+        };
+        let oss = self.cloud.oss(self.region)?;
+        oss.abort_upload(&upload, self.stop).await
     }
 
     async fn unless_gone<R: Call>(&self, request: &R) -> Result<()> {
@@ -259,6 +310,7 @@ impl Deleter<'_> {
 
 /// Codes of an image that cannot be deleted yet.
 const BUSY_IMAGE: &[&str] = &[
+    "ImageIsImporting",
     "IncorrectImageStatus",
     "InvalidImageStatus",
     "InvalidStatus",

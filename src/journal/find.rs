@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::log::Entry;
+use super::log::{Entry, Intent};
 use super::resource::Kind;
 use super::tags;
+use super::upload::{self, upload_id};
 use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, DescribeImages, DescribeInstances, DescribeKeyPairs, DescribeSecurityGroups,
     DescribeSnapshots,
 };
 use crate::cloud::vpc::{DescribeEipAddresses, DescribeVSwitches, DescribeVpcs};
-use crate::cloud::{Cloud, Tag};
+use crate::cloud::{self, Cloud, Tag};
 use crate::engine::stop::Stop;
 use crate::error::Result;
 
@@ -56,8 +57,14 @@ pub(super) async fn resolve(
     stop: &Stop,
 ) -> Result<Option<String>> {
     let intent = &entry.intent;
-    if intent.kind == Kind::EipAssociation {
-        return Ok(Some(intent.name.clone()));
+    match intent.kind {
+        // Named before they are made, and deleting what is not there is no
+        // failure.
+        Kind::EipAssociation | Kind::OssObject | Kind::OssBucket => {
+            return Ok(Some(intent.name.clone()));
+        }
+        Kind::OssUpload => return newest_upload(cloud, intent, stop).await,
+        _ => {}
     }
     let tags = vec![
         Tag::new(tags::RUN_ID, run),
@@ -73,6 +80,20 @@ pub(super) async fn resolve(
         }
     }
     Ok(None)
+}
+
+/// The upload of an object whose name is in the intent.
+async fn newest_upload(cloud: &Cloud, intent: &Intent, stop: &Stop) -> Result<Option<String>> {
+    let Some((bucket, key)) = upload::target_of(&intent.name) else {
+        return Ok(None);
+    };
+    let oss = cloud.oss(&intent.region)?;
+    match oss.newest_upload(bucket, key, stop).await {
+        Ok(upload) => Ok(upload.as_ref().map(upload_id)),
+        // Its bucket is gone, and so is it.
+        Err(error) if cloud::is_code(&error, &["NoSuchBucket"]) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Temporary resources in a region: of one run, or of all.
@@ -135,7 +156,7 @@ async fn list(
     }
     Ok(match kind {
         Kind::Instance => list!(DescribeInstances {}, instance_id),
-        Kind::Image | Kind::ImageCopy => list!(
+        Kind::Image | Kind::ImageCopy | Kind::ImageImport => list!(
             DescribeImages {
                 image_owner_alias: Some("self".into()),
                 status: Some(ANY_IMAGE_STATUS.into())
@@ -148,6 +169,6 @@ async fn list(
         Kind::Vpc => list!(DescribeVpcs {}, vpc_id),
         Kind::VSwitch => list!(DescribeVSwitches {}, vswitch_id),
         Kind::Eip => list!(DescribeEipAddresses {}, allocation_id),
-        Kind::EipAssociation => Vec::new(),
+        Kind::EipAssociation | Kind::OssUpload | Kind::OssObject | Kind::OssBucket => Vec::new(),
     })
 }

@@ -21,6 +21,7 @@ pub mod permit;
 pub mod resource;
 pub mod sweep;
 pub mod tags;
+pub mod upload;
 
 pub use log::{Entry, Intent};
 use log::{Log, Record};
@@ -137,6 +138,19 @@ impl Journal {
             .find(|entry| entry.id.as_deref() == Some(id))
             .map(|e| e.number);
         number.map_or(Ok(()), |number| self.settle(&Record::Kept { number }))
+    }
+
+    /// Marks a resource as used up: it became something else.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn used_up(&self, id: &str) -> Result<()> {
+        let number = self
+            .lock()
+            .entries()
+            .find(|entry| entry.id.as_deref() == Some(id))
+            .map(|entry| entry.number);
+        number.map_or(Ok(()), |number| self.deleted(number))
     }
 
     /// Removes the file when nothing in it is left to do.

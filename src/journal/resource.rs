@@ -29,6 +29,16 @@ pub enum Kind {
     Snapshot,
     /// The temporary VPC.
     Vpc,
+    /// An image that ECS makes of an object.
+    ImageImport,
+    /// An object that is being uploaded in parts. Its id is
+    /// `<bucket>/<key>?uploadId=<id>`.
+    OssUpload,
+    /// The object an image is imported from. Its id is `<bucket>/<key>`.
+    OssObject,
+    /// A bucket made for the object; its id is its name. It is only deleted
+    /// when it is empty.
+    OssBucket,
 }
 
 impl Kind {
@@ -43,8 +53,17 @@ impl Kind {
             Self::EipAssociation,
             Self::ImageCopy,
             Self::Image,
+            Self::ImageImport,
+            Self::OssUpload,
+            Self::OssObject,
         ],
-        &[Self::Eip, Self::KeyPair, Self::VSwitch, Self::Snapshot],
+        &[
+            Self::Eip,
+            Self::KeyPair,
+            Self::VSwitch,
+            Self::Snapshot,
+            Self::OssBucket,
+        ],
         &[Self::SecurityGroup],
         &[Self::Vpc],
     ];
@@ -62,6 +81,10 @@ impl Kind {
             Self::VSwitch => "vSwitch",
             Self::Snapshot => "snapshot",
             Self::Vpc => "VPC",
+            Self::ImageImport => "imported image",
+            Self::OssUpload => "OSS upload",
+            Self::OssObject => "OSS object",
+            Self::OssBucket => "OSS bucket",
         }
     }
 }

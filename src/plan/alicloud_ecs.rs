@@ -48,6 +48,16 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> AlicloudEcs 
     }
 }
 
+/// Reads the options of access and image, for whatever else makes images.
+pub(super) fn read_access_and_image(
+    reader: &mut Reader<'_, '_>,
+    defaults: Defaults<'_>,
+) -> (Access, ImageOptions) {
+    let access = access::read(reader, defaults.region);
+    let image = image::read(reader, &access, defaults.force);
+    (access, image)
+}
+
 /// Everything the builder needs.
 #[derive(Debug, Clone)]
 pub struct AlicloudEcs {

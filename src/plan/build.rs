@@ -261,12 +261,17 @@ impl Planner<'_> {
             return None;
         };
         let body = self.render(&block.body, builder, Stage::Late);
+        let region = self.settings.region.as_deref();
+        let force = self.settings.force;
+        let defaults = Defaults { region, force };
         let title = format!("post-processor `{}`", block.name);
         Some(PostProcessor {
             span: block.span,
             name: block.name.clone(),
             keep_input_artifact: block.keep_input_artifact.as_ref().map(|keep| keep.value),
-            kind: self.read(&body, kind.options, &title, kind.read),
+            kind: self.read(&body, kind.options, &title, |reader| {
+                (kind.read)(reader, defaults)
+            }),
         })
     }
 

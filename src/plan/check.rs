@@ -64,6 +64,44 @@ pub fn description(text: &str) -> Result<(), Complaint> {
     length(text, 2, 256)
 }
 
+/// An OSS bucket: 3–63 of lower-case letters, digits and hyphens.
+pub fn bucket(text: &str) -> Result<(), Complaint> {
+    length(text, 3, 63)?;
+    let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let known = text.chars().all(|c| is_edge(c) || c == '-');
+    if known && text.starts_with(is_edge) && text.ends_with(is_edge) {
+        return Ok(());
+    }
+    complain(
+        format!("is `{text}`, which no bucket can be called"),
+        "Buckets have lower-case letters, digits and, between them, hyphens",
+    )
+}
+
+/// An OSS object: up to 1023 bytes, and nothing that an HTTP client would
+/// take for a path to be shortened.
+pub fn object_key(text: &str) -> Result<(), Complaint> {
+    const LONGEST: usize = 1023;
+    if text.starts_with(['/', '\\']) {
+        let first = &text[..1];
+        return complain(
+            format!("begins with `{first}`"),
+            "Names of objects begin with anything else",
+        );
+    }
+    if text.len() > LONGEST {
+        let what = format!("has {} bytes", text.len());
+        return complain(what, format!("Write at most {LONGEST}"));
+    }
+    if text.split('/').any(|part| matches!(part, "." | "..")) {
+        return complain(
+            "has a part `.` or `..`",
+            "The name of an object is not a path; leave it out",
+        );
+    }
+    Ok(())
+}
+
 /// `image_version`: 1–40 characters.
 pub fn image_version(text: &str) -> Result<(), Complaint> {
     length(text, 1, 40)

@@ -15,6 +15,7 @@ pub mod check;
 pub mod communicator;
 pub mod docs;
 pub mod files;
+pub mod import;
 pub mod options;
 pub mod post_processor;
 pub mod provisioner;

@@ -11,6 +11,7 @@ pub mod communicator;
 pub mod disk;
 pub mod file;
 pub mod image;
+pub mod import;
 pub mod manifest;
 pub mod meta;
 pub mod run;
@@ -137,7 +138,10 @@ mod tests {
             assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
         }
         for kind in post_processor::TYPES {
-            assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
+            let read = |reader: &mut Reader<'_, '_>| {
+                (kind.read)(reader, alicloud_ecs::Defaults::default())
+            };
+            assert_eq!(unread(kind.options, "", read), none, "{}", kind.name);
         }
     }
 

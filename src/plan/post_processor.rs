@@ -1,5 +1,6 @@
 //! What happens to an artifact: Packer's post-processors as typed options.
 
+use crate::plan::import::Import;
 use crate::plan::provisioner::ShellLocal;
 use crate::template::source::Span;
 
@@ -31,6 +32,8 @@ pub enum Kind {
     Checksum(Checksum),
     /// Scripts on this machine.
     ShellLocal(Box<ShellLocal>),
+    /// An image made of the artifact's disk.
+    AlicloudImport(Box<Import>),
 }
 
 impl Kind {
@@ -40,6 +43,7 @@ impl Kind {
             Self::Manifest(_) => "manifest",
             Self::Checksum(_) => "checksum",
             Self::ShellLocal(_) => "shell-local",
+            Self::AlicloudImport(_) => "alicloud-import",
         }
     }
 }

@@ -10,11 +10,16 @@
 //! Nothing is destroyed here; what is not kept is given back as data.
 
 use crate::artifact::Artifact;
+use crate::engine::Connections;
+use crate::engine::event::Leftover;
 use crate::error::{Error, Kind, Result};
+use crate::journal::Journal;
+use crate::journal::tags::RunTags;
 use crate::plan::post_processor as plan;
 use crate::provisioner::{Context, shell_local};
 
 mod checksum;
+mod import;
 mod manifest;
 
 /// What post-processing left.
@@ -26,6 +31,26 @@ pub struct Outcome {
     pub discarded: Vec<Artifact>,
     /// Why sequences ended early, at most one for each.
     pub errors: Vec<Error>,
+    /// What post-processors made and could not delete.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// What post-processors that use Alibaba Cloud need.
+#[derive(Clone, Copy)]
+pub struct Services<'a> {
+    /// How to reach it.
+    pub connections: &'a Connections,
+    /// The only way to create anything.
+    pub journal: &'a Journal,
+    /// What temporary resources carry.
+    pub tags: &'a RunTags,
+}
+
+/// Everything a post-processor may use.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    cx: &'a Context<'a>,
+    services: Option<&'a Services<'a>>,
 }
 
 impl Outcome {
@@ -65,19 +90,22 @@ impl Processed {
 
 /// Lets the artifact flow through every sequence. A failure ends its
 /// sequence; the next one still runs. When the run is stopped nothing more
-/// runs and everything made so far remains.
+/// runs and everything made so far remains. Without `services` nothing can be
+/// made in Alibaba Cloud.
 pub async fn run_sequences(
     sequences: &[Vec<plan::PostProcessor>],
     artifact: Artifact,
     cx: &Context<'_>,
+    services: Option<&Services<'_>>,
 ) -> Outcome {
+    let around = Surroundings { cx, services };
     let mut outcome = Outcome::default();
     let mut keep_original = sequences.is_empty();
     for sequence in sequences {
         if cx.stop.is_stopped() {
             break;
         }
-        keep_original |= run_sequence(sequence, &artifact, cx, &mut outcome).await;
+        keep_original |= run_sequence(sequence, &artifact, around, &mut outcome).await;
     }
     outcome.note_stop(cx);
     let keep_original = keep_original || !outcome.errors.is_empty();
@@ -94,13 +122,13 @@ pub async fn run_sequences(
 async fn run_sequence(
     sequence: &[plan::PostProcessor],
     original: &Artifact,
-    cx: &Context<'_>,
+    around: Surroundings<'_>,
     outcome: &mut Outcome,
 ) -> bool {
     let mut keep_original = false;
     let mut current = original.clone();
     for (index, step) in sequence.iter().enumerate() {
-        let processed = match process(step, &current, cx).await {
+        let processed = match process(step, &current, around, &mut outcome.leftovers).await {
             Ok(processed) => processed,
             Err(error) => {
                 outcome.errors.push(error);
@@ -129,15 +157,16 @@ fn add(artifacts: &mut Vec<Artifact>, artifact: Artifact) {
 async fn process(
     step: &plan::PostProcessor,
     input: &Artifact,
-    cx: &Context<'_>,
+    around: Surroundings<'_>,
+    leftovers: &mut Vec<Leftover>,
 ) -> Result<Processed> {
     let type_name = step.kind.type_name();
-    cx.events.say(if step.name == type_name {
+    around.cx.events.say(if step.name == type_name {
         format!("Running post-processor: {type_name}")
     } else {
         format!("Running post-processor: {} (type {type_name})", step.name)
     });
-    dispatch(&step.kind, input, cx)
+    dispatch(&step.kind, input, around, leftovers)
         .await
         .map_err(|error| failed(error, &step.name).at(step.span))
 }
@@ -155,7 +184,13 @@ fn failed(error: Error, name: &str) -> Error {
     }
 }
 
-async fn dispatch(kind: &plan::Kind, input: &Artifact, cx: &Context<'_>) -> Result<Processed> {
+async fn dispatch(
+    kind: &plan::Kind,
+    input: &Artifact,
+    around: Surroundings<'_>,
+    leftovers: &mut Vec<Leftover>,
+) -> Result<Processed> {
+    let cx = around.cx;
     match kind {
         plan::Kind::Manifest(manifest) => {
             manifest::run(manifest, input, cx).await?;
@@ -168,6 +203,17 @@ async fn dispatch(kind: &plan::Kind, input: &Artifact, cx: &Context<'_>) -> Resu
         plan::Kind::ShellLocal(local) => {
             shell_local::run(local, cx).await?;
             Ok(Processed::keeping(input.clone()))
+        }
+        plan::Kind::AlicloudImport(import) => {
+            let services = around.services.ok_or_else(|| {
+                Error::new(Kind::Internal, "There is no way to reach Alibaba Cloud")
+            })?;
+            let artifact = import::run(import, input, cx, services, leftovers).await?;
+            Ok(Processed {
+                artifact,
+                keep_by_default: false,
+                keep_is_forced: false,
+            })
         }
     }
 }

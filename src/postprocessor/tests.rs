@@ -78,7 +78,7 @@ mod sequences {
     #[tokio::test]
     async fn without_sequences_the_artifact_remains() {
         let world = World::new(Fake::default());
-        let outcome = run_sequences(&[], cloud_image(), &world.context()).await;
+        let outcome = run_sequences(&[], cloud_image(), &world.context(), None).await;
         assert_eq!(outcome.artifacts, [cloud_image()]);
         assert!(outcome.discarded.is_empty() && outcome.errors.is_empty());
     }
@@ -93,7 +93,7 @@ mod sequences {
         named.name = "list".into();
         let sequences = [vec![local("exit 3"), never], vec![named]];
         let world = World::new(Fake::default());
-        let outcome = run_sequences(&sequences, cloud_image(), &world.context()).await;
+        let outcome = run_sequences(&sequences, cloud_image(), &world.context(), None).await;
         assert_eq!(outcome.artifacts, [cloud_image()]);
         assert!(outcome.discarded.is_empty());
         assert_eq!(outcome.errors.len(), 1);
@@ -122,7 +122,7 @@ mod sequences {
         let input = with_files(vec![file.clone()]);
         let world = World::new(Fake::default());
         let sequences = [vec![first, local("true")]];
-        let outcome = run_sequences(&sequences, input.clone(), &world.context()).await;
+        let outcome = run_sequences(&sequences, input.clone(), &world.context(), None).await;
         assert_eq!(outcome.artifacts.len(), 2, "keeping is forced");
         assert_eq!(outcome.artifacts[0], input);
         assert_eq!(outcome.artifacts[1].files, [file, sums]);
@@ -134,7 +134,7 @@ mod sequences {
         let world = World::new(Fake::default());
         world.stop.stop();
         let sequences = [vec![local("true")], vec![local("true")]];
-        let outcome = run_sequences(&sequences, cloud_image(), &world.context()).await;
+        let outcome = run_sequences(&sequences, cloud_image(), &world.context(), None).await;
         assert_eq!(outcome.artifacts, [cloud_image()]);
         assert_eq!(outcome.errors.len(), 1);
         assert_eq!(outcome.errors[0].kind(), Kind::Cancelled);
@@ -157,7 +157,7 @@ mod checksum_files {
             format!("{root}/new/{{{{.BuildName}}}}_{{{{.BuilderType}}}}_{{{{.ChecksumType}}}}");
         let step = checksum(&output, &[ChecksumType::Md5, ChecksumType::Sha1]);
         let world = World::new(Fake::default());
-        let outcome = run_sequences(&[vec![step]], with_files(files), &world.context()).await;
+        let outcome = run_sequences(&[vec![step]], with_files(files), &world.context(), None).await;
         assert!(outcome.errors.is_empty(), "{:?}", outcome.errors);
         let made = &outcome.artifacts[1];
         assert_eq!(made.builder_id, "packer.post-processor.checksum");
@@ -182,7 +182,7 @@ mod checksum_files {
         let step = checksum(output.to_str().unwrap(), &[ChecksumType::Md5]);
         let input = with_files(vec!["/nonexistent".into()]);
         let world = World::new(Fake::default());
-        let outcome = run_sequences(&[vec![step]], input, &world.context()).await;
+        let outcome = run_sequences(&[vec![step]], input, &world.context(), None).await;
         let text = crate::error::one_line(&outcome.errors[0]);
         assert!(text.contains("Could not read /nonexistent"), "{text}");
         assert_eq!(outcome.artifacts.len(), 1);
@@ -194,7 +194,7 @@ mod manifest_files {
 
     async fn add(manifest: Manifest, input: Artifact, world: &World) -> Vec<Error> {
         let sequences = [vec![step(plan::Kind::Manifest(manifest))]];
-        run_sequences(&sequences, input, &world.context())
+        run_sequences(&sequences, input, &world.context(), None)
             .await
             .errors
     }

@@ -323,6 +323,13 @@ fn scrubbed_text_is_the_same_in_every_run() {
     assert_eq!(scrub(text), stable);
 }
 
+/// Sends SIGINT, as Ctrl-C does.
+pub(crate) fn interrupt(child: &Child) {
+    let id = child.id().expect("it runs");
+    let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+}
+
 /// Looks again and again until something is so; a test that hangs fails.
 async fn until(condition: impl Fn() -> bool, what: &str) {
     let mut looks = tokio::time::interval(Duration::from_millis(5));
@@ -369,7 +376,9 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ),
         ("ALIBABA_CLOUD_ENDPOINT_ECS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT_STS", url),
+        ("ALIBABA_CLOUD_ENDPOINT_STS", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_RAM", url.clone()),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", url),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
             sandbox.guest_port().to_string(),

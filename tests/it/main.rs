@@ -5,6 +5,7 @@ mod build;
 mod command_line;
 mod features;
 mod harness;
+mod import;
 mod interrupt;
 mod network;
 mod provision;

@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use crate::api::all_resources;
-use crate::state::{Cloud, Tags};
+use crate::state::bucket::Bucket;
+use crate::state::{Cloud, Common, Tags};
 
 /// A living resource that was made by a call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alive {
-    /// `instance`, `image`, `vpc`, … as the tag actions name types.
+    /// `instance`, `image`, `vpc`, … as the tag actions name types, and
+    /// `bucket`, `object`, `upload`.
     pub kind: &'static str,
     /// Id.
     pub id: String,
@@ -20,9 +22,18 @@ pub struct Alive {
     pub tags: Tags,
 }
 
+/// A bucket and what is in it.
+fn stored(bucket: &Bucket) -> impl Iterator<Item = (&'static str, &Common)> {
+    let objects = bucket.objects.values().map(|o| ("object", &o.common));
+    let uploads = bucket.uploads.values().map(|u| ("upload", &u.common));
+    let itself = std::iter::once(("bucket", &bucket.common));
+    itself.chain(objects).chain(uploads)
+}
+
 pub(crate) fn alive(cloud: &Cloud) -> Vec<Alive> {
     let regions = crate::catalogue::regions().keys();
     let all = regions.flat_map(|region| all_resources(cloud, region));
+    let all = all.chain(cloud.buckets.values().flat_map(stored));
     all.filter(|(_, common)| !common.seeded)
         .map(|(kind, common)| Alive {
             kind,

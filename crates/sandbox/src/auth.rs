@@ -87,6 +87,29 @@ impl Caller {
     }
 }
 
+/// Why an access key is not accepted. Each style of API has its own codes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum KeyProblem {
+    Unknown,
+    TokenMissing,
+    TokenWrong,
+    TokenExpired,
+    TokenUnexpected,
+}
+
+impl KeyProblem {
+    fn rpc_error(self) -> ApiError {
+        ApiError::gateway(match self {
+            Self::Unknown => "InvalidAccessKeyId.NotFound",
+            Self::TokenMissing => "MissingSecurityToken",
+            Self::TokenExpired => "InvalidSecurityToken.Expired",
+            Self::TokenWrong | Self::TokenUnexpected => {
+                "InvalidSecurityToken.MismatchWithAccessKey"
+            }
+        })
+    }
+}
+
 struct Claim {
     access_key_id: String,
     token: Option<String>,
@@ -182,22 +205,26 @@ impl Authority {
 
     fn identify(&self, claim: &Claim, now: Moment) -> Result<(Caller, String), ApiError> {
         check_timestamp(&claim.timestamp)?;
-        if let Some(session) = self.sessions.get(&claim.access_key_id) {
-            session.check(claim, now)?;
+        let found = self.identify_key(&claim.access_key_id, claim.token.as_deref(), now);
+        found.map_err(KeyProblem::rpc_error)
+    }
+
+    /// Whose an access key is, and its secret.
+    pub(crate) fn identify_key(
+        &self,
+        id: &str,
+        token: Option<&str>,
+        now: Moment,
+    ) -> Result<(Caller, String), KeyProblem> {
+        let token = token.filter(|token| !token.is_empty());
+        if let Some(session) = self.sessions.get(id) {
+            session.check(token, now)?;
             return Ok((session.caller(), session.secret.clone()));
         }
-        let mut keys = self.keys.iter();
-        let key = keys
-            .find(|key| key.id == claim.access_key_id)
-            .ok_or_else(|| ApiError::gateway("InvalidAccessKeyId.NotFound"))?;
-        if claim
-            .token
-            .as_deref()
-            .is_some_and(|token| !token.is_empty())
-        {
-            return Err(ApiError::gateway(
-                "InvalidSecurityToken.MismatchWithAccessKey",
-            ));
+        let key = self.keys.iter().find(|key| key.id == id);
+        let key = key.ok_or(KeyProblem::Unknown)?;
+        if token.is_some() {
+            return Err(KeyProblem::TokenUnexpected);
         }
         Ok((caller_of(key), key.secret.clone()))
     }
@@ -232,14 +259,13 @@ impl Authority {
 }
 
 impl Session {
-    fn check(&self, claim: &Claim, now: Moment) -> Result<(), ApiError> {
-        let code = match claim.token.as_deref() {
-            None | Some("") => "MissingSecurityToken",
-            Some(token) if token != self.token => "InvalidSecurityToken.MismatchWithAccessKey",
-            Some(_) if now >= self.expires => "InvalidSecurityToken.Expired",
-            Some(_) => return Ok(()),
-        };
-        Err(ApiError::gateway(code))
+    fn check(&self, token: Option<&str>, now: Moment) -> Result<(), KeyProblem> {
+        match token {
+            None => Err(KeyProblem::TokenMissing),
+            Some(token) if token != self.token => Err(KeyProblem::TokenWrong),
+            Some(_) if now >= self.expires => Err(KeyProblem::TokenExpired),
+            Some(_) => Ok(()),
+        }
     }
 
     fn caller(&self) -> Caller {

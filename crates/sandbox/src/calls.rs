@@ -11,13 +11,14 @@ pub struct Call {
     /// Arrival, since the sandbox started.
     #[serde(serialize_with = "seconds")]
     pub at: Duration,
-    /// `Ecs`, `Vpc` or `Sts`; empty when unknown.
+    /// `Ecs`, `Vpc`, `Sts`, `Ram` or `Oss`; empty when unknown.
     pub product: String,
     /// Action.
     pub action: String,
     /// Region of the call.
     pub region: String,
-    /// Parameters of the action, unredacted.
+    /// Parameters of the action, unredacted. Of OSS: `bucket`, `key`, the query
+    /// and the headers that matter.
     pub params: BTreeMap<String, String>,
     /// `OK`, the error code, or `Dropped` for a reset connection.
     pub code: String,

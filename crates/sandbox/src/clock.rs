@@ -70,6 +70,16 @@ pub(crate) fn iso(wall: Timestamp) -> String {
     wall.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// `2026-01-02T03:04:05.000Z`, the form of OSS.
+pub(crate) fn iso_millis(wall: Timestamp) -> String {
+    wall.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+/// `Fri, 02 Jan 2026 03:04:05 GMT`, the form of HTTP headers.
+pub(crate) fn http_date(wall: Timestamp) -> String {
+    wall.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// `2026-01-02T03:04Z`, the form of instance times.
 pub(crate) fn iso_minutes(wall: Timestamp) -> String {
     wall.strftime("%Y-%m-%dT%H:%MZ").to_string()

@@ -51,8 +51,15 @@ pub enum Effect {
     DropAfter,
     /// Takes this much longer, in real time.
     Delay(Duration),
-    /// Answers `Throttling.User` with `x-acs-retry-after`.
+    /// Answers `Throttling.User` with `x-acs-retry-after`; OSS answers
+    /// `UploadTrafficRateLimitExceeded` with `x-oss-qos-delay-time`.
     ThrottleWithRetryAfter(Duration),
+    /// Resets the connection after this many bytes of the body, without
+    /// executing. OSS only; like `DropBefore` elsewhere.
+    CutBody(usize),
+    /// Executes with the first byte of the body spoiled on its way, so that the
+    /// checksums in the answer differ from the client's. OSS only.
+    CorruptBody,
 }
 
 /// A planned fault of resources that are made after it.
@@ -61,6 +68,8 @@ pub enum Effect {
 pub enum StateFault {
     /// The next image ends as CreateFailed.
     ImageCreateFailed,
+    /// The next import stays in progress.
+    ImportStuck,
     /// The next snapshot ends as failed.
     SnapshotFailed,
     /// The next instance runs, but its SSH server never accepts.

@@ -46,7 +46,7 @@ pub(crate) async fn call(shared: &std::sync::Arc<Shared>, request: &Request) -> 
         (world.faults.hit(product, &action), request_id)
     };
     let (result, captures) = match &fault {
-        Some(Effect::DropBefore) => {
+        Some(Effect::DropBefore | Effect::CutBody(_)) => {
             let dropped = ApiError::new(0, "Dropped", "");
             record(shared, request, at, &request_id, &Err(dropped));
             return Outcome::Reset;
@@ -61,7 +61,7 @@ pub(crate) async fn call(shared: &std::sync::Arc<Shared>, request: &Request) -> 
             tokio::time::sleep(*delay).await;
             execute(shared, request, &action)
         }
-        Some(Effect::DropAfter) | None => execute(shared, request, &action),
+        Some(Effect::DropAfter | Effect::CorruptBody) | None => execute(shared, request, &action),
     };
     capture_all(shared, captures).await;
     record(shared, request, at, &request_id, &result);
@@ -240,6 +240,7 @@ fn ram_action(product: &str, action: &str) -> String {
         "Ecs" if network => "vpc",
         "Ecs" => "ecs",
         "Vpc" => "vpc",
+        "Ram" => "ram",
         _ => "sts",
     };
     format!("{service}:{action}")

@@ -1,6 +1,7 @@
 //! What a sandbox is started with. Defaults are the times and limits seen on
 //! the real service.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct SandboxOptions {
     pub fuzzy_image_names: bool,
     /// `(zone, instance type)` pairs that are sold out.
     pub out_of_stock: Vec<(String, String)>,
+    /// Behaviour of OSS.
+    pub oss: OssOptions,
     /// What boots the machines behind instances.
     pub machines: Arc<dyn MachineHost>,
 }
@@ -56,7 +59,33 @@ impl Default for SandboxOptions {
             quotas: Quotas::default(),
             fuzzy_image_names: false,
             out_of_stock: Vec::new(),
+            oss: OssOptions::default(),
             machines: Arc::new(NoMachines),
+        }
+    }
+}
+
+/// Behaviour of OSS that depends on the account.
+#[derive(Clone, Debug)]
+pub struct OssOptions {
+    /// Whether data in mainland China cannot be reached through public
+    /// endpoints and IP addresses, as it is for new accounts.
+    pub public_endpoint_forbidden: bool,
+    /// Whether V1 signatures are refused, as they are for new accounts.
+    pub v1_refused: bool,
+    /// Largest body of one PutObject or UploadPart, in bytes.
+    pub max_put_size: u64,
+    /// Custom domains and the buckets they are bound to.
+    pub domains: BTreeMap<String, String>,
+}
+
+impl Default for OssOptions {
+    fn default() -> Self {
+        Self {
+            public_endpoint_forbidden: false,
+            v1_refused: false,
+            max_put_size: 5 << 30,
+            domains: BTreeMap::new(),
         }
     }
 }
@@ -126,6 +155,10 @@ pub struct Delays {
     pub image: Duration,
     /// CopyImage to Available.
     pub copy: Duration,
+    /// ImportImage to Available.
+    pub import: Duration,
+    /// A change of a RAM role until ECS sees it.
+    pub role: Duration,
 }
 
 impl Delays {
@@ -151,6 +184,8 @@ impl Delays {
             snapshot: now,
             image: now,
             copy: now,
+            import: now,
+            role: now,
         }
     }
 }
@@ -177,6 +212,8 @@ impl Default for Delays {
             snapshot: s(40),
             image: s(60),
             copy: s(120),
+            import: s(240),
+            role: s(10),
         }
     }
 }

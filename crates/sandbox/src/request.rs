@@ -62,6 +62,7 @@ impl Request {
             "2014-05-26" => Some("Ecs"),
             "2016-04-28" => Some("Vpc"),
             "2015-04-01" => Some("Sts"),
+            "2015-05-01" => Some("Ram"),
             _ => None,
         }
     }
@@ -76,7 +77,8 @@ impl Request {
     }
 }
 
-fn headers_of(parts: &Parts) -> BTreeMap<String, String> {
+/// Headers with lower-case names.
+pub(crate) fn headers_of(parts: &Parts) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in &parts.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -35,7 +35,7 @@ impl Sandbox {
     /// Starts a sandbox on 127.0.0.1.
     ///
     /// # Errors
-    /// When the port cannot be bound.
+    /// When the port cannot be bound or there is no room for objects.
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = listener.local_addr()?;
@@ -45,7 +45,7 @@ impl Sandbox {
         };
         let key = options.access_keys.first().cloned();
         let key = key.unwrap_or_else(|| AccessKey::new("", ""));
-        let shared = Arc::new(Shared::new(&options, guest_port));
+        let shared = Arc::new(Shared::new(&options, guest_port)?);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), stopped));
         Ok(Self {
@@ -171,6 +171,16 @@ impl Sandbox {
     pub fn images(&self) -> Vec<Value> {
         let (world, now) = self.shared.world();
         world.images_json(now)
+    }
+
+    /// Content of an object, if there is one. Blocks while it is read.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let content = {
+            let (world, _) = self.shared.world();
+            let bucket = world.cloud.buckets.get(bucket)?;
+            bucket.objects.get(key)?.content.clone()
+        };
+        content.read(0, content.size).ok()
     }
 
     /// How the time since the start or the last reset was used.

@@ -10,9 +10,12 @@ use serde::Deserialize;
 
 use crate::api::fingerprint;
 use crate::catalogue::public_images;
+use crate::signature::hex;
+use crate::state::bucket::{Attributes, Bucket, Object};
 use crate::state::image::{ImageStatus, Mapping, Snapshot, SnapshotStatus};
 use crate::state::instance::KeyPair;
 use crate::state::network::{Eip, EipStatus, SecurityGroup, VSwitch, Vpc};
+use crate::state::role::{IMPORT_ROLE, Role};
 use crate::state::{Common, Tags};
 use crate::world::Shared;
 
@@ -105,6 +108,19 @@ impl SeedItem {
             }
         }
     }
+}
+
+/// A bucket to place.
+#[derive(Clone, Debug, Default)]
+pub struct SeedBucket {
+    /// Region.
+    pub region: String,
+    /// Name.
+    pub name: String,
+    /// Server-side encryption of the bucket, such as `AES256`.
+    pub encryption: Option<String>,
+    /// Whether another account owns it.
+    pub foreign: bool,
 }
 
 impl<'a> Seed<'a> {
@@ -228,6 +244,72 @@ impl<'a> Seed<'a> {
         let key = (seed.region.clone(), seed.id.clone());
         let (mut world, _) = self.shared.world();
         world.cloud.images.insert(key, image);
+        drop(world);
+        self
+    }
+
+    /// A bucket.
+    pub fn bucket(&self, seed: &SeedBucket) -> &Self {
+        let bucket = Bucket {
+            encryption: seed.encryption.clone(),
+            foreign: seed.foreign,
+            ..Bucket::new(common(&seed.region, &seed.name))
+        };
+        let (mut world, _) = self.shared.world();
+        world.cloud.buckets.insert(seed.name.clone(), bucket);
+        drop(world);
+        self
+    }
+
+    /// An object in a bucket that was placed or made before.
+    ///
+    /// # Errors
+    /// When its content cannot be stored.
+    pub fn object(&self, bucket: &str, key: &str, content: &[u8]) -> std::io::Result<&Self> {
+        let received = self.shared.store.put(content)?;
+        let (mut world, _) = self.shared.world();
+        if let Some(bucket) = world.cloud.buckets.get_mut(bucket) {
+            let id = format!("{}/{key}", bucket.common.id);
+            let object = Object {
+                common: common(&bucket.common.region, &id),
+                content: received.content,
+                etag: hex(&received.md5).to_ascii_uppercase(),
+                kind: "Normal",
+                attributes: Attributes {
+                    storage_class: bucket.storage_class.clone(),
+                    ..Attributes::default()
+                },
+            };
+            bucket.objects.insert(key.to_owned(), object);
+        }
+        drop(world);
+        Ok(self)
+    }
+
+    /// The role with which ECS reads objects, complete and in effect.
+    pub fn import_role(&self) -> &Self {
+        let policy = "AliyunECSImageImportRolePolicy";
+        let trust = r#"{"Statement":[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":["ecs.aliyuncs.com"]}}],"Version":"1"}"#;
+        self.role(IMPORT_ROLE, trust, &[policy])
+    }
+
+    /// A role with a trust policy and system policies, in effect.
+    pub fn role(&self, name: &str, trust: &str, policies: &[&str]) -> &Self {
+        let created = Timestamp::now();
+        let attached = |policy: &&str| (("System".to_owned(), (*policy).to_owned()), created);
+        let role = Role {
+            name: name.to_owned(),
+            id: "300000000000000001".to_owned(),
+            description: String::new(),
+            max_session: 3600,
+            trust: trust.to_owned(),
+            created,
+            updated: created,
+            policies: policies.iter().map(attached).collect(),
+            effective: Default::default(),
+        };
+        let (mut world, _) = self.shared.world();
+        world.cloud.roles.insert(name.to_owned(), role);
         drop(world);
         self
     }

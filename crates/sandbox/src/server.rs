@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use crate::error::ApiError;
 use crate::gateway::{self, Outcome};
 use crate::observe;
+use crate::oss;
 use crate::request::Request;
 use crate::world::Shared;
 use crate::xml;
@@ -56,6 +57,11 @@ async fn answer(
     if parts.method == Method::CONNECT {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "no tunnels");
     }
+    let observed = parts.uri.path().starts_with("/_sandbox/");
+    if !observed && oss::target::is_oss(&parts, &shared.oss.domains) {
+        let answer = oss::answer(&shared, &parts, body).await;
+        return answer.unwrap_or_else(|| connection.reset());
+    }
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "body too large");
     };
@@ -65,10 +71,7 @@ async fn answer(
     let request = Request::new(&parts, body);
     match gateway::call(&shared, &request).await {
         Outcome::Answer { result, request_id } => render(&request, result, &request_id),
-        Outcome::Reset => {
-            connection.broken.store(true, Ordering::SeqCst);
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "reset")
-        }
+        Outcome::Reset => connection.reset(),
     }
 }
 
@@ -113,6 +116,14 @@ struct Breakable(TcpListener);
 #[derive(Clone)]
 struct Connection {
     broken: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Breaks the connection; the answer is never sent.
+    fn reset(&self) -> Response {
+        self.broken.store(true, Ordering::SeqCst);
+        plain(StatusCode::INTERNAL_SERVER_ERROR, "reset")
+    }
 }
 
 /// A stream that fails to write once it is broken, so that the client sees a

@@ -2,6 +2,7 @@
 //! machines. One lock, never held across an await.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::clock::{Clock, Moment};
 use crate::faults::Faults;
 use crate::key_stock::KeyStock;
 use crate::machine::MachineHost;
-use crate::options::SandboxOptions;
+use crate::options::{OssOptions, SandboxOptions};
+use crate::oss::content::Store;
 use crate::report::Report;
 use crate::state::Cloud;
 
@@ -25,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) guest_port: u16,
     pub(crate) latency: Duration,
     pub(crate) keys: KeyStock,
+    pub(crate) oss: OssOptions,
+    pub(crate) store: Store,
     world: Mutex<World>,
     /// Counts changes of the state, to wake the drivers of machines.
     pub(crate) changes: watch::Sender<u64>,
@@ -53,13 +57,15 @@ pub(crate) struct TokenUse {
 }
 
 impl Shared {
-    pub(crate) fn new(options: &SandboxOptions, guest_port: u16) -> Self {
-        Self {
+    pub(crate) fn new(options: &SandboxOptions, guest_port: u16) -> io::Result<Self> {
+        Ok(Self {
             clock: Clock::start(),
             host: Arc::clone(&options.machines),
             guest_port,
             latency: options.latency.mul_f64(options.time_scale),
             keys: KeyStock::default(),
+            oss: options.oss.clone(),
+            store: Store::new()?,
             world: Mutex::new(World {
                 cloud: Cloud::new(options, guest_port),
                 faults: Faults::default(),
@@ -70,7 +76,7 @@ impl Shared {
                 report_from: 0,
             }),
             changes: watch::Sender::new(0),
-        }
+        })
     }
 
     /// The state, settled to this moment.

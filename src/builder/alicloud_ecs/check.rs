@@ -1,14 +1,10 @@
 //! What can be known before anything is created: the regions exist, the names
 //! are free, the source image is there, and which zones have the type.
 
-use futures_util::future::try_join_all;
-
 use super::AlicloudEcs;
 use super::zone::Zones;
 use crate::builder::BuildContext;
-use crate::cloud::ecs::{
-    ANY_IMAGE_STATUS, DescribeImageFromFamily, DescribeImages, DescribeRegions, Image,
-};
+use crate::cloud::ecs::{DescribeImageFromFamily, DescribeImages, DescribeRegions};
 use crate::cloud::{self, endpoint};
 use crate::error::{Error, Kind, Result};
 use crate::plan::alicloud_ecs::Source;
@@ -26,9 +22,10 @@ impl AlicloudEcs<'_> {
     pub(super) async fn check(&self, cx: &BuildContext<'_>) -> Result<Checked> {
         cx.events
             .say("Checking region, image name and source image...");
+        let publisher = self.publisher();
         let (regions, names, source, zones) = tokio::join!(
             self.check_regions(cx),
-            self.check_names(cx),
+            publisher.check_names(cx),
             self.source(cx),
             self.zones(cx)
         );
@@ -73,49 +70,6 @@ impl AlicloudEcs<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn check_names(&self, cx: &BuildContext<'_>) -> Result<()> {
-        if self.options.image.force_delete || self.options.image.skip_create {
-            return Ok(());
-        }
-        let name = &self.options.image.name;
-        let main = (self.region(), name.value.as_str());
-        let copies = self.options.image.copies.iter().map(|copy| {
-            (
-                copy.region.value.as_str(),
-                copy.name.as_deref().unwrap_or(&name.value),
-            )
-        });
-        let checks = std::iter::once(main)
-            .chain(copies)
-            .map(async |(region, wanted)| {
-                match self.own_images(cx, region, wanted).await?.first() {
-                    Some(image) => Err(name_is_taken(name, wanted, region, image)),
-                    None => Ok(()),
-                }
-            });
-        try_join_all(checks).await.map(drop)
-    }
-
-    /// Own images with exactly this name; the API has been seen to match
-    /// loosely.
-    pub(super) async fn own_images(
-        &self,
-        cx: &BuildContext<'_>,
-        region: &str,
-        name: &str,
-    ) -> Result<Vec<Image>> {
-        let request = DescribeImages {
-            image_name: Some(name.to_owned()),
-            image_owner_alias: Some("self".to_owned()),
-            status: Some(ANY_IMAGE_STATUS.to_owned()),
-            page_size: Some(100),
-            ..Default::default()
-        };
-        let mut images = cx.cloud.call(region, &request, cx.stop).await?.images;
-        images.retain(|image| image.image_name == name);
-        Ok(images)
     }
 
     async fn source(&self, cx: &BuildContext<'_>) -> Result<String> {
@@ -211,15 +165,4 @@ fn no_such_region(region: &Spanned<String>) -> Error {
         Some(nearest) => error.with_hint(format!("Did you mean `{nearest}`?")),
         None => error.with_hint("Set `skip_region_validation` if you are sure that it exists"),
     }
-}
-
-fn name_is_taken(name: &Spanned<String>, wanted: &str, region: &str, image: &Image) -> Error {
-    let message = format!(
-        "Image name `{wanted}` is used by image {} in {region}",
-        image.image_id
-    );
-    Error::new(Kind::Cloud, message).at(name.span).with_hint(
-        "Choose another `image_name`, for example with `{{isotime \"20060102-1504\"}}` in it; or set \
-         `image_force_delete` (or `-force`) to replace that image once the new one is available",
-    )
 }

@@ -11,11 +11,12 @@ use async_trait::async_trait;
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
 use crate::cloud::{Create, Tag};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::Result;
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
 use crate::plan::alicloud_ecs as plan;
 use crate::plan::communicator::Communicator;
+use crate::publish::Publisher;
 
 mod address;
 mod check;
@@ -25,7 +26,6 @@ mod instance;
 mod key_pair;
 mod name;
 mod network;
-mod publish;
 mod zone;
 
 use address::Eip;
@@ -112,22 +112,18 @@ impl<'a> AlicloudEcs<'a> {
         request: impl FnOnce(&Slot) -> R,
         id: impl FnOnce(&R::Response) -> &str,
     ) -> Result<R::Response> {
-        cx.journal
-            .create(cx.events, intent, async |slot| {
-                let request = request(slot);
-                let answer = cx
-                    .cloud
-                    .create(self.region(), &request, &slot.permit, cx.stop)
-                    .await?;
-                match id(&answer) {
-                    "" => {
-                        let message = format!("{} answered without an id", R::NAME);
-                        Err(Error::new(ErrorKind::Cloud, message))
-                    }
-                    id => Ok((id.to_owned(), answer)),
-                }
-            })
-            .await
+        cx.create(self.region(), intent, request, id).await
+    }
+
+    /// What is done with the image once it is there.
+    fn publisher(&self) -> Publisher<'_> {
+        Publisher {
+            region: self.region(),
+            options: &self.options.image,
+            resource_group: self.options.run.resource_group_id.as_deref(),
+            builder_id: BUILDER_ID,
+            builder_type: "alicloud-ecs",
+        }
     }
 
     fn resource_group(&self) -> Option<String> {
@@ -172,6 +168,8 @@ impl Builder for AlicloudEcs<'_> {
     }
 
     async fn finish(&self, cx: &BuildContext<'_>, captured: Captured) -> Result<Artifact> {
-        cx.step("Publish image", self.publish(cx, captured)).await
+        let publisher = self.publisher();
+        let ready = publisher.publish(cx, captured.into());
+        cx.step("Publish image", ready).await
     }
 }

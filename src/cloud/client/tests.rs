@@ -71,7 +71,7 @@ impl Script {
         self.sent()
             .iter()
             .map(|signed| {
-                url::form_urlencoded::parse(signed.body.as_bytes())
+                url::form_urlencoded::parse(&signed.body)
                     .into_owned()
                     .collect()
             })

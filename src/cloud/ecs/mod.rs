@@ -10,6 +10,7 @@
 
 mod disk;
 mod image;
+mod import;
 mod instance;
 mod key_pair;
 mod region;
@@ -18,6 +19,7 @@ mod tag;
 
 pub use disk::*;
 pub use image::*;
+pub use import::*;
 pub use instance::*;
 pub use key_pair::*;
 pub use region::*;

@@ -22,8 +22,20 @@ pub(in crate::cloud) fn is_gone(action: &str, code: &str) -> bool {
 /// Whether this refusal of a repeated request means that the first one, whose
 /// answer was lost, did its work.
 pub(in crate::cloud) fn is_done_already(action: &str, code: &str) -> bool {
-    is_gone(action, code) || (SETS_POWER.contains(&action) && code == "IncorrectInstanceStatus")
+    is_gone(action, code)
+        || (SETS_POWER.contains(&action) && code == "IncorrectInstanceStatus")
+        || DONE.contains(&(action, code))
 }
+
+/// Refusals that only a request that was carried out can cause. Whoever calls
+/// them looks at the result anyway.
+const DONE: &[(&str, &str)] = &[
+    ("AttachPolicyToRole", "EntityAlreadyExists.Role.Policy"),
+    ("CompleteMultipartUpload", "NoSuchUpload"),
+    ("CreateRole", "EntityAlreadyExists.Role"),
+    // The object may not be overwritten, and was not there before.
+    ("PutObject", "FileAlreadyExists"),
+];
 
 /// Actions that an instance refuses once they have begun. Whoever calls them
 /// waits for the new state anyway.
@@ -45,14 +57,28 @@ pub(in crate::cloud) fn is_about_credentials(code: &str) -> bool {
 }
 
 /// Too many requests.
-pub(super) const THROTTLED: &[&str] =
-    &["Throttling*", "Rejected.Throttling", "FrequentPurchase.EIP"];
+pub(super) const THROTTLED: &[&str] = &[
+    "Throttling*",
+    "Rejected.Throttling",
+    "FrequentPurchase.EIP",
+    // OSS
+    "DownloadTrafficRateLimitExceeded",
+    "QpsLimitExceeded",
+    "UploadTrafficRateLimitExceeded",
+];
 
 /// The service says that it did nothing and that it will be back.
 pub(super) const UNAVAILABLE: &[&str] = &["ServiceUnavailable*"];
 
 /// The service failed and does not say how far it came.
-pub(super) const INTERNAL: &[&str] = &["InternalError*", "UnknownError"];
+pub(super) const INTERNAL: &[&str] = &[
+    "InternalError*",
+    "UnknownError",
+    // OSS: the body arrived late or not as it was sent.
+    "BadRequest",
+    "InvalidDigest",
+    "RequestTimeout",
+];
 
 /// An earlier request, perhaps the same one, is still being worked on.
 const IN_PROGRESS: &[&str] = &[
@@ -71,6 +97,8 @@ const IN_PROGRESS: &[&str] = &[
 ];
 
 const CREDENTIALS: &[&str] = &[
+    "AccessDenied",
+    "AccessKeyIdAndSecurityTokenNotMatch",
     "Forbidden.AccessKeyDisabled",
     "Forbidden.RAM",
     "Forbidden.SubUser",
@@ -80,6 +108,7 @@ const CREDENTIALS: &[&str] = &[
     "InvalidUser.PassRoleForbidden",
     "MissingSecurityToken",
     "NoPermission",
+    "SecurityTokenExpired",
     "SignatureDoesNotMatch",
 ];
 
@@ -202,6 +231,27 @@ const ROWS: &[Row] = &[
             "OperationDenied.ImageCopying",
         ],
         gone: &["InvalidImageId.NotFound"],
+    },
+    Row {
+        action: "CancelTask",
+        busy: &[],
+        // It has ended, one way or the other.
+        gone: &["InvalidTaskId*"],
+    },
+    Row {
+        action: "AbortMultipartUpload",
+        busy: &[],
+        gone: &["NoSuchUpload", "NoSuchBucket"],
+    },
+    Row {
+        action: "DeleteObject",
+        busy: &[],
+        gone: &["NoSuchKey", "NoSuchBucket"],
+    },
+    Row {
+        action: "DeleteBucket",
+        busy: &[],
+        gone: &["NoSuchBucket"],
     },
     Row {
         action: "CancelCopyImage",

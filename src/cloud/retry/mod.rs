@@ -48,7 +48,7 @@ pub(super) fn cause(repeat: Repeat, failure: &Failure, reached: bool) -> Option<
     let unknown = (repeat != Repeat::Never).then_some(Cause::Lost);
     match failure {
         Failure::Send(failure) if failure.unsent => Some(Cause::Unreachable { before: reached }),
-        Failure::Send(_) => unknown,
+        Failure::Send(_) | Failure::Damaged(_) => unknown,
         Failure::Refused(refusal) => cause_of_refusal(refusal, unknown),
         Failure::Local(_) => None,
     }
@@ -58,9 +58,9 @@ fn cause_of_refusal(refusal: &Refusal, unknown: Option<Cause>) -> Option<Cause> 
     let failure = &refusal.failure;
     let code = failure.code.as_str();
     match code {
-        "InvalidTimeStamp.Expired" => Some(Cause::ClockSkew),
+        "InvalidTimeStamp.Expired" | "RequestTimeTooSkewed" => Some(Cause::ClockSkew),
         "SignatureNonceUsed" => Some(Cause::NonceUsed),
-        "InvalidSecurityToken.Expired" => Some(Cause::TokenExpired),
+        "InvalidSecurityToken.Expired" | "SecurityTokenExpired" => Some(Cause::TokenExpired),
         _ if codes::matches(codes::THROTTLED, code) => Some(Cause::Throttled),
         _ if codes::is_busy(failure.action, code) => Some(Cause::Busy),
         _ if codes::matches(codes::UNAVAILABLE, code) => Some(Cause::Unavailable),
@@ -192,6 +192,7 @@ mod tests {
             retry_after: None,
             date: None,
             missing_permission: None,
+            endpoint: None,
             same_string_to_sign: None,
         }))
     }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{FORM, Signature, Stamp, Unsigned, form, hex, host};
 use crate::cloud::credential::Credential;
-use crate::cloud::transport::Signed;
+use crate::cloud::transport::{Method, Signed};
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
@@ -26,9 +26,10 @@ pub(super) fn sign(request: Unsigned<'_>, credential: &Credential, stamp: &Stamp
     .authorize(credential);
     let sent = headers.into_iter().filter(|(name, _)| *name != "host");
     let request = Signed {
+        method: Method::Post,
         url: request.url.clone(),
         headers: sent.chain([("authorization", authorization)]).collect(),
-        body,
+        body: body.into(),
         read_timeout: request.read_timeout,
     };
     Signature {

@@ -1,9 +1,12 @@
 //! Signing: a pure function of request, keys, nonce and time.
 //!
 //! Requests are `POST /` with all parameters in the form body, so that no
-//! proxy or access log sees them in a URL.
+//! proxy or access log sees them in a URL; OSS has a style of its own.
 
 mod acs3;
+mod oss;
+mod oss_v1;
+mod oss_v4;
 mod rpc_v1;
 
 use std::fmt::Write as _;
@@ -17,13 +20,16 @@ use super::credential::Credential;
 use super::parameters::Parameters;
 use super::transport::Signed;
 
+pub(super) use oss::{Resource, sign_oss};
+
 /// How requests are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignatureAlgorithm {
-    /// `ACS3-HMAC-SHA256`, the current one.
+    /// `ACS3-HMAC-SHA256` and, for OSS, `OSS4-HMAC-SHA256`: the current ones.
     #[default]
     Acs3HmacSha256,
-    /// HMAC-SHA1, signature version 1.0, for old private deployments.
+    /// HMAC-SHA1, signature version 1.0 and OSS V1, for old private
+    /// deployments.
     RpcHmacSha1,
 }
 
@@ -73,7 +79,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Percent-encodes as the signature demands: every byte of the UTF-8 text
 /// except `A-Za-z0-9-_.~`, in upper case.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

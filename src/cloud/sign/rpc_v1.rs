@@ -10,7 +10,7 @@ use sha1::Sha1;
 
 use super::{FORM, Signature, Stamp, Unsigned, encode, form};
 use crate::cloud::credential::Credential;
-use crate::cloud::transport::Signed;
+use crate::cloud::transport::{Method, Signed};
 use crate::secret::Secret;
 
 /// Signs a request.
@@ -22,9 +22,10 @@ pub(super) fn sign(request: Unsigned<'_>, credential: &Credential, stamp: &Stamp
     let signature = signature(&string_to_sign, &credential.secret);
     all.insert("Signature", &signature);
     let request = Signed {
+        method: Method::Post,
         url: request.url.clone(),
         headers: vec![("content-type", FORM.to_owned())],
-        body: form(all),
+        body: form(all).into(),
         read_timeout: request.read_timeout,
     };
     Signature {
@@ -146,10 +147,7 @@ mod tests {
         let signed = sign(unsigned, &credential, &stamp);
         assert_eq!(signed.string_to_sign, vector.string_to_sign);
         let sent = format!("Signature={}&", encode(&vector.signature));
-        assert!(
-            signed.request.body.contains(&sent),
-            "{}",
-            signed.request.body
-        );
+        let body = String::from_utf8(signed.request.body.to_vec()).unwrap();
+        assert!(body.contains(&sent), "{body}");
     }
 }

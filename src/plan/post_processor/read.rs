@@ -1,9 +1,10 @@
 //! Reads the options of post-processors.
 
 use super::{Checksum, ChecksumType, Kind, Manifest};
-use crate::plan::options;
+use crate::plan::alicloud_ecs::Defaults;
 use crate::plan::provisioner::read_shell_local;
 use crate::plan::reader::{Reader, alternatives};
+use crate::plan::{import, options};
 use crate::template::decode::OptionSpec;
 
 /// A post-processor type: how it is read.
@@ -14,7 +15,7 @@ pub struct Type {
     /// Its options.
     pub options: &'static [&'static [OptionSpec]],
     /// Reads them.
-    pub read: fn(&mut Reader<'_, '_>) -> Kind,
+    pub read: fn(&mut Reader<'_, '_>, Defaults<'_>) -> Kind,
 }
 
 /// The post-processors there are.
@@ -22,22 +23,27 @@ pub const TYPES: &[Type] = &[
     Type {
         name: "manifest",
         options: &[options::manifest::OPTIONS],
-        read: |reader| Kind::Manifest(manifest(reader)),
+        read: |reader, _| Kind::Manifest(manifest(reader)),
     },
     Type {
         name: "checksum",
         options: &[options::checksum::OPTIONS],
-        read: |reader| Kind::Checksum(checksum(reader)),
+        read: |reader, _| Kind::Checksum(checksum(reader)),
     },
     Type {
         name: "shell-local",
         options: &[options::shell_local::OPTIONS],
-        read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
+        read: |reader, _| Kind::ShellLocal(Box::new(read_shell_local(reader))),
+    },
+    Type {
+        name: "alicloud-import",
+        options: import::OPTIONS,
+        read: |reader, defaults| Kind::AlicloudImport(Box::new(import::read(reader, defaults))),
     },
 ];
 
 /// Packer's post-processors that later versions will have.
-pub const LATER: &[&str] = &["alicloud-import", "artifice", "compress"];
+pub const LATER: &[&str] = &["artifice", "compress"];
 
 const CHECKSUM_OUTPUT: &str = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum";
 const CHECKSUM_FIELDS: &[&str] = &["BuildName", "BuilderType", "ChecksumType"];

@@ -3,7 +3,9 @@ use crate::plan::testing::{Outcome, read_in};
 
 fn with(name: &str, text: &str) -> Outcome<Kind> {
     let kind = TYPES.iter().find(|kind| kind.name == name).unwrap();
-    read_in(".", text, kind.options, kind.read)
+    read_in(".", text, kind.options, |reader| {
+        (kind.read)(reader, crate::plan::alicloud_ecs::Defaults::default())
+    })
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn fill_disk(
     }
 }
 
-fn mapping_of(snapshot: &Snapshot, device: String) -> Mapping {
+pub(super) fn mapping_of(snapshot: &Snapshot, device: String) -> Mapping {
     Mapping {
         snapshot: snapshot.common.id.clone(),
         device,
@@ -164,7 +164,7 @@ fn mapping_of(snapshot: &Snapshot, device: String) -> Mapping {
     }
 }
 
-fn snapshot_for(
+pub(super) fn snapshot_for(
     context: &mut Context<'_>,
     image: &Image,
     disk: &Disk,
@@ -296,12 +296,12 @@ fn os_of_snapshot(context: &Context<'_>, snapshot: &Snapshot) -> Image {
     images.next().unwrap_or_else(|| plain_image(context))
 }
 
-fn plain_image(context: &Context<'_>) -> Image {
+pub(super) fn plain_image(context: &Context<'_>) -> Image {
     let mut images = public_images(&context.region).into_iter();
     images.next().expect("the catalogue has images")
 }
 
-fn check_quota(context: &Context<'_>) -> Result<(), ApiError> {
+pub(super) fn check_quota(context: &Context<'_>) -> Result<(), ApiError> {
     let own = context.cloud.images.keys();
     let count = own.filter(|(region, _)| *region == context.region).count();
     if count >= context.cloud.quotas.images {
@@ -311,7 +311,7 @@ fn check_quota(context: &Context<'_>) -> Result<(), ApiError> {
 }
 
 /// The name for a new image; one is made up when the call gives none.
-fn new_name(context: &mut Context<'_>, parameter: &str) -> Result<String, ApiError> {
+pub(super) fn new_name(context: &mut Context<'_>, parameter: &str) -> Result<String, ApiError> {
     let Some(name) = context.get(parameter).map(str::to_owned) else {
         return Ok(context.cloud.new_id("image", "cn-hangzhou"));
     };
@@ -347,7 +347,7 @@ pub(super) fn check_unused(
     Ok(())
 }
 
-fn check_texts(context: &Context<'_>) -> Result<(), ApiError> {
+pub(super) fn check_texts(context: &Context<'_>) -> Result<(), ApiError> {
     let description = context.get("Description");
     let wrong = |d: &str| d.chars().count() < 2 || d.chars().count() > 256 || d.starts_with("http");
     if description.is_some_and(wrong) {
@@ -370,6 +370,10 @@ pub(super) fn delete_image(context: &mut Context<'_>) -> Answer {
     let Some(image) = context.cloud.images.get(&key) else {
         return Err(context.error("InvalidImageId.NotFound"));
     };
+    if context.cloud.is_importing(image) {
+        let message = "The specified Image is importing.";
+        return Err(ApiError::new(403, "ImageIsImporting", message));
+    }
     let mut others = context.cloud.images.values();
     if others.any(|other| other.copied_from.as_ref() == Some(&key)) {
         return Err(context.error("OperationDenied.ImageCopying"));

@@ -6,8 +6,10 @@ mod disk;
 mod eip;
 mod image;
 mod image_copy;
+mod import;
 mod instance;
 mod key_pair;
+mod ram;
 mod region;
 mod run;
 mod security_group;
@@ -82,6 +84,7 @@ fn handler(product: &str, action: &str) -> Option<Handler> {
             "ListTagResources" => Some(tag::list_tag_resources),
             _ => network_handler(action),
         },
+        "Ram" => ram_handler(action),
         "Sts" => match action {
             "GetCallerIdentity" => Some(sts::get_caller_identity),
             "AssumeRole" => Some(sts::assume_role),
@@ -89,6 +92,21 @@ fn handler(product: &str, action: &str) -> Option<Handler> {
         },
         _ => None,
     }
+}
+
+fn ram_handler(action: &str) -> Option<Handler> {
+    Some(match action {
+        "GetRole" => ram::get_role,
+        "CreateRole" => ram::create_role,
+        "UpdateRole" => ram::update_role,
+        "DeleteRole" => ram::delete_role,
+        "ListRoles" => ram::list_roles,
+        "AttachPolicyToRole" => ram::attach_policy,
+        "DetachPolicyFromRole" => ram::detach_policy,
+        "ListPoliciesForRole" => ram::list_policies,
+        "GetPolicy" => ram::get_policy,
+        _ => return None,
+    })
 }
 
 /// Actions that VPC and, for old clients, ECS have.
@@ -157,6 +175,8 @@ fn ecs_handler(action: &str) -> Option<Handler> {
         "ListTagResources" => tag::list_tag_resources,
         "DescribeTags" => tag::describe_tags,
         "AddTags" => tag::add_tags,
+        "ImportImage" => import::import_image,
+        "DescribeTaskAttribute" => task::describe_task_attribute,
         "DescribeTasks" => task::describe_tasks,
         "CancelTask" => task::cancel_task,
         _ => return None,

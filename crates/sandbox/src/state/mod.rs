@@ -2,9 +2,12 @@
 //! timers: whoever looks first calls [`Cloud::settle`], which applies what has
 //! become due.
 
+pub(crate) mod bucket;
 pub(crate) mod image;
 pub(crate) mod instance;
 pub(crate) mod network;
+pub(crate) mod role;
+pub(crate) mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,9 +18,12 @@ use jiff::Timestamp;
 use crate::clock::Moment;
 use crate::options::{Delays, Quotas, SandboxOptions};
 use crate::report::Waits;
+use bucket::Bucket;
 use image::{Image, Snapshot};
 use instance::{Disk, Instance, KeyPair};
 use network::{Eip, SecurityGroup, VSwitch, Vpc};
+use role::Role;
+use task::Task;
 
 /// Tags of a resource.
 pub(crate) type Tags = BTreeMap<String, String>;
@@ -37,6 +43,11 @@ pub(crate) struct Cloud {
     pub(crate) vswitches: BTreeMap<String, VSwitch>,
     pub(crate) security_groups: BTreeMap<String, SecurityGroup>,
     pub(crate) eips: BTreeMap<String, Eip>,
+    /// By name: buckets of all accounts share it.
+    pub(crate) buckets: BTreeMap<String, Bucket>,
+    /// By name.
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) tasks: BTreeMap<String, Task>,
     pub(crate) lingering: Vec<LingeringInterface>,
     pub(crate) waits: Waits,
     pub(crate) quotas: Quotas,
@@ -105,6 +116,9 @@ impl Cloud {
             vswitches: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             eips: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             lingering: Vec::new(),
             waits: Waits::default(),
             quotas: options.quotas.clone(),
@@ -125,6 +139,7 @@ impl Cloud {
     pub(crate) fn settle(&mut self, now: Moment) {
         self.settle_network(now);
         self.settle_images(now);
+        self.settle_tasks(now);
         self.settle_instances(now);
     }
 
@@ -182,6 +197,12 @@ impl Cloud {
             (b >> 48) & 0xfff,
             b & 0xffff_ffff_ffff
         )
+    }
+
+    /// A new request id of OSS.
+    pub(crate) fn new_object_request_id(&mut self) -> String {
+        let (a, b) = (self.random.next(), self.random.next());
+        format!("{:08X}{b:016X}", a >> 32)
     }
 
     /// An address in 127.`block`.0.0/16 that nobody has, and whose guest port

@@ -7,4 +7,5 @@ mod behaviour;
 mod build;
 mod client;
 mod machines;
+mod oss_signatures;
 mod signatures;

@@ -11,7 +11,7 @@ use alicloud_image_sandbox::signature::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-fn vectors(group: &str) -> Vec<Value> {
+pub(crate) fn vectors(group: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("data/signature-vectors.json")).unwrap();
     all[group].as_array().unwrap().clone()
 }

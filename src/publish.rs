@@ -1,24 +1,56 @@
 //! What makes an available image the one that was asked for: its name, tags
-//! on its snapshots, copies, shares.
+//! on its snapshots, copies, shares. It serves images that were built and
+//! images that were imported.
+
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::image::{Captured, temporary_name};
-use super::{AlicloudEcs, BUILDER_ID};
 use crate::artifact::{self, Artifact};
 use crate::builder::BuildContext;
 use crate::cloud::Tag;
 use crate::cloud::ecs::{
-    CopyImage, DeleteImage, DeleteSnapshot, Image, ModifyImageAttribute,
-    ModifyImageSharePermission, TagResources,
+    ANY_IMAGE_STATUS, CopyImage, DeleteImage, DeleteSnapshot, DescribeImages, Image,
+    ModifyImageAttribute, ModifyImageSharePermission, TagResources,
 };
+use crate::cloud::wait::{self, Pace, Poll};
 use crate::engine::event::EventKind;
-use crate::error::{Result, one_line};
+use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::journal::resource::Kind;
-use crate::journal::{Intent, Slot};
+use crate::journal::{Intent, Slot, tags};
+use crate::plan::alicloud_ecs::ImageOptions;
+use crate::template::source::Spanned;
 
 /// The API silently ignores further accounts of a call.
 const ACCOUNTS_PER_CALL: usize = 10;
+
+/// What is published, and how.
+#[derive(Clone, Copy)]
+pub struct Publisher<'a> {
+    /// The region the image is made in.
+    pub region: &'a str,
+    /// What the image will be.
+    pub options: &'a ImageOptions,
+    /// The resource group of copies.
+    pub resource_group: Option<&'a str>,
+    /// Packer's id of what made the image.
+    pub builder_id: &'static str,
+    /// The type of it, as templates write it.
+    pub builder_type: &'static str,
+}
+
+/// An available image.
+pub struct Made {
+    /// The image.
+    pub image: Image,
+    /// What it was made from.
+    pub source_image: String,
+    /// A snapshot made for it, which it needs.
+    pub snapshot_id: Option<String>,
+}
+
+/// Tags an image may have (CreateImage in the ECS API).
+const MAX_TAGS: usize = 20;
 
 /// An image in the region it was asked for.
 struct Published {
@@ -35,26 +67,28 @@ struct CopyTarget {
     kms_key_id: Option<String>,
 }
 
-impl AlicloudEcs<'_> {
-    pub(super) async fn publish(
-        &self,
-        cx: &BuildContext<'_>,
-        captured: Captured,
-    ) -> Result<Artifact> {
+impl Publisher<'_> {
+    /// Copies, tags and shares the image, and gives it its name; from then on
+    /// it is the user's.
+    ///
+    /// # Errors
+    /// When a step fails; the image is deleted by the journal's sweep unless
+    /// it was complete.
+    pub async fn publish(&self, cx: &BuildContext<'_>, made: Made) -> Result<Artifact> {
         let targets = self.copy_targets();
         let (tagged, copies) = tokio::join!(
-            self.tag_snapshots(cx, self.region(), &captured.image),
+            self.tag_snapshots(cx, self.region, &made.image),
             try_join_all(
                 targets
                     .iter()
-                    .map(|target| self.copy(cx, &captured.image, target))
+                    .map(|target| self.copy(cx, &made.image, target))
             ),
         );
         tagged?;
         let mut published = copies?;
-        if self.options.image.encrypted != Some(true) {
-            let name = self.options.image.name.value.clone();
-            let (region, image) = (self.region().to_owned(), captured.image);
+        if self.options.encrypted != Some(true) {
+            let name = self.options.name.value.clone();
+            let (region, image) = (self.region.to_owned(), made.image);
             published.insert(
                 0,
                 Published {
@@ -69,25 +103,133 @@ impl AlicloudEcs<'_> {
         for one in &published {
             cx.journal.keep(&one.image.image_id)?;
         }
-        if let Some(snapshot) = &captured.snapshot_id {
+        if let Some(snapshot) = &made.snapshot_id {
             cx.journal.keep(snapshot)?;
         }
         try_join_all(published.iter().map(|one| self.take_name(cx, one))).await?;
         let images = published
             .iter()
-            .map(|one| self.describe(cx, one, &captured.source_image));
+            .map(|one| self.describe(cx, one, &made.source_image));
         let images: Vec<_> = images.collect();
         for image in &images {
             cx.events.emit(EventKind::ImageReady(image.clone()));
         }
-        Ok(Artifact::of_images(BUILDER_ID, images))
+        Ok(Artifact::of_images(self.builder_id, images))
+    }
+
+    /// The user's tags; and, as far as there is room, the run and intent, by
+    /// which an image is found whose creation lost its reply.
+    pub(crate) fn image_tags(&self, cx: &BuildContext<'_>, slot: &Slot) -> Vec<Tag> {
+        let user = self
+            .options
+            .tags
+            .iter()
+            .map(|(key, value)| Tag::new(key, value));
+        let own = [
+            Tag::new(tags::RUN_ID, cx.journal.run()),
+            Tag::new(tags::INTENT, slot.number.to_string()),
+        ];
+        user.chain(own).take(MAX_TAGS).collect()
+    }
+
+    /// Waits until an image is available; fails at once when it never will be.
+    pub(crate) async fn wait_for_image(
+        &self,
+        cx: &BuildContext<'_>,
+        region: &str,
+        id: &str,
+        limit: Duration,
+    ) -> Result<Image> {
+        let request = DescribeImages {
+            image_id: Some(id.to_owned()),
+            status: Some(ANY_IMAGE_STATUS.to_owned()),
+            ..Default::default()
+        };
+        let what = format!("waiting for image {id} in {region} to be available");
+        wait::until(cx.stop, limit, Pace::IMAGE, &what, async || {
+            let answer = cx.cloud.call(region, &request, cx.stop).await?;
+            let Some(image) = answer.images.into_iter().next() else {
+                return Ok(Poll::Pending);
+            };
+            match image.status.as_str() {
+                "Available" => Ok(Poll::Ready(image)),
+                "CreateFailed" | "UnAvailable" => Err(failed_image(&image, region)),
+                _ => Ok(progress(cx, "Image", id, image.progress)),
+            }
+        })
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::Timeout => error.with_hint("Raise `wait_snapshot_ready_timeout`"),
+            _ => error,
+        })
+    }
+
+    /// Usually the name that was asked for. When an image of that name must be
+    /// replaced it is deleted last, so the new one needs another name until
+    /// then; so does the source of an encrypted copy.
+    pub(crate) async fn name_to_create(&self, cx: &BuildContext<'_>) -> Result<String> {
+        let options = self.options;
+        let wanted = &options.name.value;
+        let encrypts = options.encrypted == Some(true);
+        let taken = encrypts
+            || (options.force_delete
+                && !self.own_images(cx, self.region, wanted).await?.is_empty());
+        Ok(if taken {
+            temporary_name(wanted, cx.journal.run())
+        } else {
+            wanted.clone()
+        })
+    }
+
+    /// Fails when an image of the name is there and may not be replaced.
+    pub(crate) async fn check_names(&self, cx: &BuildContext<'_>) -> Result<()> {
+        if self.options.force_delete || self.options.skip_create {
+            return Ok(());
+        }
+        let name = &self.options.name;
+        let main = (self.region, name.value.as_str());
+        let copies = self.options.copies.iter().map(|copy| {
+            (
+                copy.region.value.as_str(),
+                copy.name.as_deref().unwrap_or(&name.value),
+            )
+        });
+        let checks = std::iter::once(main)
+            .chain(copies)
+            .map(async |(region, wanted)| {
+                match self.own_images(cx, region, wanted).await?.first() {
+                    Some(image) => Err(name_is_taken(name, wanted, region, image)),
+                    None => Ok(()),
+                }
+            });
+        try_join_all(checks).await.map(drop)
+    }
+
+    /// Own images with exactly this name; the API has been seen to match
+    /// loosely.
+    async fn own_images(
+        &self,
+        cx: &BuildContext<'_>,
+        region: &str,
+        name: &str,
+    ) -> Result<Vec<Image>> {
+        let request = DescribeImages {
+            image_name: Some(name.to_owned()),
+            image_owner_alias: Some("self".to_owned()),
+            status: Some(ANY_IMAGE_STATUS.to_owned()),
+            page_size: Some(100),
+            ..Default::default()
+        };
+        let mut images = cx.cloud.call(region, &request, cx.stop).await?.images;
+        images.retain(|image| image.image_name == name);
+        Ok(images)
     }
 
     fn copy_targets(&self) -> Vec<CopyTarget> {
-        let options = &self.options.image;
+        let options = self.options;
         let encrypted = options.encrypted == Some(true);
         let own = encrypted.then(|| CopyTarget {
-            region: self.region().to_owned(),
+            region: self.region.to_owned(),
             name: options.name.value.clone(),
             encrypted,
             kms_key_id: options.kms_key_id.clone(),
@@ -110,7 +252,7 @@ impl AlicloudEcs<'_> {
         image: &Image,
         target: &CopyTarget,
     ) -> Result<Published> {
-        let options = &self.options.image;
+        let options = self.options;
         let must_replace = options.force_delete
             && !self
                 .own_images(cx, &target.region, &target.name)
@@ -148,20 +290,22 @@ impl AlicloudEcs<'_> {
     ) -> Result<String> {
         let intent = Intent {
             region: target.region.clone(),
-            ..self.intent(cx, Kind::ImageCopy, name)
+            build: cx.build.to_owned(),
+            kind: Kind::ImageCopy,
+            name: name.to_owned(),
         };
         let request = |slot: &Slot| CopyImage {
             image_id: image.image_id.clone(),
             destination_region_id: Some(target.region.clone()),
             destination_image_name: Some(name.to_owned()),
-            destination_description: self.options.image.description.clone(),
+            destination_description: self.options.description.clone(),
             encrypted: target.encrypted.then_some(true),
             kms_key_id: target.kms_key_id.clone(),
-            resource_group_id: self.resource_group(),
+            resource_group_id: self.resource_group.map(str::to_owned),
             tag: self.image_tags(cx, slot),
         };
-        let made = self
-            .create(cx, intent, request, |made| &made.image_id)
+        let made = cx
+            .create(self.region, intent, request, |made| &made.image_id)
             .await;
         made.map(|made| made.image_id).map_err(|error| {
             error.context(format!(
@@ -179,7 +323,6 @@ impl AlicloudEcs<'_> {
     ) -> Result<()> {
         let tags: Vec<_> = self
             .options
-            .image
             .tags
             .iter()
             .map(|(key, value)| Tag::new(key, value))
@@ -207,7 +350,7 @@ impl AlicloudEcs<'_> {
     }
 
     async fn share(&self, cx: &BuildContext<'_>, published: &Published) -> Result<()> {
-        let options = &self.options.image;
+        let options = self.options;
         let Published { region, image, .. } = published;
         let add = options
             .share_accounts
@@ -292,7 +435,7 @@ impl AlicloudEcs<'_> {
                     old.image_id
                 ))
             })?;
-        if !self.options.image.force_delete_snapshots {
+        if !self.options.force_delete_snapshots {
             return Ok(());
         }
         for snapshot_id in snapshots_of(old) {
@@ -323,7 +466,7 @@ impl AlicloudEcs<'_> {
         } = published;
         artifact::Image {
             build: cx.build.to_owned(),
-            builder_type: "alicloud-ecs".to_owned(),
+            builder_type: self.builder_type.to_owned(),
             region: region.clone(),
             image_id: image.image_id.clone(),
             image_name: name.clone(),
@@ -335,10 +478,65 @@ impl AlicloudEcs<'_> {
     }
 }
 
+fn failed_image(image: &Image, region: &str) -> Error {
+    let Image {
+        image_id, status, ..
+    } = image;
+    Error::new(
+        ErrorKind::FailedState,
+        format!("Image {image_id} in {region} ended as {status}"),
+    )
+}
+
+/// A name of at most 128 characters, as the ECS API allows.
+fn temporary_name(wanted: &str, run: &str) -> String {
+    let suffix = format!("-{}", run.split('-').next().unwrap_or_default());
+    let room = 128 - suffix.len();
+    wanted.chars().take(room).chain(suffix.chars()).collect()
+}
+
+fn name_is_taken(name: &Spanned<String>, wanted: &str, region: &str, image: &Image) -> Error {
+    let message = format!(
+        "Image name `{wanted}` is used by image {} in {region}",
+        image.image_id
+    );
+    Error::new(ErrorKind::Cloud, message).at(name.span).with_hint(
+        "Choose another `image_name`, for example with `{{isotime \"20060102-1504\"}}` in it; or set \
+         `image_force_delete` (or `-force`) to replace that image once the new one is available",
+    )
+}
+pub(crate) fn progress<T>(
+    cx: &BuildContext<'_>,
+    what: &str,
+    id: &str,
+    percent: Option<u8>,
+) -> Poll<T> {
+    percent.map_or(Poll::Pending, |percent| {
+        cx.events.message(format!("{what} {id} is {percent}% done"));
+        Poll::Progress(percent)
+    })
+}
+
 fn snapshots_of(image: &Image) -> Vec<String> {
     let ids = image
         .disk_device_mappings
         .iter()
         .map(|mapping| mapping.snapshot_id.clone());
     ids.filter(|id| !id.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_fits() {
+        assert_eq!(temporary_name("web", "0a1b2c3d-0000"), "web-0a1b2c3d");
+        assert_eq!(
+            temporary_name(&"ü".repeat(128), "0a1b2c3d-0000")
+                .chars()
+                .count(),
+            128
+        );
+    }
 }

@@ -1,0 +1,161 @@
+//! `import`: a disk image becomes an ECS image, without a template.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::template;
+use crate::builder::BuildContext;
+use crate::clock::Clock;
+use crate::engine::event::{BuildResult, EventKind, Events, RunResult, RunStarted};
+use crate::engine::signal::{Signal, Signals};
+use crate::engine::stop::Stop;
+use crate::error::{Error, Kind, Result};
+use crate::importer::source::PlainFile;
+use crate::importer::{self, TYPE};
+use crate::inputs::ImportArgs;
+use crate::journal::Journal;
+use crate::journal::tags::RunTags;
+use crate::plan::alicloud_ecs::Defaults;
+use crate::plan::files::Places;
+use crate::plan::import::{self as plan, Import};
+use crate::report::ExitStatus;
+use crate::template::diagnostic::Diagnostics;
+use crate::template::json;
+use crate::template::source::Sources;
+
+/// The name of the one build there is.
+const BUILD: &str = "import";
+
+/// When anyone may delete what carries tags.
+const RESOURCE_TTL: Duration = Duration::from_secs(6 * 3600);
+
+pub(super) fn run(args: &ImportArgs) -> ExitStatus {
+    let events = super::events(&args.report);
+    let outcome = super::block_on(import(args, &events)).and_then(|outcome| outcome);
+    outcome.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
+    let signals = Signals::install()?;
+    let start = Instant::now();
+    let stop = Stop::new(Clock::scaled(args.cloud.time_scale));
+    let (sources, options, findings) = read(args);
+    let run_id = Uuid::new_v4().to_string();
+    let started = |journal: Option<&Journal>| {
+        EventKind::RunStarted(Arc::new(RunStarted {
+            run_id: run_id.clone(),
+            command: "import",
+            builds: vec![(BUILD.to_owned(), TYPE.to_owned())],
+            sources: sources.clone(),
+            journal: journal.map(Journal::path),
+            region: Some(options.access.region.value.clone()),
+        }))
+    };
+    if findings.has_errors() {
+        events.emit(started(None));
+        template::report(&findings.into_sorted(), events);
+        return Err(Error::new(Kind::Usage, "The options cannot be used"));
+    }
+    // Nothing is noted before it is known that the file can be imported.
+    let source = PlainFile::open(&args.file)?;
+    let journal = Journal::start(&args.cloud.journal_dir, &run_id)?;
+    events.emit(started(Some(&journal)));
+    template::report(&findings.into_sorted(), events);
+    for warning in &args.warnings {
+        events.warn(warning.clone());
+    }
+    let watch = signals.watch(&stop, events);
+    let work = import_file(args, &options, &source, &journal, events, &stop);
+    let (build, leftovers, deadline) = within(args.deadline, &stop, work).await?;
+    watch.abort();
+    let result = Arc::new(RunResult {
+        builds: vec![build],
+        leftovers,
+        elapsed: stop.clock().elapsed(start),
+        cancelled: stop.is_stopped(),
+        error: deadline,
+    });
+    events.emit(EventKind::RunFinished(Arc::clone(&result)));
+    journal.close();
+    let must_be_clean = args.report.fail_on_leftovers;
+    let signal = signals.first().map(Signal::number);
+    Ok(ExitStatus::of_run(&result, must_be_clean, signal))
+}
+
+type Ended = (Arc<BuildResult>, Vec<crate::engine::event::Leftover>);
+
+/// Tells the work to stop at the deadline, and lets it clean up.
+async fn within(
+    deadline: Option<Duration>,
+    stop: &Stop,
+    work: impl Future<Output = Result<Ended>>,
+) -> Result<(
+    Arc<BuildResult>,
+    Vec<crate::engine::event::Leftover>,
+    Option<Error>,
+)> {
+    let (ended, deadline_error) = crate::engine::with_deadline(deadline, stop, work).await;
+    let (build, leftovers) = ended?;
+    Ok((build, leftovers, deadline_error))
+}
+
+async fn import_file(
+    args: &ImportArgs,
+    options: &Import,
+    source: &PlainFile,
+    journal: &Journal,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Ended> {
+    let start = Instant::now();
+    let connections = super::build::connections(&args.cloud, None)?;
+    let cloud = connections.for_import(options)?;
+    let events = events.for_build(BUILD);
+    let tags = RunTags::new(journal.run(), Timestamp::now(), RESOURCE_TTL, Vec::new());
+    let cx = BuildContext {
+        build: BUILD,
+        events: &events,
+        stop,
+        journal,
+        tags: &tags,
+        cloud: &cloud,
+    };
+    let key = options.key.as_ref().map(|key| key.value.as_str());
+    let outcome = importer::run(&cx, options, source, key).await;
+    let (artifacts, error) = match outcome.artifact {
+        Ok(artifact) => (vec![artifact], None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let build = Arc::new(BuildResult {
+        name: BUILD.to_owned(),
+        builder_type: TYPE,
+        elapsed: stop.clock().elapsed(start),
+        artifacts,
+        error,
+    });
+    events.emit(EventKind::BuildFinished(Arc::clone(&build)));
+    Ok((build, outcome.leftovers))
+}
+
+/// The options that were typed, read as a template's block would be.
+fn read(args: &ImportArgs) -> (Sources, Import, Diagnostics) {
+    let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
+    let text = format!("{:#}\n", args.options);
+    let source = sources.add("command line", text);
+    let block = json::parse(source, &sources, &mut diagnostics).expect("it was written as JSON");
+    let defaults = Defaults {
+        region: args.cloud.region.as_deref(),
+        force: args.force,
+    };
+    let places = Places {
+        working_directory: PathBuf::from("."),
+        home: args.home.clone(),
+    };
+    let import = plan::read_alone(&block, defaults, &places, &mut diagnostics);
+    (sources, import, diagnostics)
+}

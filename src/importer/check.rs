@@ -1,0 +1,164 @@
+//! What can be known before the first byte is sent: the disk fits, the name
+//! is free, the bucket is right, and ECS may read it.
+
+use super::Importer;
+use super::role::{self, RoleState};
+use crate::builder::BuildContext;
+use crate::cloud::oss::bucket::BucketInfo;
+use crate::cloud::sts::GetCallerIdentity;
+use crate::error::{Error, Kind, Result};
+
+const GIB: u64 = 1 << 30;
+
+/// What ECS imports at most, GiB.
+const LARGEST_DISK: u64 = 2048;
+
+/// What the checks found out.
+pub(super) struct Checked {
+    pub(super) has_bucket: bool,
+    pub(super) role: RoleState,
+}
+
+impl Importer<'_> {
+    pub(super) async fn check(&self, cx: &BuildContext<'_>) -> Result<Checked> {
+        cx.events
+            .say("Checking disk, image name, bucket and role...");
+        self.check_disk()?;
+        let publisher = self.publisher();
+        let (names, bucket, role) = tokio::join!(
+            publisher.check_names(cx),
+            self.check_bucket(cx),
+            role::prepare(cx, self.region(), self.role()),
+        );
+        names?;
+        Ok(Checked {
+            has_bucket: bucket?,
+            role: role?,
+        })
+    }
+
+    /// The system disk's size in GiB.
+    pub(super) fn system_size(&self) -> u32 {
+        let least = self.source.virtual_size().div_ceil(GIB);
+        let least = u32::try_from(least).unwrap_or(u32::MAX);
+        self.options
+            .system_size
+            .as_ref()
+            .map_or(least, |size| size.value)
+    }
+
+    fn check_disk(&self) -> Result<()> {
+        let (name, format) = (self.source.name(), self.source.format());
+        if let Some(wanted) = self
+            .options
+            .format
+            .as_ref()
+            .filter(|wanted| wanted.value != format)
+        {
+            let message = format!(
+                "{name} is {}, but `format` says {}",
+                format.name(),
+                wanted.value.name()
+            );
+            return Err(Error::new(Kind::Usage, message)
+                .at(wanted.span)
+                .with_hint("Leave `format` out: it is found out"));
+        }
+        let gib = self.source.virtual_size().div_ceil(GIB);
+        if gib > LARGEST_DISK {
+            let message = format!("The disk in {name} has {gib} GiB; ECS imports {LARGEST_DISK}");
+            return Err(Error::new(Kind::Usage, message));
+        }
+        match &self.options.system_size {
+            Some(size) if u64::from(size.value) < gib => {
+                let message = format!(
+                    "`image_system_size` is {} GiB, but the disk in {name} has {gib} GiB",
+                    size.value
+                );
+                Err(Error::new(Kind::Usage, message)
+                    .at(size.span)
+                    .with_hint(format!("Write {gib} or more, or leave it out")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the bucket is there, and good.
+    async fn check_bucket(&self, cx: &BuildContext<'_>) -> Result<bool> {
+        let bucket = &self.options.bucket;
+        let oss = cx.cloud.oss(self.region())?;
+        let found = oss.bucket_info(&bucket.value, cx.stop).await;
+        let Some(info) = found.map_err(|error| error.at(bucket.span))? else {
+            return Ok(false);
+        };
+        self.judge_bucket(&info)?;
+        self.check_owner(cx, &info).await;
+        self.check_object(cx).await?;
+        Ok(true)
+    }
+
+    fn judge_bucket(&self, info: &BucketInfo) -> Result<()> {
+        let (bucket, region) = (&self.options.bucket, self.region());
+        let refuse = |message: String, hint: &str| {
+            Err(Error::new(Kind::Cloud, message)
+                .at(bucket.span)
+                .with_hint(hint.to_owned()))
+        };
+        if !info.region.is_empty() && info.region != region {
+            return refuse(
+                format!("OSS bucket {bucket} is in {}, not in {region}", info.region),
+                "ECS imports from a bucket of the image's own region: choose another bucket; one that does not exist is made",
+            );
+        }
+        if let Some(algorithm) = &info.encryption {
+            return refuse(
+                format!("OSS bucket {bucket} encrypts what is in it ({algorithm})"),
+                "ECS cannot import an encrypted object: choose another bucket",
+            );
+        }
+        if info.storage_class.contains("Archive") {
+            return refuse(
+                format!("OSS bucket {bucket} is of class {}", info.storage_class),
+                "ECS cannot import an archived object: choose a bucket of class Standard",
+            );
+        }
+        Ok(())
+    }
+
+    /// Another account's bucket may do, when it lets us and ECS in.
+    async fn check_owner(&self, cx: &BuildContext<'_>, info: &BucketInfo) {
+        if info.owner_id.is_empty() {
+            return;
+        }
+        let request = GetCallerIdentity::default();
+        let Ok(caller) = cx.cloud.call(self.region(), &request, cx.stop).await else {
+            return;
+        };
+        if !caller.account_id.is_empty() && caller.account_id != info.owner_id {
+            cx.events.warn(format!(
+                "OSS bucket {} belongs to account {}, not to {}: its policy must let role {} read it",
+                self.options.bucket,
+                info.owner_id,
+                caller.account_id,
+                self.role()
+            ));
+        }
+    }
+
+    /// An object of the wanted name is someone's; it is not written over.
+    async fn check_object(&self, cx: &BuildContext<'_>) -> Result<()> {
+        let Some(key) = self.key else {
+            return Ok(());
+        };
+        let bucket = &self.options.bucket.value;
+        let oss = cx.cloud.oss(self.region())?;
+        if oss.head_object(bucket, key, cx.stop).await?.is_none() {
+            return Ok(());
+        }
+        let message = format!("OSS bucket {bucket} has an object {key} already");
+        let span = self.options.key.as_ref().and_then(|key| key.span);
+        Err(Error::new(Kind::Cloud, message)
+            .at(span)
+            .with_hint("Choose another `oss_key_name`, leave it out, or delete the object"))
+    }
+}

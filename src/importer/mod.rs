@@ -1,0 +1,146 @@
+//! From a disk image to an ECS image: checks, upload, ImportImage, and what
+//! makes the image the one that was asked for.
+//!
+//! ```text
+//! ImageSource ─ check ─► upload ─► import ─► publish ─► artifact
+//!                 │         │         │
+//!                 └ role    └ OSS     └ ECS        all of it in the journal
+//! ```
+//!
+//! It serves the post-processor `alicloud-import` and the command `import`.
+//! Like a builder it deletes nothing of its own: [`run`] sweeps the journal
+//! at the end. Not here: how a disk is read or made smaller (`disk`).
+
+use crate::artifact::Artifact;
+use crate::builder::BuildContext;
+use crate::engine::event::Leftover;
+use crate::error::Result;
+use crate::journal::Intent;
+use crate::journal::resource::Kind;
+use crate::journal::sweep::{self, Scope};
+use crate::plan::import::{DEFAULT_ROLE, Import};
+use crate::publish::Publisher;
+
+mod check;
+mod role;
+pub mod source;
+mod task;
+mod transfer;
+
+use source::ImageSource;
+
+/// Packer's id of this post-processor, in manifests.
+pub const BUILDER_ID: &str = "packer.post-processor.alicloud-import";
+
+/// The type as templates write it.
+pub const TYPE: &str = "alicloud-import";
+
+/// What an import ended with.
+pub struct Outcome {
+    /// The image, or why there is none.
+    pub artifact: Result<Artifact>,
+    /// What could not be deleted.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// One import.
+struct Importer<'a> {
+    options: &'a Import,
+    source: &'a dyn ImageSource,
+    /// The object's name, when the template says it.
+    key: Option<&'a str>,
+}
+
+/// Where the object is.
+#[derive(Debug, Clone)]
+struct Object {
+    bucket: String,
+    key: String,
+}
+
+impl Object {
+    /// As in the journal.
+    fn id(&self) -> String {
+        format!("{}/{}", self.bucket, self.key)
+    }
+}
+
+/// Imports a disk and deletes what it took to do that, also when it fails or
+/// is stopped. `key` is `oss_key_name`, rendered.
+///
+/// `cx.build` must be a name of its own: all that the journal has under it is
+/// deleted at the end.
+pub async fn run(
+    cx: &BuildContext<'_>,
+    options: &Import,
+    source: &dyn ImageSource,
+    key: Option<&str>,
+) -> Outcome {
+    let importer = Importer {
+        options,
+        source,
+        key,
+    };
+    let artifact = importer.make(cx).await;
+    let stop = cx.stop.for_cleanup();
+    let scope = Scope::build(cx.build);
+    let leftovers = sweep::sweep(cx.journal, &scope, cx.cloud, cx.events, &stop).await;
+    Outcome {
+        artifact,
+        leftovers,
+    }
+}
+
+impl Importer<'_> {
+    async fn make(&self, cx: &BuildContext<'_>) -> Result<Artifact> {
+        let checked = cx.step("Check", self.check(cx)).await?;
+        let object = cx
+            .step("Upload to OSS", self.upload(cx, checked.has_bucket))
+            .await?;
+        let made = cx
+            .step("Import image", self.import(cx, &object, checked.role))
+            .await?;
+        self.keep_what_stays(cx, &object)?;
+        let publisher = self.publisher();
+        cx.step("Publish image", publisher.publish(cx, made)).await
+    }
+
+    /// A bucket that holds what a user asked to keep, or that the next run
+    /// will want, stays.
+    fn keep_what_stays(&self, cx: &BuildContext<'_>, object: &Object) -> Result<()> {
+        cx.journal.keep(&object.bucket)?;
+        if self.options.skip_clean {
+            let id = object.id();
+            cx.events.say(format!("Keeping OSS object {id}"));
+            cx.journal.keep(&id)?;
+        }
+        Ok(())
+    }
+
+    fn region(&self) -> &str {
+        &self.options.access.region.value
+    }
+
+    fn role(&self) -> &str {
+        self.options.role_name.as_deref().unwrap_or(DEFAULT_ROLE)
+    }
+
+    fn intent(&self, cx: &BuildContext<'_>, kind: Kind, name: impl Into<String>) -> Intent {
+        Intent {
+            build: cx.build.to_owned(),
+            kind,
+            region: self.region().to_owned(),
+            name: name.into(),
+        }
+    }
+
+    fn publisher(&self) -> Publisher<'_> {
+        Publisher {
+            region: self.region(),
+            options: &self.options.image,
+            resource_group: self.options.resource_group_id.as_deref(),
+            builder_id: BUILDER_ID,
+            builder_type: TYPE,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! How the journal names uploads, and how a run goes on with the upload of a
+//! run that died.
+
+use std::path::{Path, PathBuf};
+
+use super::log::{Intent, Record};
+use super::resource::Kind;
+use super::{Entry, Journal};
+use crate::cloud::oss::multipart::Upload;
+use crate::error::Result;
+
+const FROM: &str = " from ";
+const UPLOAD_ID: &str = "?uploadId=";
+
+/// The name of an upload's intent: bucket, key, and what is uploaded.
+pub fn upload_name(bucket: &str, key: &str, source: &str) -> String {
+    format!("{bucket}/{key}{FROM}{source}")
+}
+
+/// The id of an upload in the journal.
+pub fn upload_id(upload: &Upload) -> String {
+    let Upload { bucket, key, id } = upload;
+    format!("{bucket}/{key}{UPLOAD_ID}{id}")
+}
+
+/// Bucket and key in the name of an upload's intent.
+pub(super) fn target_of(name: &str) -> Option<(&str, &str)> {
+    let (object, _) = name.split_once(FROM)?;
+    object.split_once('/')
+}
+
+/// The upload that an id is of.
+pub(super) fn upload_of(id: &str) -> Option<Upload> {
+    let (object, upload_id) = id.rsplit_once(UPLOAD_ID)?;
+    let (bucket, key) = object.split_once('/')?;
+    Some(Upload {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        id: upload_id.to_owned(),
+    })
+}
+
+/// What an upload must be like to be gone on with.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The build that goes on with it.
+    pub build: &'a str,
+    /// The bucket's region.
+    pub region: &'a str,
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key; any when absent.
+    pub key: Option<&'a str>,
+    /// What is uploaded.
+    pub source: &'a str,
+}
+
+impl Wanted<'_> {
+    fn upload(&self, entry: &Entry) -> Option<Upload> {
+        let intent = &entry.intent;
+        if intent.kind != Kind::OssUpload || intent.region != self.region {
+            return None;
+        }
+        let upload = upload_of(entry.id.as_deref()?)?;
+        let key = self.key.unwrap_or(&upload.key);
+        let is_it = intent.name == upload_name(self.bucket, key, self.source)
+            && upload.bucket == self.bucket
+            && upload.key == key;
+        is_it.then_some(upload)
+    }
+}
+
+impl Journal {
+    /// Takes over an upload from the journal of a run that died, if there is
+    /// one in the same directory. From then on it is this run's to delete.
+    ///
+    /// # Errors
+    /// When this journal cannot be written.
+    pub fn adopt_upload(&self, wanted: &Wanted<'_>) -> Result<Option<Upload>> {
+        let own = self.path();
+        for path in journals_beside(&own) {
+            // A run that lives holds a lock; a damaged journal is `cleanup`'s.
+            let Ok(other) = Self::open(&path) else {
+                continue;
+            };
+            let entries = other.entries();
+            let found = entries
+                .iter()
+                .find_map(|entry| Some((entry.number, wanted.upload(entry)?)));
+            if let Some((number, upload)) = found {
+                self.take_over(wanted, &upload)?;
+                other.deleted(number)?;
+                other.close();
+                return Ok(Some(upload));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_over(&self, wanted: &Wanted<'_>, upload: &Upload) -> Result<()> {
+        let intent = Intent {
+            build: wanted.build.to_owned(),
+            kind: Kind::OssUpload,
+            region: wanted.region.to_owned(),
+            name: upload_name(&upload.bucket, &upload.key, wanted.source),
+        };
+        let number = self.lock().intend(intent)?;
+        self.settle(&Record::Created {
+            number,
+            id: upload_id(upload),
+        })
+    }
+}
+
+fn journals_beside(own: &Path) -> Vec<PathBuf> {
+    let directory = own.parent().unwrap_or(own);
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<_> = paths
+        .filter(|path| path != own && path.extension().is_some_and(|end| end == "journal"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::{Event, Events, Reporter};
+
+    struct Silent;
+    impl Reporter for Silent {
+        fn on(&mut self, _: &Event) {}
+    }
+
+    fn upload(id: &str) -> Upload {
+        Upload {
+            bucket: "b".into(),
+            key: "d/k.raw".into(),
+            id: id.into(),
+        }
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let written = upload_id(&upload("0A?uploadId"));
+        assert_eq!(upload_of("b/k"), None);
+        assert_eq!(upload_of(&upload_id(&upload("0A"))), Some(upload("0A")));
+        assert_eq!(written, "b/d/k.raw?uploadId=0A?uploadId");
+        let name = upload_name("b", "d/k.raw", "/tmp/from here.raw");
+        assert_eq!(target_of(&name), Some(("b", "d/k.raw")));
+    }
+
+    async fn begin(journal: &Journal, events: &Events, source: &str) {
+        let intent = Intent {
+            build: "web".into(),
+            kind: Kind::OssUpload,
+            region: "cn-beijing".into(),
+            name: upload_name("b", "d/k.raw", source),
+        };
+        let created = journal.create(events, intent, async |_| Ok((upload_id(&upload("0A")), ())));
+        created.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_the_upload_of_a_dead_run_is_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let events = Events::new(Silent);
+        let old = Journal::start(directory.path(), "old").unwrap();
+        begin(&old, &events, "disk.raw").await;
+        let new = Journal::start(directory.path(), "new").unwrap();
+        let wanted = Wanted {
+            build: "web",
+            region: "cn-beijing",
+            bucket: "b",
+            key: None,
+            source: "disk.raw",
+        };
+        assert_eq!(new.adopt_upload(&wanted).unwrap(), None, "it lives");
+        drop(old);
+        let others = [
+            Wanted {
+                source: "other.raw",
+                ..wanted
+            },
+            Wanted {
+                region: "cn-hangzhou",
+                ..wanted
+            },
+            Wanted {
+                bucket: "c",
+                ..wanted
+            },
+            Wanted {
+                key: Some("k"),
+                ..wanted
+            },
+        ];
+        for other in others {
+            assert_eq!(new.adopt_upload(&other).unwrap(), None, "{other:?}");
+        }
+        assert_eq!(new.adopt_upload(&wanted).unwrap(), Some(upload("0A")));
+        assert_eq!(new.entries().len(), 1);
+        assert!(!directory.path().join("old.journal").exists());
+    }
+}

@@ -1,0 +1,389 @@
+//! Importing a disk image as typed options: the `alicloud-import`
+//! post-processor and the command `import`.
+//!
+//! Names are Packer's where it has the option; the API of today has more.
+
+use std::collections::BTreeMap;
+
+use super::alicloud_ecs::{self, Access, Defaults, ImageOptions};
+use crate::cloud::oss::parse_endpoint;
+use crate::plan::check;
+use crate::plan::files::Places;
+use crate::plan::options;
+use crate::plan::reader::{Desk, Reader};
+use crate::template::decode::OptionSpec;
+use crate::template::diagnostic::Diagnostics;
+use crate::template::source::Spanned;
+use crate::template::value::Value;
+
+/// The tables of the block.
+pub const OPTIONS: &[&[OptionSpec]] = &[
+    options::access::OPTIONS,
+    options::import::OPTIONS,
+    options::image::OPTIONS,
+];
+
+/// Fields that `oss_key_name` may use when it is rendered.
+const KEY_FIELDS: &[&str] = &["BuildName", "BuilderType"];
+
+/// The role that ECS assumes to read the object, unless another one is named.
+pub const DEFAULT_ROLE: &str = "AliyunECSImageImportDefaultRole";
+
+/// The largest disk (ImportImage in the ECS API), GiB.
+const LARGEST_DISK: u32 = 2048;
+
+/// What OSS takes on an object.
+const OBJECT_TAGS: usize = 10;
+
+/// Everything an import needs but the disk.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// Who calls, and where.
+    pub access: Access,
+    /// What the image will be.
+    pub image: ImageOptions,
+    /// `oss_bucket_name`.
+    pub bucket: Spanned<String>,
+    /// `oss_key_name`, rendered at run time; when absent the run's id and the
+    /// image's name serve.
+    pub key: Option<Spanned<String>>,
+    /// `oss_endpoint`: a host with optional scheme and port; the region's
+    /// public endpoint when absent.
+    pub oss_endpoint: Option<String>,
+    /// `oss_object_tags`.
+    pub object_tags: BTreeMap<String, String>,
+    /// `skip_clean`: keep the object.
+    pub skip_clean: bool,
+    /// `image_os_type`.
+    pub os_type: Option<String>,
+    /// `image_platform`.
+    pub platform: Option<String>,
+    /// `image_architecture`.
+    pub architecture: Option<String>,
+    /// `image_system_size`, GiB; the disk's virtual size when absent.
+    pub system_size: Option<Spanned<u32>>,
+    /// `format`; what the file is when absent.
+    pub format: Option<Spanned<DiskFormat>>,
+    /// `image_license_type`.
+    pub license_type: Option<String>,
+    /// `image_import_role_name`.
+    pub role_name: Option<String>,
+    /// `image_detection_strategy`.
+    pub detection_strategy: Option<String>,
+    /// `image_nvme_support`.
+    pub nvme_support: Option<String>,
+    /// `image_imds_support`.
+    pub imds_support: Option<String>,
+    /// `resource_group_id`.
+    pub resource_group_id: Option<String>,
+}
+
+/// The formats ECS imports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// The bare bytes.
+    Raw,
+    /// Microsoft's format, fixed or dynamic.
+    Vhd,
+    /// QEMU's format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// As the API writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "RAW",
+            Self::Vhd => "VHD",
+            Self::Qcow2 => "QCOW2",
+        }
+    }
+
+    /// The end of an object's name; the API has been seen to check it.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Vhd => "vhd",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// Reads the block. Problems become diagnostics; then the result is not fit
+/// for use.
+pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
+    let (access, mut image) = alicloud_ecs::read_access_and_image(reader, defaults);
+    let architecture = reader
+        .one_of("image_architecture", &same(&["x86_64", "arm64", "i386"]))
+        .map(str::to_owned);
+    boot_mode(reader, architecture.as_deref(), &mut image);
+    warn_of_unused(reader);
+    Import {
+        bucket: reader.required(
+            "oss_bucket_name",
+            check::bucket,
+            "Name the bucket the disk is uploaded to; it is made when there is none",
+        ),
+        key: key(reader),
+        oss_endpoint: endpoint(reader, &access.region.value),
+        object_tags: object_tags(reader),
+        skip_clean: reader.flag("skip_clean"),
+        os_type: reader
+            .one_of("image_os_type", &same(&["linux", "windows"]))
+            .map(str::to_owned),
+        platform: reader.expect_one_of("image_platform", PLATFORMS),
+        system_size: system_size(reader),
+        format: format(reader),
+        license_type: reader
+            .one_of("image_license_type", &same(&["Auto", "Aliyun", "BYOL"]))
+            .map(str::to_owned),
+        role_name: reader.plain("image_import_role_name"),
+        detection_strategy: reader.expect_one_of("image_detection_strategy", &["Standard"]),
+        nvme_support: reader
+            .one_of("image_nvme_support", &same(&["supported", "unsupported"]))
+            .map(str::to_owned),
+        imds_support: reader
+            .one_of("image_imds_support", &same(&["v1", "v2"]))
+            .map(str::to_owned),
+        resource_group_id: reader.plain("resource_group_id"),
+        architecture,
+        image,
+        access,
+    }
+}
+
+/// Reads a block that stands alone, in a text of its own.
+pub fn read_alone(
+    block: &Value,
+    defaults: Defaults<'_>,
+    places: &Places,
+    diagnostics: &mut Diagnostics,
+) -> Import {
+    let mut secrets = Vec::new();
+    let mut desk = Desk {
+        diagnostics,
+        secrets: &mut secrets,
+        places,
+    };
+    let mut reader = Reader::new(block, OPTIONS, "`import`", &mut desk);
+    let import = read(&mut reader, defaults);
+    reader.finish();
+    import
+}
+
+/// Words that stand for themselves.
+fn same<const N: usize>(words: &[&'static str; N]) -> [(&'static str, &'static str); N] {
+    words.map(|word| (word, word))
+}
+
+/// Arm machines of ECS only boot with UEFI, and no import checks that.
+fn boot_mode(reader: &mut Reader<'_, '_>, architecture: Option<&str>, image: &mut ImageOptions) {
+    let is_arm = architecture == Some("arm64");
+    match image.boot_mode.as_deref() {
+        None if is_arm => image.boot_mode = Some("UEFI".to_owned()),
+        Some("BIOS") if is_arm => reader.error(
+            "boot_mode",
+            "is `BIOS`, which no arm64 instance has",
+            "Write `UEFI`, or leave it out",
+        ),
+        Some("UEFI-Preferred") => reader.error(
+            "boot_mode",
+            "is `UEFI-Preferred`, which an import does not take",
+            "Write `BIOS` or `UEFI`, as the disk was installed",
+        ),
+        _ => {}
+    }
+}
+
+fn key(reader: &mut Reader<'_, '_>) -> Option<Spanned<String>> {
+    let key = reader.checked("oss_key_name", check::object_key)?;
+    reader.check_late("oss_key_name", &key, KEY_FIELDS);
+    Some(key)
+}
+
+fn endpoint(reader: &mut Reader<'_, '_>, region: &str) -> Option<String> {
+    let text = reader.plain("oss_endpoint")?;
+    match parse_endpoint(&text, region) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            let what = format!("is `{text}`, which is no endpoint");
+            reader.error("oss_endpoint", &what, error.message().to_owned());
+            None
+        }
+    }
+}
+
+fn object_tags(reader: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
+    let tags = reader.map("oss_object_tags");
+    if tags.len() > OBJECT_TAGS {
+        let what = format!("has {} tags", tags.len());
+        let help = format!("Write at most {OBJECT_TAGS}");
+        reader.error("oss_object_tags", &what, help);
+    }
+    tags
+}
+
+fn system_size(reader: &mut Reader<'_, '_>) -> Option<Spanned<u32>> {
+    let size = reader.positive("image_system_size", LARGEST_DISK)?;
+    Some(Spanned::new(size, reader.span("image_system_size")))
+}
+
+fn format(reader: &mut Reader<'_, '_>) -> Option<Spanned<DiskFormat>> {
+    const WORDS: &[(&str, DiskFormat)] = &[
+        ("RAW", DiskFormat::Raw),
+        ("VHD", DiskFormat::Vhd),
+        ("QCOW2", DiskFormat::Qcow2),
+        ("raw", DiskFormat::Raw),
+        ("vhd", DiskFormat::Vhd),
+        ("qcow2", DiskFormat::Qcow2),
+    ];
+    let format = reader.one_of("format", WORDS)?;
+    Some(Spanned::new(format, reader.span("format")))
+}
+
+/// Options of the builder that mean nothing without a machine.
+fn warn_of_unused(reader: &mut Reader<'_, '_>) {
+    const NO_MACHINE: &[&str] = &[
+        "image_delete_ssh_private_key",
+        "image_disk_mappings",
+        "image_ignore_data_disks",
+        "image_version",
+        "skip_create_image",
+        "skip_image_validation",
+        "system_disk_mapping",
+    ];
+    // Reading them finds wrong types.
+    reader.object("system_disk_mapping");
+    reader.object_list("image_disk_mappings");
+    for name in NO_MACHINE {
+        if reader.is_set(name) {
+            reader.warning(name, "has no effect on an import", "It can be left out");
+        }
+    }
+}
+
+/// Platforms of ImportImage; the list may grow.
+const PLATFORMS: &[&str] = &[
+    "Aliyun",
+    "AlmaLinux",
+    "Anolis",
+    "CentOS",
+    "CentOS Stream",
+    "CoreOS",
+    "Customized Linux",
+    "Debian",
+    "Fedora",
+    "Fedora CoreOS",
+    "FreeBSD",
+    "Gentoo",
+    "Kylin",
+    "OpenSUSE",
+    "Other Windows",
+    "Others Linux",
+    "RedHat",
+    "Rocky Linux",
+    "SUSE",
+    "UOS",
+    "Ubuntu",
+    "Windows Server 2003",
+    "Windows Server 2008",
+    "Windows Server 2012",
+    "Windows Server 2016",
+    "Windows Server 2019",
+    "Windows Server 2022",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing::{Outcome, read_in};
+
+    const BASE: &str = r#""region":"cn-beijing","image_name":"web","oss_bucket_name":"images""#;
+
+    fn import(more: &str) -> Outcome<Import> {
+        let text = format!("{{{BASE}{more}}}");
+        read_in(".", &text, OPTIONS, |reader| {
+            read(reader, Defaults::default())
+        })
+    }
+
+    #[test]
+    fn little_must_be_said() {
+        let outcome = import("");
+        assert_eq!(outcome.findings, [""; 0]);
+        let import = outcome.read;
+        assert_eq!(import.bucket.value, "images");
+        assert!(import.key.is_none() && import.format.is_none() && !import.skip_clean);
+        let nothing = read_in(".", "{}", OPTIONS, |reader| {
+            read(reader, Defaults::default())
+        });
+        assert_eq!(
+            nothing.findings,
+            [
+                "error: Option `region` of `it` is missing",
+                "error: Option `image_name` of `it` is missing",
+                "error: Option `oss_bucket_name` of `it` is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn values_are_typed() {
+        let import = import(
+            r#","image_system_size":"40","format":"qcow2","image_architecture":"arm64","oss_endpoint":"internal""#,
+        )
+        .read;
+        assert_eq!(import.system_size.unwrap().value, 40);
+        assert_eq!(import.format.unwrap().value, DiskFormat::Qcow2);
+        assert_eq!(import.image.boot_mode.as_deref(), Some("UEFI"));
+        assert_eq!(
+            import.oss_endpoint.as_deref(),
+            Some("oss-cn-beijing-internal.aliyuncs.com")
+        );
+    }
+
+    #[test]
+    fn broken_rules_are_found() {
+        let table = [
+            (
+                r#","image_architecture":"arm64","boot_mode":"BIOS""#,
+                "error: Option `boot_mode` of `it` is `BIOS`, which no arm64 instance has",
+            ),
+            (
+                r#","boot_mode":"UEFI-Preferred""#,
+                "error: Option `boot_mode` of `it` is `UEFI-Preferred`, which an import does not take",
+            ),
+            (
+                r#","image_system_size":4096"#,
+                "error: Option `image_system_size` of `it` is 4096",
+            ),
+            (
+                r#","format":"vmdk""#,
+                "error: Option `format` of `it` is `vmdk`, which is not one of its values",
+            ),
+            (
+                r#","oss_key_name":"/a""#,
+                "error: Option `oss_key_name` of `it` begins with `/`",
+            ),
+            (
+                r#","oss_key_name":"{{.Nope}}""#,
+                "error: Option `oss_key_name` of `it` cannot be rendered",
+            ),
+            (
+                r#","image_platform":"Centos""#,
+                "warning: Option `image_platform` of `it` is `Centos`, which is not known",
+            ),
+            (
+                r#","image_version":"1""#,
+                "warning: Option `image_version` of `it` has no effect on an import",
+            ),
+        ];
+        for (more, expected) in table {
+            let findings = import(more).findings;
+            assert!(
+                findings.len() == 1 && findings[0].starts_with(expected),
+                "{more}: {findings:?}"
+            );
+        }
+    }
+}

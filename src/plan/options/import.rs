@@ -1,0 +1,88 @@
+//! Options of `alicloud-import`, beside those of access and image.
+
+use super::{K, OptionSpec, defaulted, option, required};
+
+/// The table.
+pub const OPTIONS: &[OptionSpec] = &[
+    required(
+        "oss_bucket_name",
+        K::String,
+        "Bucket the disk is uploaded to, in the region of the image; a private one is made when there is none.",
+    ),
+    option(
+        "oss_key_name",
+        K::String,
+        "Name of the object, rendered after the build; when absent, a name no other run uses.",
+    ),
+    option(
+        "oss_endpoint",
+        K::String,
+        "Where OSS is reached: `public` (the default), `internal`, `accelerate`, `accelerate-overseas`, or a host, which may be a custom domain of the bucket.",
+    ),
+    option(
+        "oss_object_tags",
+        K::StringMap,
+        "Tags of the object, at most 10.",
+    ),
+    defaulted(
+        "skip_clean",
+        K::Bool,
+        "false",
+        "Keep the object after the import.",
+    ),
+    option(
+        "image_os_type",
+        K::String,
+        "Operating system: `linux` or `windows`; ECS takes `linux` when absent.",
+    ),
+    option(
+        "image_platform",
+        K::String,
+        "Distribution, for example `Ubuntu` or `Windows Server 2022`; ECS takes `Others Linux` when absent, and then sets neither host name nor password.",
+    ),
+    option(
+        "image_architecture",
+        K::String,
+        "`x86_64`, `arm64` or `i386`; ECS takes `x86_64` when absent.",
+    ),
+    option(
+        "image_system_size",
+        K::Int,
+        "Size of the system disk in GiB, at least the disk's virtual size, which serves when absent.",
+    ),
+    option(
+        "format",
+        K::String,
+        "`RAW`, `VHD` or `QCOW2`; found out when absent, and checked against the file.",
+    ),
+    option(
+        "image_license_type",
+        K::String,
+        "Licence of Windows: `Auto`, `Aliyun` or `BYOL`.",
+    ),
+    option(
+        "image_import_role_name",
+        K::String,
+        "RAM role that lets ECS read the object; when absent, `AliyunECSImageImportDefaultRole`, which is made or completed.",
+    ),
+    option(
+        "image_detection_strategy",
+        K::String,
+        "`Standard` has ECS examine the image.",
+    ),
+    option(
+        "image_nvme_support",
+        K::String,
+        "Whether the image has NVMe drivers: `supported` or `unsupported`.",
+    ),
+    option(
+        "image_imds_support",
+        K::String,
+        "Metadata service of instances: `v1`, or `v2` for tokens only.",
+    ),
+    option(
+        "resource_group_id",
+        K::String,
+        "Resource group of the image.",
+    ),
+];

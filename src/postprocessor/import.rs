@@ -1,0 +1,137 @@
+//! An ECS image of the artifact's disk: Packer's `alicloud-import`.
+//!
+//! The importer does the work; here the disk is chosen and the name of the
+//! object rendered.
+
+use std::path::{Path, PathBuf};
+
+use super::Services;
+use crate::artifact::Artifact;
+use crate::builder::BuildContext;
+use crate::engine::event::Leftover;
+use crate::error::{Error, Kind, Result};
+use crate::importer::source::{ImageSource as _, PlainFile};
+use crate::importer::{self};
+use crate::plan::import::{DiskFormat, Import};
+use crate::provisioner::{Context, late};
+
+/// The ends of names that a disk has. Packer looks for `vhd` and `raw` only.
+const SUFFIXES: &[&str] = &["qcow2", "vhd", "raw", "img"];
+
+/// Imports the artifact's disk. What could not be deleted joins `leftovers`,
+/// whether it succeeds or not.
+pub(super) async fn run(
+    import: &Import,
+    input: &Artifact,
+    cx: &Context<'_>,
+    services: &Services<'_>,
+    leftovers: &mut Vec<Leftover>,
+) -> Result<Artifact> {
+    let source = disk(import, input)?;
+    cx.events.message(format!(
+        "Importing {}, which is {}",
+        source.name(),
+        source.format().name()
+    ));
+    let key = key(import, cx)?;
+    let cloud = services.connections.for_import(import)?;
+    let build = BuildContext {
+        build: &cx.data.build_name,
+        events: cx.events,
+        stop: cx.stop,
+        journal: services.journal,
+        tags: services.tags,
+        cloud: &cloud,
+    };
+    let outcome = importer::run(&build, import, &source, key.as_deref()).await;
+    leftovers.extend(outcome.leftovers);
+    outcome.artifact
+}
+
+fn key(import: &Import, cx: &Context<'_>) -> Result<Option<String>> {
+    let Some(key) = &import.key else {
+        return Ok(None);
+    };
+    let fields = late::fields([
+        ("BuildName", &cx.data.build_name),
+        ("BuilderType", &cx.data.builder_type),
+    ]);
+    let rendered = late::render(&key.value, &fields, cx.data).map_err(|error| {
+        error
+            .context("Could not render `oss_key_name`")
+            .at(key.span)
+    })?;
+    match crate::plan::check::object_key(&rendered) {
+        Ok(()) => Ok(Some(rendered)),
+        Err(complaint) => {
+            let message = format!("`oss_key_name` {}", complaint.what);
+            Err(Error::new(Kind::Usage, message)
+                .at(key.span)
+                .with_hint(complaint.help))
+        }
+    }
+}
+
+/// The artifact's disk: the file whose name says so, else its only file.
+fn disk(import: &Import, input: &Artifact) -> Result<PlainFile> {
+    let wanted = import.format.as_ref().map(|format| format.value);
+    match choose(&input.files, wanted) {
+        Some(path) => PlainFile::open(path),
+        None => Err(no_disk(&input.files)),
+    }
+}
+
+fn choose(files: &[PathBuf], wanted: Option<DiskFormat>) -> Option<&PathBuf> {
+    let ends = |path: &Path, suffix: &str| path.to_string_lossy().ends_with(suffix);
+    let of_format = wanted.and_then(|format| files.iter().find(|path| ends(path, format.suffix())));
+    let named = || {
+        let mut suffixes = SUFFIXES.iter();
+        suffixes.find_map(|suffix| files.iter().find(|path| ends(path, suffix)))
+    };
+    let only = || match files {
+        [only] => Some(only),
+        _ => None,
+    };
+    of_format.or_else(named).or_else(only)
+}
+
+fn no_disk(files: &[PathBuf]) -> Error {
+    let names: Vec<_> = files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let message = match names.is_empty() {
+        true => {
+            "The artifact has no files on this machine, so there is no disk to import".to_owned()
+        }
+        false => format!(
+            "None of the artifact's files is a disk: {}",
+            names.join(", ")
+        ),
+    };
+    Error::new(Kind::PostProcess, message).with_hint(
+        "Disks are files that end in .qcow2, .vhd, .raw or .img, or the only file there is",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_chosen_by_its_name() {
+        let table: [(&[&str], Option<DiskFormat>, Option<&str>); 6] = [
+            (&["a.sum", "b.qcow2"], None, Some("b.qcow2")),
+            (&["a.raw", "b.vhd"], None, Some("b.vhd")),
+            (&["a.raw", "b.vhd"], Some(DiskFormat::Raw), Some("a.raw")),
+            (&["packer-web"], None, Some("packer-web")),
+            (&["a.txt", "b.txt"], None, None),
+            (&[], None, None),
+        ];
+        for (files, wanted, expected) in table {
+            let files: Vec<_> = files.iter().map(PathBuf::from).collect();
+            let chosen = choose(&files, wanted).map(|path| path.to_str().unwrap());
+            assert_eq!(chosen, expected, "{files:?}");
+        }
+    }
+}
