@@ -6,6 +6,8 @@
 mod behaviour;
 mod build;
 mod client;
+mod import;
 mod machines;
+mod oss;
 mod oss_signatures;
 mod signatures;
