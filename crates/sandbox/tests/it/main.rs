@@ -10,4 +10,5 @@ mod import;
 mod machines;
 mod oss;
 mod oss_signatures;
+mod qemu;
 mod signatures;
