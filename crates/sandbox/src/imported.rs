@@ -138,7 +138,7 @@ fn detect(content: &Content) -> Result<DiskFormat, Refusal> {
 /// A raw disk has whole sectors and begins with a boot record.
 fn raw_size(content: &Content) -> Result<u64, Refusal> {
     let first = read(content, 0, SECTOR)?;
-    if content.size % SECTOR != 0 {
+    if !content.size.is_multiple_of(SECTOR) {
         return Err(malformed(
             "The size of the image is not a multiple of 512 bytes.",
         ));

@@ -21,6 +21,7 @@
 pub mod guest;
 pub mod host;
 pub mod machine;
+pub mod qemu;
 pub mod signature;
 
 mod alive;

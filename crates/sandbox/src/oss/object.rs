@@ -270,7 +270,7 @@ fn parse_range(header: &str, size: u64) -> Option<(u64, u64)> {
     let (first, last) = header.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = match (first, last) {
         ("", suffix) => (
-            size.checked_sub(suffix.parse().ok()?).unwrap_or(0),
+            size.saturating_sub(suffix.parse().ok()?),
             size.checked_sub(1)?,
         ),
         (first, "") => (first.parse().ok()?, size.checked_sub(1)?),

@@ -6,6 +6,9 @@
 mod behaviour;
 mod build;
 mod client;
+mod import;
 mod machines;
+mod oss;
 mod oss_signatures;
+mod qemu;
 mod signatures;
