@@ -38,6 +38,11 @@ fn particular(refusal: &Refusal, code: &str) -> Option<String> {
     match code {
         "Forbidden.RAM" | "NoPermission" | "Forbidden.SubUser" => Some(missing_permission(refusal)),
         "AccessDenied" => Some(denied_by_oss(refusal)),
+        // At an endpoint that serves buckets of all regions.
+        "InvalidArgument" if refusal.failure.message.contains("signing region") => Some(format!(
+            "The bucket is in another region than {}: an image is imported from a bucket of its own region",
+            refusal.failure.region
+        )),
         "SignatureDoesNotMatch" | "IncompleteSignature" => Some(bad_signature(refusal)),
         "InvalidRegionId.NotFound" | "InvalidRegionId" => wrong_region(&refusal.failure.region),
         _ => None,

@@ -71,18 +71,16 @@ impl Importer<'_> {
         }
     }
 
-    fn say_uploading(&self, cx: &BuildContext<'_>, oss: &Oss, object: &Object) {
-        cx.events.say(format!(
-            "Uploading {} to https://{}/{}...",
-            self.source.name(),
-            oss.host_of(&object.bucket),
-            object.key
-        ));
+    fn say_uploading(&self, cx: &BuildContext<'_>, oss: &Oss, object: &Object) -> Result<()> {
+        let address = oss.address_of(&object.bucket, &object.key)?;
+        let name = self.source.name();
+        cx.events.say(format!("Uploading {name} to {address}..."));
+        Ok(())
     }
 
     async fn put_whole(&self, cx: &BuildContext<'_>, oss: &Oss) -> Result<(Object, Crc64)> {
         let object = self.object(cx);
-        self.say_uploading(cx, oss, &object);
+        self.say_uploading(cx, oss, &object)?;
         let bytes = self.read_whole()?;
         let crc64 = Crc64::of(&bytes);
         let (id, options) = (object.id(), self.object_options());
@@ -118,7 +116,7 @@ impl Importer<'_> {
             bucket: upload.bucket.clone(),
             key: upload.key.clone(),
         };
-        self.say_uploading(cx, oss, &object);
+        self.say_uploading(cx, oss, &object)?;
         let source = self.source.parts(part_size)?;
         let shown = Cell::new(0);
         let show = |progress| self.show(cx, progress, &shown);

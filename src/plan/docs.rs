@@ -58,6 +58,11 @@ const SECTIONS: &[Section] = &[
     ("All post-processors", "", meta::POST_PROCESSOR),
     ("Post-processor `manifest`", "", options::manifest::OPTIONS),
     ("Post-processor `checksum`", "", options::checksum::OPTIONS),
+    (
+        "Post-processor `alicloud-import`",
+        "Also those of `alicloud-ecs` for access and image, except what is about its instance.",
+        options::import::OPTIONS,
+    ),
 ];
 
 /// The page `docs/options.md`.

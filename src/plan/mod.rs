@@ -22,7 +22,7 @@ pub mod provisioner;
 pub mod reader;
 pub mod select;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// What a run will do.
 #[derive(Debug, Clone)]

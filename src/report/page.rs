@@ -68,6 +68,8 @@ pub fn sandbox(facts: &SandboxFacts) -> String {
         ("ALIBABA_CLOUD_ENDPOINT_ECS", facts.url.as_str()),
         ("ALIBABA_CLOUD_ENDPOINT_VPC", &facts.url),
         ("ALIBABA_CLOUD_ENDPOINT_STS", &facts.url),
+        ("ALIBABA_CLOUD_ENDPOINT_RAM", &facts.url),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", &facts.url),
         ("ALICLOUD_IMAGE_GUEST_PORT", &port),
         ("ALICLOUD_ACCESS_KEY", &facts.access_key_id),
         ("ALICLOUD_SECRET_KEY", facts.access_key_secret.expose()),

@@ -146,7 +146,7 @@ impl Shapes {
     /// Only these commands know what is left, and only once they began.
     fn has_resources(&self, end: &RunEnd) -> bool {
         match self.command {
-            "build" => !end.builds.is_empty(),
+            "build" | "import" => !end.builds.is_empty(),
             "cleanup" => end.error.is_none(),
             _ => false,
         }

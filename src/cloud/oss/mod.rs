@@ -103,9 +103,13 @@ impl Oss {
         &self.region
     }
 
-    /// The host a bucket is reached at, for people.
-    pub fn host_of(&self, bucket: &str) -> String {
-        self.place.host_of(bucket)
+    /// Where an object is, for people.
+    ///
+    /// # Errors
+    /// When the bucket cannot be part of a host name.
+    pub fn address_of(&self, bucket: &str, key: &str) -> Result<String> {
+        let url = self.place.url(bucket, Some(key), &[])?;
+        Ok(url.to_string())
     }
 
     async fn ask(&self, ask: Ask<'_>, stop: &Stop) -> Result<Answer> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::object::ObjectOptions;
 use super::{Ask, Crc64, Oss, xml};
 use crate::cloud::transport::Method;
-use crate::cloud::{Repeat, is_gone};
+use crate::cloud::{Repeat, is_code, is_fate_unknown, is_gone};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::journal::permit::Permit;
@@ -34,6 +34,9 @@ pub struct SentPart {
     pub crc64: Crc64,
 }
 
+/// How often an upload is begun that leaves no trace.
+const INITIATIONS: u32 = 3;
+
 const PARTS_PER_PAGE: &str = "1000";
 
 impl Upload {
@@ -46,8 +49,8 @@ impl Upload {
 }
 
 impl Oss {
-    /// Begins an upload. When the answer is lost, the upload is looked for:
-    /// asking again would begin a second one.
+    /// Begins an upload. When the answer is lost, the upload is looked for
+    /// before it is asked again: a second one would stay behind.
     ///
     /// # Errors
     /// When OSS refuses.
@@ -59,6 +62,32 @@ impl Oss {
         _permit: &Permit,
         stop: &Stop,
     ) -> Result<Upload> {
+        let mut attempts = 1;
+        loop {
+            let error = match self.initiate_once(bucket, key, options, stop).await {
+                Ok(upload) => return Ok(upload),
+                Err(error) => error,
+            };
+            if !is_fate_unknown(&error) || stop.is_stopped() {
+                return Err(error);
+            }
+            if let Some(upload) = self.newest_upload(bucket, key, stop).await? {
+                return Ok(upload);
+            }
+            if attempts == INITIATIONS {
+                return Err(error);
+            }
+            attempts += 1;
+        }
+    }
+
+    async fn initiate_once(
+        &self,
+        bucket: &str,
+        key: &str,
+        options: &ObjectOptions,
+        stop: &Stop,
+    ) -> Result<Upload> {
         let ask = Ask {
             query: vec![("uploads", String::new())],
             headers: options.headers(),
@@ -66,27 +95,16 @@ impl Oss {
             creates: true,
             ..Ask::of_object("InitiateMultipartUpload", Method::Post, bucket, key)
         };
-        let id = match self.ask(ask, stop).await {
-            Ok(answer) => {
-                let initiated: xml::Initiated = xml::content(&answer, "InitiateMultipartUpload")?;
-                initiated.upload_id
-            }
-            Err(error) if crate::cloud::is_fate_unknown(&error) && !stop.is_stopped() => {
-                match self.newest_upload(bucket, key, stop).await? {
-                    Some(upload) => upload.id,
-                    None => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        if id.is_empty() {
+        let answer = self.ask(ask, stop).await?;
+        let initiated: xml::Initiated = xml::content(&answer, "InitiateMultipartUpload")?;
+        if initiated.upload_id.is_empty() {
             let message = "InitiateMultipartUpload answered without an upload id";
             return Err(Error::new(Kind::Cloud, message));
         }
         Ok(Upload {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            id,
+            id: initiated.upload_id,
         })
     }
 
@@ -138,7 +156,7 @@ impl Oss {
             ask.query.push(("max-parts", PARTS_PER_PAGE.to_owned()));
             ask.query.push(("part-number-marker", marker.to_string()));
             let answer = match self.ask(ask, stop).await {
-                Err(error) if crate::cloud::is_code(&error, &["NoSuchUpload"]) => return Ok(None),
+                Err(error) if is_code(&error, &["NoSuchUpload"]) => return Ok(None),
                 outcome => outcome?,
             };
             let page: xml::Parts = xml::content(&answer, "ListParts")?;

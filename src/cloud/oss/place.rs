@@ -30,7 +30,7 @@ enum Style {
 impl Place {
     pub(super) fn new(endpoint: Url) -> Self {
         let style = match endpoint.host() {
-            Some(Host::Domain(name)) if name == "localhost" => Style::Path,
+            Some(Host::Domain("localhost")) => Style::Path,
             Some(Host::Domain(name)) if is_alibabas(name) => Style::VirtualHost,
             Some(Host::Domain(_)) => Style::CustomDomain,
             Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => Style::Path,
@@ -38,7 +38,7 @@ impl Place {
         Self { endpoint, style }
     }
 
-    pub(super) fn host_of(&self, bucket: &str) -> String {
+    fn host_of(&self, bucket: &str) -> String {
         let host = self.endpoint.host_str().unwrap_or_default();
         match self.style {
             Style::VirtualHost if !host.starts_with(&format!("{bucket}.")) => {
