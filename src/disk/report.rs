@@ -1,0 +1,1 @@
+//! What the commands `disk info` and `disk check` say, as text and as data.
