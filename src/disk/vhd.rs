@@ -250,7 +250,11 @@ impl Disk for Vhd {
         for (index, start) in starts.iter().enumerate() {
             let next = starts.get(index + 1).copied();
             if start + length > next.unwrap_or(self.file.length()) {
-                let what = if next.is_some() { "the next one" } else { "the end" };
+                let what = if next.is_some() {
+                    "the next one"
+                } else {
+                    "the end"
+                };
                 check.corruption(format!("The block at {start:#x} reaches beyond {what}"));
             }
         }

@@ -79,7 +79,10 @@ impl Header {
         let u32_at = |at: usize| LittleEndian::read_u32(&bytes[at..]);
         let u64_at = |at: usize| LittleEndian::read_u64(&bytes[at..]);
         if !(1..=3).contains(&u32_at(4)) {
-            return Err(unsupported(file.path(), format!("VMDK version {}", u32_at(4))));
+            return Err(unsupported(
+                file.path(),
+                format!("VMDK version {}", u32_at(4)),
+            ));
         }
         // A transfer as text changes these bytes.
         if &bytes[73..77] != b"\n \r\n" && bytes[73..77] != [0; 4] {
@@ -165,11 +168,7 @@ impl Vmdk {
     }
 
     fn table(&self, offset: u64) -> Result<Arc<Vec<u32>>> {
-        let lock = || {
-            self.table
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let lock = || self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, table)) = lock().as_ref()
             && *at == offset
         {
@@ -194,7 +193,9 @@ impl Vmdk {
             let what = format!("a compressed grain of {length} bytes is impossible");
             return Err(damaged(self.file.path(), host, what));
         }
-        let input = self.file.read_vec(host + MARKER, length, "a compressed grain")?;
+        let input = self
+            .file
+            .read_vec(host + MARKER, length, "a compressed grain")?;
         let mut bytes = vec![0; grain as usize];
         // The last grain of a disk may be stored shorter.
         let start = offset - offset % grain;
@@ -292,7 +293,10 @@ fn check_descriptor(file: &HostFile, header: &Header) -> Result<String> {
     let (sector, sectors) = header.descriptor;
     let length = sectors.saturating_mul(SECTOR).min(MAX_DESCRIPTOR);
     if sector == 0 || length == 0 {
-        return Err(unsupported(file.path(), "its descriptor is in another file"));
+        return Err(unsupported(
+            file.path(),
+            "its descriptor is in another file",
+        ));
     }
     let at = sector.saturating_mul(SECTOR);
     let bytes = file.read_vec(at, length, "the descriptor")?;

@@ -24,7 +24,8 @@ const COMPATIBLE: u32 = 0x1 | 0x4 | 0x8 | 0x10 | 0x20 | 0x200 | 0x400 | 0x800 | 
 /// filetype, extents, 64bit, flex_bg, ea_inode, csum_seed, largedir,
 /// inline_data, casefold. Not: needs recovery, journal device, meta_bg, mmp,
 /// compression, dirdata, encrypt.
-const INCOMPATIBLE: u32 = 0x2 | 0x40 | INCOMPATIBLE_64BIT | 0x200 | 0x400 | CSUM_SEED | 0x4000 | 0x8000 | 0x20000;
+const INCOMPATIBLE: u32 =
+    0x2 | 0x40 | INCOMPATIBLE_64BIT | 0x200 | 0x400 | CSUM_SEED | 0x4000 | 0x8000 | 0x20000;
 const INCOMPATIBLE_64BIT: u32 = 0x80;
 const CSUM_SEED: u32 = 0x2000;
 
@@ -138,13 +139,7 @@ impl FileSystem {
         Ok(())
     }
 
-    fn free_runs(
-        &self,
-        bitmap: &[u8],
-        begin: u64,
-        blocks: Range<u64>,
-        free: &mut Vec<Range<u64>>,
-    ) {
+    fn free_runs(&self, bitmap: &[u8], begin: u64, blocks: Range<u64>, free: &mut Vec<Range<u64>>) {
         for block in blocks {
             let bit = block - begin;
             if bitmap[(bit / 8) as usize] & (1 << (bit % 8)) != 0 {
@@ -198,7 +193,9 @@ impl FileSystem {
             let blocks = (self.blocks - begin).min(self.per_group);
             let used = count_ones(&bitmap, blocks);
             if blocks - used != recorded {
-                return Ok(Err(format!("group {group} has a wrong count of free blocks")));
+                return Ok(Err(format!(
+                    "group {group} has a wrong count of free blocks"
+                )));
             }
             dropped += recorded;
         }
@@ -227,7 +224,13 @@ impl Superblock {
         }
         let incompatible = le32(bytes, 0x60);
         let is_64bit = incompatible & INCOMPATIBLE_64BIT != 0;
-        let high = |at: usize| if is_64bit { u64::from(le32(bytes, at)) << 32 } else { 0 };
+        let high = |at: usize| {
+            if is_64bit {
+                u64::from(le32(bytes, at)) << 32
+            } else {
+                0
+            }
+        };
         let block_bits = le32(bytes, 0x18);
         if block_bits > 6 {
             return Err("its block size is impossible".to_owned());
@@ -240,7 +243,11 @@ impl Superblock {
             first_block: u64::from(le32(bytes, 0x14)),
             per_group: u64::from(le32(bytes, 0x20)),
             free_blocks: u64::from(le32(bytes, 0xc)) | high(0x158),
-            descriptor: if is_64bit { le16(bytes, 0xfe).into() } else { 32 },
+            descriptor: if is_64bit {
+                le16(bytes, 0xfe).into()
+            } else {
+                32
+            },
             compatible: le32(bytes, 0x5c),
             incompatible,
             read_only: le32(bytes, 0x64),
@@ -266,13 +273,18 @@ impl Superblock {
         let unknown = [
             ("compatible", self.compatible & !COMPATIBLE),
             ("incompatible", self.incompatible & !INCOMPATIBLE),
-            ("read-only compatible", self.read_only & !READ_ONLY_COMPATIBLE),
+            (
+                "read-only compatible",
+                self.read_only & !READ_ONLY_COMPATIBLE,
+            ),
         ];
         if self.incompatible & 0x4 != 0 {
             return Err("its journal must be replayed first".to_owned());
         }
         if let Some((kind, bits)) = unknown.iter().find(|(_, bits)| *bits != 0) {
-            return Err(format!("it has {kind} features that are not known: {bits:#x}"));
+            return Err(format!(
+                "it has {kind} features that are not known: {bits:#x}"
+            ));
         }
         if self.state != 1 || self.last_orphan != 0 {
             return Err("it is not clean".to_owned());
@@ -282,7 +294,10 @@ impl Superblock {
 
     fn check_geometry(&self, range: &Range<u64>) -> Result<(), String> {
         let length = range.end - range.start;
-        let fits = self.blocks.checked_mul(self.block).is_some_and(|end| end <= length);
+        let fits = self
+            .blocks
+            .checked_mul(self.block)
+            .is_some_and(|end| end <= length);
         let is_sound = fits
             && self.first_block == u64::from(self.block == 1024)
             && self.blocks > self.first_block

@@ -59,7 +59,10 @@ fn checked(found: Vec<(String, Range<u64>)>, size: u64) -> Result<Vec<Partition>
     if sorted.windows(2).any(|pair| pair[0].end > pair[1].start) {
         return Err("partitions overlap".to_owned());
     }
-    if sorted.iter().any(|range| range.end > size || range.is_empty()) {
+    if sorted
+        .iter()
+        .any(|range| range.end > size || range.is_empty())
+    {
         return Err("a partition reaches beyond the disk".to_owned());
     }
     Ok(found

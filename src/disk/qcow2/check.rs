@@ -94,8 +94,9 @@ impl Walk<'_> {
         let bits = self.header.cluster_bits;
         let end = self.file.length().next_multiple_of(1 << bits);
         if offset.checked_add(length).is_none_or(|last| last > end) {
-            self.result
-                .corruption(format!("{what} at {offset:#x} is behind the end of the file"));
+            self.result.corruption(format!(
+                "{what} at {offset:#x} is behind the end of the file"
+            ));
             return Ok(());
         }
         for cluster in offset >> bits..=(offset + length - 1) >> bits {
@@ -156,8 +157,9 @@ impl Walk<'_> {
     fn compressed(&mut self, word: u64, offset: u64, length: u64, is_active: bool) -> Result<()> {
         self.result.compressed_clusters += u64::from(is_active);
         if word & COPIED != 0 {
-            self.result
-                .corruption(format!("A compressed cluster at {offset:#x} is marked as copied"));
+            self.result.corruption(format!(
+                "A compressed cluster at {offset:#x} is marked as copied"
+            ));
         }
         self.used(offset & !511, offset % 512 + length, "A compressed cluster")
     }
@@ -190,7 +192,9 @@ impl Walk<'_> {
                     .corruption(format!("A snapshot's L1 table has {l1_length} bytes"));
                 continue;
             }
-            let bytes = self.file.read_vec(l1_offset, l1_length, "a snapshot's L1 table")?;
+            let bytes = self
+                .file
+                .read_vec(l1_offset, l1_length, "a snapshot's L1 table")?;
             let mut entries = vec![0; bytes.len() / 8];
             BigEndian::read_u64_into(&bytes, &mut entries);
             self.l1(&entries, l1_offset, false)?;
@@ -209,7 +213,9 @@ impl Walk<'_> {
             return Ok(());
         }
         self.used(start, length, "The directory of bitmaps")?;
-        let directory = self.file.read_vec(start, length, "the directory of bitmaps")?;
+        let directory = self
+            .file
+            .read_vec(start, length, "the directory of bitmaps")?;
         let mut rest = directory.as_slice();
         for _ in 0..bitmaps.count {
             let Some(entry) = rest.get(..BITMAP_ENTRY) else {

@@ -118,7 +118,12 @@ impl Header {
             2 => V2_LENGTH,
             3 => v3_length(&bytes, path)?,
             1 => return Err(unsupported(path, "qcow version 1 is not read")),
-            _ => return Err(unsupported(path, format!("unknown qcow2 version {version}"))),
+            _ => {
+                return Err(unsupported(
+                    path,
+                    format!("unknown qcow2 version {version}"),
+                ));
+            }
         };
         let mut header = Self::fixed_part(&bytes, version, header_length);
         let incompatible = if version == 2 {
@@ -131,7 +136,12 @@ impl Header {
         let names = header.read_extensions(first_cluster, header_length, path)?;
         check_incompatible(incompatible, &names, path)?;
         header.backing = backing_name(first_cluster, path)?;
-        header.check(BigEndian::read_u32(&bytes[32..]), &bytes, incompatible, path)?;
+        header.check(
+            BigEndian::read_u32(&bytes[32..]),
+            &bytes,
+            incompatible,
+            path,
+        )?;
         Ok(header)
     }
 
@@ -211,7 +221,11 @@ impl Header {
         let limits = [
             (self.refcount_order <= 6, 96, "the refcount width"),
             (table <= MAX_REFCOUNT_TABLE, 56, "the refcount table's size"),
-            (self.snapshots <= MAX_SNAPSHOTS, 60, "the number of snapshots"),
+            (
+                self.snapshots <= MAX_SNAPSHOTS,
+                60,
+                "the number of snapshots",
+            ),
             (aligned(self.l1_offset), 40, "the place of the L1 table"),
             (
                 aligned(self.refcount_table_offset),
@@ -277,7 +291,11 @@ impl Header {
     }
 
     pub(super) fn codec(&self) -> Codec {
-        if self.zstd { Codec::Zstd } else { Codec::Deflate }
+        if self.zstd {
+            Codec::Zstd
+        } else {
+            Codec::Deflate
+        }
     }
 
     pub(super) fn compression_name(&self) -> &'static str {
@@ -331,7 +349,11 @@ fn backing_name(bytes: &[u8], path: &Path) -> Result<Option<String>> {
         .and_then(|rest| rest.get(..length));
     match name {
         Some(name) if length <= MAX_NAME => Ok(Some(text(name))),
-        _ => Err(damaged(path, offset, "the backing file's name is impossible")),
+        _ => Err(damaged(
+            path,
+            offset,
+            "the backing file's name is impossible",
+        )),
     }
 }
 

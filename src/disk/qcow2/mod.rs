@@ -227,11 +227,7 @@ fn read_l1(file: &HostFile, header: &Header) -> Result<Vec<u64>> {
     Ok(entries)
 }
 
-fn open_data_file(
-    file: &HostFile,
-    header: &Header,
-    chain: &mut Chain,
-) -> Result<Option<HostFile>> {
+fn open_data_file(file: &HostFile, header: &Header, chain: &mut Chain) -> Result<Option<HostFile>> {
     if !header.features.external_data {
         return Ok(None);
     }

@@ -180,7 +180,13 @@ impl Table {
         })
     }
 
-    fn bad_entry(&self, header: &Header, path: &Path, index: usize, what: &str) -> crate::error::Error {
+    fn bad_entry(
+        &self,
+        header: &Header,
+        path: &Path,
+        index: usize,
+        what: &str,
+    ) -> crate::error::Error {
         let at = self.offset + (index * header.entry_length()) as u64;
         damaged(path, at, format!("an entry of an L2 table {what}"))
     }

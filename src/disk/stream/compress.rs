@@ -142,7 +142,8 @@ impl Compressor {
             Some((_, engine)) if !is_random(cluster) => {
                 // zlib-rs needs room for the worst case even if the result is
                 // then thrown away.
-                self.output.resize(cluster.len() + cluster.len() / 8 + 64, 0);
+                self.output
+                    .resize(cluster.len() + cluster.len() / 8 + 64, 0);
                 engine.compress(cluster, &mut self.output)
             }
             _ => None,

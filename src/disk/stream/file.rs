@@ -28,7 +28,9 @@ pub fn write_file(
         let message = format!("Cannot write `{}`", path.display());
         Error::new(Kind::Io, message).with_source(error)
     };
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let file = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
     let mut sink = FileSink {
         file,

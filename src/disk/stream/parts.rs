@@ -66,9 +66,10 @@ impl<'a> Parts<'a> {
         if self.current.len() == self.size {
             let full = std::mem::take(&mut self.current);
             self.hand_on(full)?;
-            self.number = self.number.checked_add(1).ok_or_else(|| {
-                Error::new(Kind::Internal, "More parts than can be numbered")
-            })?;
+            self.number = self
+                .number
+                .checked_add(1)
+                .ok_or_else(|| Error::new(Kind::Internal, "More parts than can be numbered"))?;
         }
         if self.current.capacity() == 0 {
             self.current.reserve_exact(self.size);
@@ -94,7 +95,12 @@ impl<'a> Parts<'a> {
         for (part, piece) in self.held.iter_mut().zip(head.chunks(self.size)) {
             part[..piece.len()].copy_from_slice(piece);
         }
-        for (number, part) in (1..).zip(std::mem::take(&mut self.held)).collect::<Vec<_>>().into_iter().rev() {
+        for (number, part) in (1..)
+            .zip(std::mem::take(&mut self.held))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             self.sink.part(number, Bytes::from(part))?;
         }
         Ok((self.position, self.number))
@@ -140,7 +146,10 @@ mod tests {
 
     #[test]
     fn without_a_head_parts_are_in_order() {
-        let numbers: Vec<_> = cut(b"", b"abcde", 2, 0).into_iter().map(|(n, _)| n).collect();
+        let numbers: Vec<_> = cut(b"", b"abcde", 2, 0)
+            .into_iter()
+            .map(|(n, _)| n)
+            .collect();
         assert_eq!(numbers, [1, 2, 3]);
     }
 }

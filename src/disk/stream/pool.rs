@@ -151,7 +151,10 @@ impl<'a> Queue<'a> {
                 return outcome.map(Some);
             }
             if state.is_closed {
-                return Err(Error::new(Kind::Internal, "A thread that reads a disk died"));
+                return Err(Error::new(
+                    Kind::Internal,
+                    "A thread that reads a disk died",
+                ));
             }
             if state.is_exhausted && wanted == state.taken {
                 return Ok(None);

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 use byteorder::{BigEndian, ByteOrder};
 
+use super::Layout;
 use super::parts::Parts;
 use super::unit::Piece;
-use super::Layout;
 use crate::error::Result;
 
 /// Bytes of a cluster: the default of QEMU, and what every importer knows.
