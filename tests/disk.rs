@@ -3,6 +3,8 @@
 //! Every image is made by `qemu-img` here, in a directory of its own. Needs
 //! `qemu-img` (and `mkfs.ext4`, `e2fsck`, `debugfs` for free blocks).
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -10,6 +12,8 @@ use alicloud_image::disk::stream::{self, Control, FreeSpace, Options, Window};
 use alicloud_image::disk::{self, Disk, ExtentKind, Format};
 use alicloud_image::error::Kind;
 
+#[path = "disk/cli.rs"]
+mod cli;
 #[path = "disk/free.rs"]
 mod free;
 #[path = "disk/hostile.rs"]
@@ -32,10 +36,9 @@ impl Images {
     /// Runs a program here; its words are separated by spaces.
     fn run(&self, command: &str) -> Output {
         let mut words = command.split(' ').filter(|word| !word.is_empty());
-        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
         Command::new(words.next().unwrap())
             .args(words)
-            .env("PATH", path)
+            .env("PATH", programs())
             .current_dir(self.0.path())
             .output()
             .unwrap()
@@ -90,6 +93,11 @@ impl Images {
         }
         path
     }
+}
+
+/// Where programs are; those for file systems are not on every user's path.
+fn programs() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap())
 }
 
 /// Random numbers that are the same in every run.

@@ -54,11 +54,11 @@ const OUTPUTS: [(stream::Output, &str); 4] = [
 #[test]
 fn every_output_is_identical_to_its_input() {
     let images = Images::new();
-    images.ok("qemu-img create -f qcow2 empty.qcow2 600M");
+    images.ok("qemu-img create -f qcow2 empty.qcow2 60M");
     images.source("odd.raw", 9_000_001);
     images.ok("qemu-img convert -c -O qcow2 -o cluster_size=2M odd.raw big.qcow2");
     images.ok("qemu-img convert -O vmdk -o subformat=streamOptimized odd.raw odd.vmdk");
-    images.ok("qemu-img create -f qcow2 -b odd.raw -F raw top.qcow2 700M");
+    images.ok("qemu-img create -f qcow2 -b odd.raw -F raw top.qcow2 70M");
     for (source, format) in [
         ("empty.qcow2", "qcow2"),
         ("odd.raw", "raw"),

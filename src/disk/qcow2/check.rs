@@ -278,7 +278,7 @@ impl Walk<'_> {
     /// Compares uses with refcounts, block by block.
     fn compare(&mut self, table: &[u64]) -> Result<()> {
         let order = self.header.refcount_order;
-        let per_block = self.header.cluster_size() * 8 >> order;
+        let per_block = (self.header.cluster_size() * 8) >> order;
         let clusters = self.file.length().div_ceil(self.header.cluster_size());
         let mut wrong_copied = Copied::new(std::mem::take(&mut self.copied), self.header);
         let mut bytes = vec![0; self.header.cluster_size() as usize];

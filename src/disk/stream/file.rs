@@ -1,6 +1,7 @@
 //! A file on this machine as the place where parts go.
 
-use std::os::unix::fs::FileExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -31,7 +32,12 @@ pub fn write_file(
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let file = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).map_err(failed)?;
+    let file = tempfile::Builder::new()
+        .prefix(".alicloud-image-")
+        // Less what the umask takes, as for any other file.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
     let mut sink = FileSink {
         file,
         part_size: options.part_size.max(1) as u64,
