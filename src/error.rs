@@ -47,6 +47,8 @@ pub enum Kind {
     Cancelled,
     /// Something on this machine is in use by another process.
     Busy,
+    /// A disk image is damaged, or of a variant that cannot be read.
+    Disk,
     /// A file or process on this machine failed us.
     Io,
     /// A bug in this program.

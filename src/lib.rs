@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod communicator;
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod importer;

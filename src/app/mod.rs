@@ -13,6 +13,7 @@ use crate::report::{ExitStatus, Report, Settings, Writers, page};
 
 mod build;
 mod cleanup;
+mod disk;
 mod import;
 mod inspect;
 mod logging;
@@ -36,6 +37,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Inspect(args) => inspect::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),
         Command::Completions(shell) => print(&page::completions(shell, definitions())),

@@ -23,6 +23,8 @@ pub enum Command {
     Import(Box<ImportArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
+    /// Look at a disk image or convert it.
+    Disk(Box<DiskArgs>),
     /// Run the simulated cloud.
     Sandbox(SandboxArgs),
     /// Print the version.
@@ -143,6 +145,35 @@ pub enum CleanupScope {
     Run(String),
     /// What any run created whose time to live has passed.
     Expired,
+}
+
+/// `disk`.
+#[derive(Debug)]
+pub struct DiskArgs {
+    /// The image.
+    pub file: PathBuf,
+    /// Its format, when the content is not to tell.
+    pub format: Option<crate::disk::Format>,
+    /// What is done with it.
+    pub action: DiskAction,
+    /// How the answer is shown.
+    pub report: Settings,
+}
+
+/// What is done with a disk image.
+#[derive(Debug)]
+pub enum DiskAction {
+    /// Show what it is.
+    Info,
+    /// Check its tables.
+    Check,
+    /// Write it in another format.
+    Convert {
+        /// The file to write.
+        output: PathBuf,
+        /// How.
+        options: crate::disk::stream::Options,
+    },
 }
 
 /// `sandbox`.

@@ -23,8 +23,8 @@ mod resolve;
 mod spelling;
 
 pub use command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs,
-    SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
+    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

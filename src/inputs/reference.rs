@@ -25,6 +25,12 @@ fn commands() -> String {
             let title = format!("alicloud-image {}", command.get_name());
             page.push('\n');
             page.push_str(&help(&title, command));
+            for nested in command.get_subcommands_mut() {
+                if nested.get_name() != "help" {
+                    page.push('\n');
+                    page.push_str(&help(&format!("{title} {}", nested.get_name()), nested));
+                }
+            }
         }
     }
     page

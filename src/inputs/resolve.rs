@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, Endpoints, ImportArgs, InspectArgs,
-    SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
+    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 use super::{ci, env::Environment};
 use crate::cli;
+use crate::disk::{self, stream};
 use crate::error::{Error, Kind, Result};
 use crate::plan::OnError;
 use crate::report::{Format, Settings};
@@ -27,6 +28,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
+        cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
         cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed, environment)),
         cli::Command::Version(typed) => Command::Version {
             machine_readable: typed.machine_readable,
@@ -178,6 +180,49 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
     })
+}
+
+fn disk(typed: cli::Disk, environment: &Environment) -> DiskArgs {
+    let (source, action) = match typed.command {
+        cli::DiskCommand::Info(source) => (source, DiskAction::Info),
+        cli::DiskCommand::Check(source) => (source, DiskAction::Check),
+        cli::DiskCommand::Convert(typed) => {
+            let options = conversion(&typed);
+            let output = typed.target;
+            (typed.source, DiskAction::Convert { output, options })
+        }
+    };
+    let format = source.source_format.map(|format| match format {
+        cli::DiskFormat::Qcow2 => disk::Format::Qcow2,
+        cli::DiskFormat::Raw => disk::Format::Raw,
+        cli::DiskFormat::Vhd => disk::Format::Vhd,
+        cli::DiskFormat::Vmdk => disk::Format::Vmdk,
+    });
+    DiskArgs {
+        file: source.file,
+        format,
+        action,
+        report: report(source.output, environment),
+    }
+}
+
+fn conversion(typed: &cli::DiskConvert) -> stream::Options {
+    let mut options = stream::Options::new(match typed.target_format {
+        cli::TargetFormat::Qcow2 => stream::Output::Qcow2,
+        cli::TargetFormat::Raw => stream::Output::Raw,
+        cli::TargetFormat::Vhd => stream::Output::VhdDynamic,
+        cli::TargetFormat::VhdFixed => stream::Output::VhdFixed,
+    });
+    options.level = stream::Level::Fixed(typed.level);
+    if typed.strict_window {
+        options.window = stream::Window::Strict;
+    }
+    // A conversion keeps every byte unless it is asked not to.
+    options.free_space = match typed.drop_free_blocks {
+        true => stream::FreeSpace::Drop,
+        false => stream::FreeSpace::Keep,
+    };
+    options
 }
 
 fn sandbox(typed: cli::Sandbox, environment: &Environment) -> SandboxArgs {

@@ -159,6 +159,7 @@ mod tests {
             (Kind::Credentials, 3),
             (Kind::NoMatch, 4),
             (Kind::Timeout, 7),
+            (Kind::Disk, 1),
             (Kind::Io, 1),
             (Kind::Internal, 70),
         ];

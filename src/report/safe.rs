@@ -322,6 +322,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::PostProcess => "post_process",
         Kind::Timeout => "timeout",
         Kind::Cancelled => "cancelled",
+        Kind::Disk => "disk",
         Kind::Io => "io",
         Kind::Busy => "busy",
         Kind::Internal => "internal",

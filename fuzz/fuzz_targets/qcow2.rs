@@ -1,0 +1,9 @@
+//! Untrusted Qcow2 images.
+
+#![no_main]
+
+mod exercise;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    exercise::exercise(bytes, alicloud_image::disk::Format::Qcow2);
+});

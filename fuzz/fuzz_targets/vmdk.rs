@@ -1,0 +1,9 @@
+//! Untrusted Vmdk images.
+
+#![no_main]
+
+mod exercise;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    exercise::exercise(bytes, alicloud_image::disk::Format::Vmdk);
+});

@@ -1,0 +1,247 @@
+//! Compression of clusters: which codec, how hard, and when not to try.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::CompressionLvl;
+
+use super::{Level, Options, Output, Window};
+
+/// The levels that adapting chooses from; others are not worth their time.
+const LADDER: [u8; 4] = [1, 2, 4, 6];
+
+/// How many more full than not full answers make a step of the ladder.
+const ANSWERS_PER_STEP: u32 = 16;
+
+/// zlib-rs below this level is larger than the format's peers.
+const STRICT_LEAST_LEVEL: u32 = 6;
+
+/// qcow2 says that compressed clusters refer back 4 KiB at most.
+const STRICT_WINDOW: u8 = 12;
+
+/// The probe looks at this many places of a cluster,
+const PROBES: usize = 16;
+
+/// of so many bytes each.
+const PROBE: usize = 256;
+
+/// The sum of squares of byte counts for random bytes is about
+/// `n² / 256 + n`; what is not above it by 1/32 does not shrink.
+const RANDOM_SQUARES: u64 = {
+    let n = (PROBES * PROBE) as u64;
+    let random = n * n / 256 + n;
+    random + random / 32
+};
+
+/// What all threads agree on.
+pub(super) struct Plan<'a> {
+    codec: Codec,
+    level: Level,
+    ladder: Ladder,
+    is_full: &'a (dyn Fn() -> bool + Sync),
+}
+
+#[derive(Clone, Copy)]
+enum Codec {
+    None,
+    Full,
+    Strict,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(options: &Options, is_full: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        let codec = match (options.output, options.window) {
+            (Output::Raw | Output::VhdFixed | Output::VhdDynamic, _) => Codec::None,
+            (Output::Qcow2, Window::Full) => Codec::Full,
+            (Output::Qcow2, Window::Strict) => Codec::Strict,
+        };
+        Self {
+            codec,
+            level: options.level,
+            ladder: Ladder::default(),
+            is_full,
+        }
+    }
+
+    /// The level for the next unit.
+    pub(super) fn level(&self) -> u8 {
+        match self.level {
+            Level::Fixed(level) => level,
+            Level::Adaptive => self.ladder.next((self.is_full)()),
+        }
+    }
+
+    pub(super) fn compressor(&self) -> Compressor {
+        Compressor {
+            codec: self.codec,
+            engine: None,
+            output: Vec::new(),
+        }
+    }
+}
+
+/// Where the adaptive level stands.
+#[derive(Debug, Default)]
+struct Ladder {
+    answers: AtomicU32,
+}
+
+impl Ladder {
+    fn next(&self, is_full: bool) -> u8 {
+        let top = ANSWERS_PER_STEP * LADDER.len() as u32 - 1;
+        let step = |answers: u32| match is_full {
+            true => answers.saturating_add(1).min(top),
+            false => answers.saturating_sub(1),
+        };
+        let before = self
+            .answers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |answers| {
+                Some(step(answers))
+            });
+        let (Ok(before) | Err(before)) = before;
+        LADDER[(step(before) / ANSWERS_PER_STEP) as usize]
+    }
+}
+
+/// One thread's compressor.
+pub(super) struct Compressor {
+    codec: Codec,
+    engine: Option<(u8, Engine)>,
+    output: Vec<u8>,
+}
+
+enum Engine {
+    Full(libdeflater::Compressor),
+    Strict(Compress),
+}
+
+impl Compressor {
+    /// Prepares for a level; the engine is kept while it does not change.
+    pub(super) fn set_level(&mut self, level: u8) {
+        let is_same = |(current, _): &(u8, Engine)| *current == level;
+        if self.engine.as_ref().is_some_and(is_same) {
+            return;
+        }
+        let engine = match self.codec {
+            Codec::None => return,
+            Codec::Full => {
+                let level = CompressionLvl::new(i32::from(level.clamp(1, 12)));
+                Engine::Full(libdeflater::Compressor::new(level.unwrap_or_default()))
+            }
+            Codec::Strict => {
+                let level = Compression::new(u32::from(level).clamp(STRICT_LEAST_LEVEL, 9));
+                Engine::Strict(Compress::new_with_window_bits(level, false, STRICT_WINDOW))
+            }
+        };
+        self.engine = Some((level, engine));
+    }
+
+    /// Appends the cluster, and says whether it could be compressed.
+    pub(super) fn append(&mut self, cluster: &[u8], to: &mut Vec<u8>) -> bool {
+        let compressed = match &mut self.engine {
+            Some((_, engine)) if !is_random(cluster) => {
+                // zlib-rs needs room for the worst case even if the result is
+                // then thrown away.
+                self.output
+                    .resize(cluster.len() + cluster.len() / 8 + 64, 0);
+                engine.compress(cluster, &mut self.output)
+            }
+            _ => None,
+        };
+        match compressed.filter(|length| *length < cluster.len()) {
+            Some(length) => {
+                to.extend_from_slice(&self.output[..length]);
+                true
+            }
+            None => {
+                to.extend_from_slice(cluster);
+                false
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// The length of the compressed cluster, if it fits the output.
+    fn compress(&mut self, cluster: &[u8], output: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Full(engine) => engine.deflate_compress(cluster, output).ok(),
+            Self::Strict(engine) => {
+                engine.reset();
+                let status = engine.compress(cluster, output, FlushCompress::Finish);
+                let is_done = matches!(status, Ok(Status::StreamEnd));
+                is_done.then_some(engine.total_out() as usize)
+            }
+        }
+    }
+}
+
+/// Whether a sample has byte counts as even as random bytes have. Compressed
+/// and encrypted data has; trying to compress it would cost more than
+/// anything else.
+fn is_random(cluster: &[u8]) -> bool {
+    if cluster.len() < PROBES * PROBE {
+        return false;
+    }
+    let mut counts = [0_u32; 256];
+    for place in cluster.chunks_exact(cluster.len() / PROBES) {
+        for byte in &place[..PROBE] {
+            counts[usize::from(*byte)] += 1;
+        }
+    }
+    let squares: u64 = counts.iter().map(|count| u64::from(count * count)).sum();
+    squares <= RANDOM_SQUARES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A linear congruential generator's upper bits: even, and always the same.
+    fn random(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn the_probe_knows_random_from_text() {
+        assert!(is_random(&random(65536)));
+        let text = b"The quick brown fox jumps over the lazy dog. ".repeat(1500);
+        assert!(!is_random(&text[..65536]));
+        // Base64 of random bytes shrinks by a quarter.
+        let base64: Vec<_> = random(65536).iter().map(|byte| b'0' + byte % 64).collect();
+        assert!(!is_random(&base64));
+    }
+
+    #[test]
+    fn strict_data_inflates_with_a_window_of_4_kib() {
+        // Repetitions 8 KiB apart: a wider window would use them.
+        let block = random(8192);
+        let mut cluster: Vec<_> = block.repeat(8);
+        cluster.iter_mut().for_each(|byte| *byte &= 0x3f);
+        for (window, shrinks_much) in [(Window::Full, true), (Window::Strict, false)] {
+            let mut options = Options::new(Output::Qcow2);
+            options.window = window;
+            let mut compressor = Plan::new(&options, &|| false).compressor();
+            compressor.set_level(6);
+            let mut compressed = Vec::new();
+            assert!(compressor.append(&cluster, &mut compressed));
+            assert_eq!(compressed.len() < 20_000, shrinks_much);
+        }
+    }
+
+    #[test]
+    fn the_level_follows_the_queue() {
+        let ladder = Ladder::default();
+        assert_eq!(ladder.next(false), 1);
+        let levels: Vec<_> = (0..80).map(|_| ladder.next(true)).collect();
+        assert_eq!((levels[0], levels[79]), (1, 6));
+        assert!(levels.is_sorted());
+        let levels: Vec<_> = (0..80).map(|_| ladder.next(false)).collect();
+        assert_eq!((levels[0], levels[79]), (6, 1));
+    }
+}
