@@ -238,15 +238,19 @@ mod tests {
 
     #[test]
     fn only_whole_free_clusters_are_not_read() {
-        for (stored, free, expected) in [
-            (vec![0..100], vec![], vec![0..100]),
-            (vec![0..100], vec![5..35], vec![0..10, 30..100]),
-            (vec![0..100], vec![0..100], vec![]),
-            (vec![0..100], vec![12..18], vec![0..100]),
-            (vec![0..40, 60..100], vec![20..80], vec![0..20, 80..100]),
-            (vec![0..95], vec![80..95], vec![0..80, 90..95]),
-        ] {
-            assert_eq!(without_free_clusters(&stored, &free, 10), expected);
+        type Pairs = &'static [(u64, u64)];
+        let table: [(Pairs, Pairs, Pairs); 6] = [
+            (&[(0, 100)], &[], &[(0, 100)]),
+            (&[(0, 100)], &[(5, 35)], &[(0, 10), (30, 100)]),
+            (&[(0, 100)], &[(0, 100)], &[]),
+            (&[(0, 100)], &[(12, 18)], &[(0, 100)]),
+            (&[(0, 40), (60, 100)], &[(20, 80)], &[(0, 20), (80, 100)]),
+            (&[(0, 95)], &[(80, 95)], &[(0, 80), (90, 95)]),
+        ];
+        let ranges = |pairs: Pairs| pairs.iter().map(|&(from, to)| from..to).collect::<Vec<_>>();
+        for (stored, free, expected) in table {
+            let left = without_free_clusters(&ranges(stored), &ranges(free), 10);
+            assert_eq!(left, ranges(expected));
         }
     }
 
