@@ -38,7 +38,7 @@ pub struct Pace {
 
 /// Two looks are never further apart, so that an odd progress report cannot
 /// put the end far off.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Looks at a progress are never closer together.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -64,10 +64,14 @@ impl Pace {
         first: Duration::from_secs(42),
         interval: Duration::from_secs(6),
     };
-    /// A deleted resource vanishes.
-    pub const DELETE: Self = Self::brief(Duration::from_secs(3));
-    /// A deleted vSwitch or EIP vanishes.
-    pub const DELETE_NETWORK: Self = Self::brief(Duration::from_secs(1));
+    /// A deleted instance or image vanishes. What hangs on an instance stays a
+    /// little longer, so looking early gains nothing.
+    pub const DELETE: Self = Self::late(Duration::from_secs(3));
+    /// A deleted vSwitch vanishes.
+    pub const DELETE_VSWITCH: Self = Self::late(Duration::from_secs(1));
+    /// An EIP is unbound or released. In a build that goes well nobody waits
+    /// for it.
+    pub const RELEASE_EIP: Self = Self::late(Duration::from_secs(2));
 
     /// Between questions whether a role that was just made is seen.
     pub const ROLE_SETTLES: Duration = Duration::from_secs(3);
@@ -76,12 +80,13 @@ impl Pace {
     ///
     /// A look before 70 % would be in vain, so the first one comes well after
     /// that; the more time has passed, the likelier the next one finds it
-    /// ready. Three looks and 5 % of the expected time on average.
+    /// ready. Between two and three looks and 7 % of the expected time on
+    /// average.
     pub const fn expecting(expected: Duration) -> Self {
         let millis = expected.as_millis() as u64;
         Self {
-            first: Duration::from_millis(millis * 85 / 100),
-            interval: Duration::from_millis(millis / 10),
+            first: Duration::from_millis(millis * 88 / 100),
+            interval: Duration::from_millis(millis * 12 / 100),
         }
     }
 
@@ -91,6 +96,16 @@ impl Pace {
         let millis = expected.as_millis() as u64;
         Self {
             first: Duration::from_millis(millis * 11 / 10),
+            interval: Duration::from_millis(millis / 5),
+        }
+    }
+
+    /// For something that takes seconds and that little depends on: the first
+    /// look is one that suffices.
+    pub const fn late(expected: Duration) -> Self {
+        let millis = expected.as_millis() as u64;
+        Self {
+            first: Duration::from_millis(millis * 13 / 10),
             interval: Duration::from_millis(millis / 5),
         }
     }
@@ -221,10 +236,11 @@ mod tests {
             // (pace, expected, most looks and waste, mean looks and waste)
             (Pace::VPC, 2.0, 2, 0.81, 1.4, 0.35),
             (Pace::VSWITCH, 3.0, 2, 1.21, 1.4, 0.53),
-            (Pace::DELETE, 3.0, 2, 1.21, 1.4, 0.53),
-            (Pace::INSTANCE_RUNNING, 20.0, 6, 3.01, 3.2, 1.2),
-            (Pace::INSTANCE_STOPPED, 15.0, 6, 2.26, 3.2, 0.9),
-            (Pace::DELETE_NETWORK, 1.0, 2, 0.41, 1.4, 0.18),
+            (Pace::DELETE, 3.0, 1, 1.81, 1.0, 0.91),
+            (Pace::INSTANCE_RUNNING, 20.0, 5, 3.61, 2.7, 1.5),
+            (Pace::INSTANCE_STOPPED, 15.0, 5, 2.71, 2.7, 1.1),
+            (Pace::DELETE_VSWITCH, 1.0, 1, 0.61, 1.0, 0.31),
+            (Pace::RELEASE_EIP, 2.0, 1, 1.21, 1.0, 0.61),
         ];
         for (pace, expected, most_looks, most_waste, mean_looks, mean_waste) in table {
             let (mut looks, mut waste) = (0, 0.0);
@@ -253,16 +269,16 @@ mod tests {
         let mut looks = 0;
         for seconds in 42..=78 {
             let seen = wait_for(Pace::IMAGE, f64::from(seconds), linear).await;
-            // Three if the end is more than twenty seconds off, or if the
+            // Three if the end is more than half a minute off, or if the
             // first look saw a round number.
             assert!(seen.probes <= 3, "{seconds}: {}", seen.probes);
             looks += seen.probes;
             assert!(seen.waste <= 1.5, "{seconds}: {}", seen.waste);
         }
         assert!(looks <= 37 * 5 / 2, "{looks}");
-        // Ten times the data: still one look in twenty seconds.
+        // Ten times the data: still one look in half a minute.
         let seen = wait_for(Pace::IMAGE, 600.0, linear).await;
-        assert!(seen.probes <= 32 && seen.waste < 3.0, "{}", seen.probes);
+        assert!(seen.probes <= 22 && seen.waste < 3.0, "{}", seen.probes);
     }
 
     #[tokio::test(start_paused = true)]
@@ -318,6 +334,6 @@ mod tests {
             Err(Error::new(Kind::FailedState, "Broken"))
         });
         assert_eq!(wait.await.unwrap_err().kind(), Kind::FailedState);
-        assert_eq!(started.elapsed(), Duration::from_millis(170));
+        assert_eq!(started.elapsed(), Duration::from_millis(176));
     }
 }

@@ -151,7 +151,7 @@ impl Deleter<'_> {
         self.until_gone(
             &list,
             NETWORK_LIMIT,
-            Pace::DELETE_NETWORK,
+            Pace::DELETE_VSWITCH,
             &what,
             |answer| answer.vswitches.is_empty(),
         )
@@ -172,13 +172,9 @@ impl Deleter<'_> {
             ..Default::default()
         };
         let what = format!("waiting for EIP {id} to be gone");
-        self.until_gone(
-            &list,
-            NETWORK_LIMIT,
-            Pace::DELETE_NETWORK,
-            &what,
-            |answer| answer.eip_addresses.is_empty(),
-        )
+        self.until_gone(&list, NETWORK_LIMIT, Pace::RELEASE_EIP, &what, |answer| {
+            answer.eip_addresses.is_empty()
+        })
         .await
     }
 
@@ -212,20 +208,26 @@ impl Deleter<'_> {
             ..Default::default()
         };
         let what = format!("waiting for EIP {allocation_id} to be free");
-        wait::until(self.stop, NETWORK_LIMIT, Pace::DELETE, &what, async || {
-            let answer = self.cloud.call(self.region, &list, self.stop).await?;
-            let mut eips = answer.eip_addresses.iter();
-            let is_ours = |id: &str| id.is_empty() || id == instance_id;
-            let status = eips
-                .find(|eip| is_ours(&eip.instance_id))
-                .map(|eip| eip.status.as_str());
-            match status {
-                Some("InUse") => self.unbind(allocation_id, instance_id).await?,
-                Some("Associating" | "Unassociating") => {}
-                _ => return Ok(Poll::Ready(())),
-            }
-            Ok(Poll::Pending)
-        })
+        wait::until(
+            self.stop,
+            NETWORK_LIMIT,
+            Pace::RELEASE_EIP,
+            &what,
+            async || {
+                let answer = self.cloud.call(self.region, &list, self.stop).await?;
+                let mut eips = answer.eip_addresses.iter();
+                let is_ours = |id: &str| id.is_empty() || id == instance_id;
+                let status = eips
+                    .find(|eip| is_ours(&eip.instance_id))
+                    .map(|eip| eip.status.as_str());
+                match status {
+                    Some("InUse") => self.unbind(allocation_id, instance_id).await?,
+                    Some("Associating" | "Unassociating") => {}
+                    _ => return Ok(Poll::Ready(())),
+                }
+                Ok(Poll::Pending)
+            },
+        )
         .await
     }
 

@@ -108,9 +108,9 @@ impl Cause {
                 patience(100, 2.0, 15, 180)
             }
             Self::Throttled => patience(500, 2.0, 20, 300),
-            // What we wait for takes seconds: come back often. Three minutes
-            // is how long Packer waits for a lingering network interface.
-            Self::Busy => patience(500, 1.6, 5, 180),
+            // What we wait for takes a second or more. Three minutes is how
+            // long Packer waits for a lingering network interface.
+            Self::Busy => patience(1_000, 1.5, 5, 180),
             Self::ClockSkew | Self::TokenExpired => at_once(1),
             Self::NonceUsed => at_once(3),
         }
