@@ -10,6 +10,7 @@ use super::stop::Stop;
 use super::{Connections, Settings, connect};
 use crate::artifact::Artifact;
 use crate::builder::alicloud_ecs::AlicloudEcs;
+use crate::builder::qemu::Qemu;
 use crate::builder::{BuildContext, Builder, Machine};
 use crate::cloud::Cloud;
 use crate::communicator::Communicator;
@@ -42,7 +43,7 @@ pub(super) async fn run(
                 build,
                 cx,
                 events: &events,
-                cloud: &cloud,
+                cloud: cloud.as_ref(),
             }
             .run()
             .await
@@ -64,14 +65,27 @@ struct BuildRun<'a> {
     build: &'a plan::Build,
     cx: &'a RunContext<'a>,
     events: &'a Events,
-    cloud: &'a Cloud,
+    cloud: Option<&'a Cloud>,
 }
 
 impl BuildRun<'_> {
     async fn run(&self) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
-        let plan::Builder::AlicloudEcs(options) = &self.build.builder;
-        let builder = AlicloudEcs::new(options, &self.build.communicator);
-        let (artifact, data, error) = match self.make(&builder).await {
+        let communicator = &self.build.communicator;
+        let outcome = match (&self.build.builder, self.cloud) {
+            (plan::Builder::AlicloudEcs(options), Some(cloud)) => {
+                self.make_or_explain(&AlicloudEcs::new(options, communicator, cloud))
+                    .await
+            }
+            (plan::Builder::AlicloudEcs(_), None) => Err(Error::new(
+                crate::error::Kind::Internal,
+                "A build in the cloud has no connection to it",
+            )),
+            (plan::Builder::Qemu(options), _) => {
+                self.make_or_explain(&Qemu::new(options, communicator))
+                    .await
+            }
+        };
+        let (artifact, data, error) = match outcome {
             Ok((artifact, data)) => (artifact, data, None),
             Err(error) => (None, BuildData::default(), Some(error)),
         };
@@ -83,11 +97,21 @@ impl BuildRun<'_> {
         (artifacts, error, leftovers)
     }
 
+    async fn make_or_explain<B: Builder>(
+        &self,
+        builder: &B,
+    ) -> Result<(Option<Artifact>, BuildData)> {
+        match self.make(builder).await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(builder.explain(&self.build_context(), error).await),
+        }
+    }
+
     /// The phases up to the finished artifact.
-    async fn make(&self, builder: &AlicloudEcs<'_>) -> Result<(Option<Artifact>, BuildData)> {
+    async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
         let machine = builder.prepare(&cx).await?;
-        let data = self.provision(&cx, &machine).await?;
+        let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is
         // made: that takes minutes, and nobody connects any more.
         let address = self.sweep(Scope::kinds(
@@ -108,7 +132,12 @@ impl BuildRun<'_> {
         Ok((Some(artifact?), data))
     }
 
-    async fn provision(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<BuildData> {
+    async fn provision<B: Builder>(
+        &self,
+        cx: &BuildContext<'_>,
+        builder: &B,
+        machine: &Machine,
+    ) -> Result<BuildData> {
         let mut data = connect::build_data(self.build, machine, self.cx.settings, cx.journal.run());
         let plan::communicator::Communicator::Ssh(options) = &self.build.communicator else {
             self.run_provisioners(None, &data).await?;
@@ -121,9 +150,10 @@ impl BuildRun<'_> {
             )
             .await?;
         connect::add_secrets(&mut data, self.events);
-        let outcome = self.run_provisioners(Some(&ssh), &data).await;
+        let mut outcome = self.run_provisioners(Some(&ssh), &data).await;
         if outcome.is_ok() {
             connect::remove_temporary_key(&ssh, machine, cx).await;
+            outcome = builder.part(cx, &ssh).await;
         }
         ssh.close().await;
         outcome.map(|()| data)
@@ -216,7 +246,7 @@ impl BuildRun<'_> {
             stop: self.cx.stop,
             journal: self.cx.journal,
             tags: &self.cx.settings.tags,
-            cloud: self.cloud,
+            environment: &self.cx.settings.environment,
         }
     }
 

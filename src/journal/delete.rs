@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::local;
 use super::resource::Kind;
 use crate::cloud::JsonList;
 use crate::cloud::ecs::{
@@ -63,6 +64,7 @@ impl Deleter<'_> {
             }
             Kind::Snapshot => self.snapshot(id).await,
             Kind::Vpc => self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await,
+            Kind::LocalProcess | Kind::LocalDirectory => local::delete(kind, id, self.stop).await,
         }
     }
 

@@ -148,6 +148,6 @@ async fn list(
         Kind::Vpc => list!(DescribeVpcs {}, vpc_id),
         Kind::VSwitch => list!(DescribeVSwitches {}, vswitch_id),
         Kind::Eip => list!(DescribeEipAddresses {}, allocation_id),
-        Kind::EipAssociation => Vec::new(),
+        Kind::EipAssociation | Kind::LocalProcess | Kind::LocalDirectory => Vec::new(),
     })
 }

@@ -29,6 +29,11 @@ pub enum Kind {
     Snapshot,
     /// The temporary VPC.
     Vpc,
+    /// Processes on this machine whose arguments hold the path of a pid file;
+    /// that path is both name and id.
+    LocalProcess,
+    /// A directory on this machine; its path is both name and id.
+    LocalDirectory,
 }
 
 impl Kind {
@@ -41,8 +46,10 @@ impl Kind {
             Self::EipAssociation,
             Self::ImageCopy,
             Self::Image,
+            Self::LocalProcess,
         ],
         &[
+            Self::LocalDirectory,
             Self::Eip,
             Self::KeyPair,
             Self::SecurityGroup,
@@ -51,6 +58,11 @@ impl Kind {
         ],
         &[Self::Vpc],
     ];
+
+    /// Whether it is on this machine, so that no cloud is asked about it.
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::LocalProcess | Self::LocalDirectory)
+    }
 
     /// The words for people.
     pub fn name(self) -> &'static str {
@@ -65,6 +77,8 @@ impl Kind {
             Self::VSwitch => "vSwitch",
             Self::Snapshot => "snapshot",
             Self::Vpc => "VPC",
+            Self::LocalProcess => "process",
+            Self::LocalDirectory => "directory",
         }
     }
 }
@@ -93,5 +107,6 @@ mod tests {
         assert!(wave(Kind::Instance) < wave(Kind::SecurityGroup));
         assert!(wave(Kind::EipAssociation) < wave(Kind::Eip));
         assert!(wave(Kind::Image) < wave(Kind::Snapshot));
+        assert!(wave(Kind::LocalProcess) < wave(Kind::LocalDirectory));
     }
 }

@@ -18,10 +18,11 @@ pub mod files;
 pub mod options;
 pub mod post_processor;
 pub mod provisioner;
+pub mod qemu;
 pub mod reader;
 pub mod select;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// What a run will do.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub struct Build {
 pub enum Builder {
     /// A temporary ECS instance that becomes a custom image.
     AlicloudEcs(Box<alicloud_ecs::AlicloudEcs>),
+    /// A virtual machine on this machine that becomes a disk image.
+    Qemu(Box<qemu::Qemu>),
 }
 
 impl Builder {
@@ -65,6 +68,15 @@ impl Builder {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::AlicloudEcs(_) => "alicloud-ecs",
+            Self::Qemu(_) => "qemu",
+        }
+    }
+
+    /// The region the build calls, if it calls any.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::AlicloudEcs(options) => Some(&options.access.region.value),
+            Self::Qemu(_) => None,
         }
     }
 }

@@ -143,7 +143,7 @@ impl AlicloudEcs<'_> {
         };
         let what = format!("waiting for image {id} in {region} to be available");
         wait::until(cx.stop, limit, Pace::IMAGE, &what, async || {
-            let answer = cx.cloud.call(region, &request, cx.stop).await?;
+            let answer = self.cloud.call(region, &request, cx.stop).await?;
             let Some(image) = answer.images.into_iter().next() else {
                 return Ok(Poll::Pending);
             };
@@ -193,7 +193,7 @@ impl AlicloudEcs<'_> {
             disk_type: Some("system".to_owned()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         answer
             .disks
             .into_iter()
@@ -219,7 +219,7 @@ impl AlicloudEcs<'_> {
             Pace::IMAGE,
             &what,
             async || {
-                let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+                let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
                 let Some(snapshot) = answer.snapshots.into_iter().next() else {
                     return Ok(Poll::Pending);
                 };

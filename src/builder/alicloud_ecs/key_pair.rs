@@ -50,7 +50,7 @@ impl AlicloudEcs<'_> {
                     resource_group_id: self.resource_group(),
                     tag: self.tags(cx, slot),
                 };
-                match cx
+                match self
                     .cloud
                     .create(self.region(), &request, &slot.permit, cx.stop)
                     .await
@@ -91,7 +91,7 @@ impl AlicloudEcs<'_> {
             ],
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(answer
             .key_pairs
             .iter()

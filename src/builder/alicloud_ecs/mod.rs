@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
-use crate::cloud::{Create, Tag};
+use crate::cloud::{Cloud, Create, Tag};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
@@ -43,14 +43,20 @@ const NETWORK_LIMIT: Duration = Duration::from_secs(180);
 pub struct AlicloudEcs<'a> {
     options: &'a plan::AlicloudEcs,
     communicator: &'a Communicator,
+    cloud: &'a Cloud,
 }
 
 impl<'a> AlicloudEcs<'a> {
     /// A build with these options.
-    pub fn new(options: &'a plan::AlicloudEcs, communicator: &'a Communicator) -> Self {
+    pub fn new(
+        options: &'a plan::AlicloudEcs,
+        communicator: &'a Communicator,
+        cloud: &'a Cloud,
+    ) -> Self {
         Self {
             options,
             communicator,
+            cloud,
         }
     }
 
@@ -113,7 +119,7 @@ impl<'a> AlicloudEcs<'a> {
         cx.journal
             .create(cx.events, intent, async |slot| {
                 let request = request(slot);
-                let answer = cx
+                let answer = self
                     .cloud
                     .create(self.region(), &request, &slot.permit, cx.stop)
                     .await?;
@@ -152,6 +158,8 @@ impl Builder for AlicloudEcs<'_> {
         Ok(Machine {
             id: instance.instance_id,
             host,
+            port: None,
+            http: None,
             source_image: checked.source_image,
             key_pair: key_pair.and_then(|key_pair| key_pair.generated),
         })

@@ -197,7 +197,7 @@ impl AlicloudEcs<'_> {
             resource_id: snapshots,
             tag: tags,
         };
-        let outcome = cx.cloud.call(region, &request, cx.stop).await;
+        let outcome = self.cloud.call(region, &request, cx.stop).await;
         outcome.map(drop).map_err(|error| {
             error.context(format!(
                 "Cannot tag the snapshots of image {} in {region}",
@@ -228,7 +228,7 @@ impl AlicloudEcs<'_> {
         for request in add.chain(remove) {
             cx.events
                 .say(format!("Sharing image {} in {region}...", image.image_id));
-            cx.cloud
+            self.cloud
                 .call(region, &request, cx.stop)
                 .await
                 .map_err(|error| {
@@ -257,7 +257,7 @@ impl AlicloudEcs<'_> {
             image_name: Some(name.clone()),
             ..Default::default()
         };
-        cx.cloud
+        self.cloud
             .call(region, &request, cx.stop)
             .await
             .map(drop)
@@ -283,7 +283,7 @@ impl AlicloudEcs<'_> {
             image_id: old.image_id.clone(),
             force: Some(true),
         };
-        cx.cloud
+        self.cloud
             .call(region, &request, cx.stop)
             .await
             .map_err(|error| {
@@ -300,7 +300,7 @@ impl AlicloudEcs<'_> {
                 snapshot_id: snapshot_id.clone(),
                 force: Some(true),
             };
-            if let Err(error) = cx.cloud.call(region, &request, cx.stop).await {
+            if let Err(error) = self.cloud.call(region, &request, cx.stop).await {
                 let reason = one_line(&error);
                 cx.events.warn(format!(
                     "Snapshot {snapshot_id} of the old image is still there: {reason}"
