@@ -149,7 +149,7 @@ fn defaults(options: &Qemu, facts: &Facts) -> Vec<Argument> {
     arguments.extend(devices(options, facts));
     arguments.extend(drives(options, facts));
     if let Some(floppy) = &facts.floppy {
-        arguments.push(pair("-fda", floppy.display()));
+        arguments.push(pair("-fda", raw(floppy)));
     }
     arguments.push(pair("-netdev", network(options, facts)));
     arguments.extend(screen(options, facts));
@@ -336,6 +336,14 @@ fn screen(options: &Qemu, facts: &Facts) -> Vec<Argument> {
         }
     }
     arguments
+}
+
+/// A file whose format QEMU need not guess; guessed raw files are partly
+/// write-protected.
+fn raw(path: &Path) -> String {
+    let file = serde_json::json!({"driver": "file", "filename": path.display().to_string()});
+    let whole = serde_json::json!({"driver": "raw", "file": file});
+    format!("json:{whole}")
 }
 
 /// A comma ends a value, unless there are two.

@@ -83,12 +83,12 @@ impl Process {
         let _ = self.child.lock().await.kill().await;
     }
 
-    /// The error of a program that ended too early, with its own words.
+    /// The error of a program that ended too early, with its last words.
     pub(super) fn ended_early(&self, status: ExitStatus) -> Error {
         let said = self.said();
-        let message = match said.is_empty() {
-            true => format!("`{}` ended with {status} and said nothing", self.name),
-            false => format!("`{}` ended with {status}: {said}", self.name),
+        let message = match said.lines().rfind(|line| !line.is_empty()) {
+            None => format!("`{}` ended with {status} and said nothing", self.name),
+            Some(last) => format!("`{}` ended with {status}: {last}", self.name),
         };
         Error::new(Kind::Io, message)
     }
@@ -100,6 +100,12 @@ impl Process {
             .map(String::as_str)
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// Whether it has ended as it should.
+    pub(super) async fn has_succeeded(&self) -> bool {
+        let mut child = self.child.lock().await;
+        matches!(child.try_wait(), Ok(Some(status)) if status.success())
     }
 
     /// The future's output, unless the program ends first.
@@ -142,11 +148,12 @@ mod tests {
         let never = std::future::pending::<Result<()>>();
         let error = process.while_running(never).await.unwrap_err();
         let message = error.message();
+        assert_eq!(message, "`sh` ended with exit status: 3: line 40");
+        let said = process.said();
         assert!(
-            message.starts_with("`sh` ended with exit status: 3: line 11\n"),
-            "{message}"
+            said.starts_with("line 11\n") && said.ends_with("line 40"),
+            "{said}"
         );
-        assert!(message.ends_with("line 40"), "{message}");
         assert!(!process.is_running());
     }
 

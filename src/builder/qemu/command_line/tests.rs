@@ -190,7 +190,7 @@ fn facts_have_their_place() {
             "+ -drive file=out/a,,b,if=virtio,cache=writeback,discard=ignore,format=qcow2",
             "+ -drive file=out/a,,b-1,if=virtio,cache=writeback,discard=ignore,format=qcow2",
             "+ -drive file=/run/q/cd.iso,media=cdrom",
-            "+ -fda /run/q/floppy",
+            r#"+ -fda json:{"driver":"raw","file":{"driver":"file","filename":"/run/q/floppy"}}"#,
             "+ -netdev user,id=user.0",
             "+ -display gtk",
         ]
