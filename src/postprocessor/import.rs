@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Services;
 use crate::artifact::Artifact;
-use crate::builder::BuildContext;
+use crate::builder::{BuildContext, qemu};
 use crate::engine::event::Leftover;
 use crate::error::{Error, Kind, Result};
 use crate::importer::source::{ImageSource as _, PlainFile};
@@ -27,7 +27,7 @@ pub(super) async fn run(
     services: &Services<'_>,
     leftovers: &mut Vec<Leftover>,
 ) -> Result<Artifact> {
-    let source = disk(import, input)?;
+    let source = disk(import, input, cx)?;
     cx.events.message(format!(
         "Importing {}, which is {}",
         source.name(),
@@ -41,9 +41,9 @@ pub(super) async fn run(
         stop: cx.stop,
         journal: services.journal,
         tags: services.tags,
-        cloud: &cloud,
+        environment: cx.environment,
     };
-    let outcome = importer::run(&build, import, &source, key.as_deref()).await;
+    let outcome = importer::run(&build, &cloud, import, &source, key.as_deref()).await;
     leftovers.extend(outcome.leftovers);
     outcome.artifact
 }
@@ -72,10 +72,15 @@ fn key(import: &Import, cx: &Context<'_>) -> Result<Option<String>> {
     }
 }
 
-/// The artifact's disk: the file whose name says so, else its only file.
-fn disk(import: &Import, input: &Artifact) -> Result<PlainFile> {
+/// The artifact's disk. Of a virtual machine it is the first file, whatever its
+/// name; else the file whose name says so, or the only one.
+fn disk(import: &Import, input: &Artifact, cx: &Context<'_>) -> Result<PlainFile> {
     let wanted = import.format.as_ref().map(|format| format.value);
-    match choose(&input.files, wanted) {
+    let chosen = match cx.data.builder_type.as_str() {
+        qemu::TYPE => input.files.first(),
+        _ => choose(&input.files, wanted),
+    };
+    match chosen {
         Some(path) => PlainFile::open(path),
         None => Err(no_disk(&input.files)),
     }
