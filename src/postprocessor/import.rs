@@ -72,21 +72,25 @@ fn key(import: &Import, cx: &Context<'_>) -> Result<Option<String>> {
     }
 }
 
-/// The artifact's disk. Of a virtual machine it is the first file, whatever its
-/// name; else the file whose name says so, or the only one.
+/// The artifact's disk.
 fn disk(import: &Import, input: &Artifact, cx: &Context<'_>) -> Result<PlainFile> {
     let wanted = import.format.as_ref().map(|format| format.value);
-    let chosen = match cx.data.builder_type.as_str() {
-        qemu::TYPE => input.files.first(),
-        _ => choose(&input.files, wanted),
-    };
-    match chosen {
+    match choose(&input.files, wanted, &cx.data.builder_type) {
         Some(path) => PlainFile::open(path),
         None => Err(no_disk(&input.files)),
     }
 }
 
-fn choose(files: &[PathBuf], wanted: Option<DiskFormat>) -> Option<&PathBuf> {
+/// Of a virtual machine the first file, whatever its name; else the file whose
+/// name says that it is a disk, or the only one.
+fn choose<'a>(
+    files: &'a [PathBuf],
+    wanted: Option<DiskFormat>,
+    builder_type: &str,
+) -> Option<&'a PathBuf> {
+    if builder_type == qemu::TYPE {
+        return files.first();
+    }
     let ends = |path: &Path, suffix: &str| path.to_string_lossy().ends_with(suffix);
     let of_format = wanted.and_then(|format| files.iter().find(|path| ends(path, format.suffix())));
     let named = || {
@@ -135,8 +139,16 @@ mod tests {
         ];
         for (files, wanted, expected) in table {
             let files: Vec<_> = files.iter().map(PathBuf::from).collect();
-            let chosen = choose(&files, wanted).map(|path| path.to_str().unwrap());
+            let chosen = choose(&files, wanted, "").map(|path| path.to_str().unwrap());
             assert_eq!(chosen, expected, "{files:?}");
         }
+    }
+
+    #[test]
+    fn a_virtual_machine_has_its_disk_first() {
+        let files = ["packer-web", "packer-web-1", "packer-web.raw"].map(PathBuf::from);
+        let chosen = choose(&files, Some(DiskFormat::Raw), qemu::TYPE);
+        assert_eq!(chosen, Some(&files[0]));
+        assert_eq!(choose(&[], None, qemu::TYPE), None);
     }
 }

@@ -1,6 +1,8 @@
 //! Virtual machines that really run, emulated: a boot sector as the guest.
 
-use crate::harness::Lab;
+use alicloud_image_sandbox::{SeedBucket, StateFault};
+
+use crate::harness::{Lab, quick_options};
 
 /// Assembled from `tests/fixtures/boot-sector.S`.
 const BOOT_SECTOR: &str = "\
@@ -91,4 +93,53 @@ async fn qemus_own_words_are_shown_and_dropped_defaults_named() {
     );
     assert!(text.contains("QEMU did not start"), "{text}");
     assert!(!lab.path("output-vm").exists());
+}
+
+/// A machine whose disk is imported.
+async fn importing_lab(keep_input_artifact: bool) -> Lab {
+    let mut lab = Lab::with(quick_options()).await;
+    // The guest gets a minute, and the first look at the image comes soon.
+    lab.set("ALICLOUD_IMAGE_TIME_SCALE", "0.1");
+    let bucket = SeedBucket {
+        region: "cn-beijing".to_owned(),
+        name: "images".to_owned(),
+        ..SeedBucket::default()
+    };
+    lab.sandbox.seed().import_role().bucket(&bucket);
+    std::fs::write(lab.path("boot.img"), disk()).unwrap();
+    let machine = template(r#","boot_command":["<waitText \"test boot: \" 600s>","<enter>"]"#);
+    let mut template: serde_json::Value = serde_json::from_str(&machine).unwrap();
+    template["post-processors"] = serde_json::json!([{
+        "type": "alicloud-import", "region": "cn-beijing", "oss_bucket_name": "images",
+        "image_name": "imported", "keep_input_artifact": keep_input_artifact,
+    }]);
+    lab.write_template(&template);
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machines_disk_becomes_an_image_and_goes_unless_it_is_kept() {
+    for keep in [false, true] {
+        let lab = importing_lab(keep).await;
+        let outcome = lab.run(&["build", "template.json"]).await.success();
+        let text = &outcome.stdout;
+        assert!(text.contains("packer-vm, which is QCOW2"), "{text}");
+        assert!(text.contains("==> 0 resources left\n"), "{text}");
+        let image = lab.sandbox.images()[0]["ImageId"].clone();
+        assert_eq!(outcome.outputs["image-id"], image.as_str().unwrap());
+        assert_eq!(lab.path("output-vm/packer-vm").exists(), keep, "{text}");
+        assert_eq!(lab.path("output-vm").exists(), keep);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_import_keeps_the_machines_disk() {
+    let lab = importing_lab(false).await;
+    lab.sandbox.inject_state(StateFault::ImageCreateFailed);
+    let outcome = lab.run(&["build", "template.json"]).await.failure(1);
+    let text = outcome.text();
+    assert!(text.contains("CreateFailed"), "{text}");
+    assert!(text.contains("==> 0 resources left\n"), "{text}");
+    assert!(lab.path("output-vm/packer-vm").exists(), "{text}");
+    assert_eq!(lab.sandbox.images(), Vec::<serde_json::Value>::new());
 }
