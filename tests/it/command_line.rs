@@ -56,7 +56,9 @@ async fn help_lists_the_commands_and_exit_codes() {
       build        Build the images of a template
       validate     Check a template without creating anything
       inspect      Show what a template contains
+      import       Import a disk image, without a template
       cleanup      Delete what an interrupted run left behind
+      disk         Look at disk images and convert them
       sandbox      Run the simulated cloud for tests and demonstrations
       version      Print the version
       completions  Print a completion script for a shell
@@ -307,7 +309,7 @@ async fn validate_names_every_mistake_at_once() {
     18 |     {"type": "alicloud-esc"}
        |              ^^^^^^^^^^^^^^
        |
-       = help: Did you mean `alicloud-ecs`? This version has `alicloud-ecs`
+       = help: Did you mean `alicloud-ecs`? This version has `alicloud-ecs` and `qemu`
 
     error: Option `inline` of provisioner `shell` is missing
       --> web.json:21:5
@@ -347,7 +349,7 @@ async fn validate_names_every_mistake_at_once() {
     25 |   "post-processors": [{"type": "manifests"}]
        |                                ^^^^^^^^^^^
        |
-       = help: Did you mean `manifest`? This version has `manifest`, `checksum` and `shell-local`
+       = help: Did you mean `manifest`? This version has `manifest`, `checksum`, `shell-local` and `alicloud-import`
 
     Error: The template has 16 errors
     "#);
@@ -730,12 +732,12 @@ async fn mistakes_become_annotations_in_their_places() {
     - <code>images/web.json:13:28</code> Option &#96;security&#95;group&#95;id&#96; of builder &#96;alicloud-ecs&#96; must be a string, but it is a list
     - <code>images/web.json:14:38</code> Option &#96;associate&#95;public&#95;ip&#95;address&#96; of builder &#96;alicloud-ecs&#96; must be a bool, but it is the string &#96;"maybe"&#96;. Write &#96;true&#96; or &#96;false&#96;
     - <code>images/web.json:16:30</code> There is no template function &#96;usr&#96;. Did you mean &#96;user&#96;?
-    - <code>images/web.json:18:14</code> There is no builder of type &#96;alicloud-esc&#96;. Did you mean &#96;alicloud-ecs&#96;? This version has &#96;alicloud-ecs&#96;
+    - <code>images/web.json:18:14</code> There is no builder of type &#96;alicloud-esc&#96;. Did you mean &#96;alicloud-ecs&#96;? This version has &#96;alicloud-ecs&#96; and &#96;qemu&#96;
     - <code>images/web.json:21:5</code> Option &#96;inline&#96; of provisioner &#96;shell&#96; is missing. Write one of &#96;inline&#96;, &#96;script&#96; or &#96;scripts&#96;
     - <code>images/web.json:21:23</code> Unknown option &#96;inlin&#96; in provisioner &#96;shell&#96;. Did you mean &#96;inline&#96;?
     - <code>images/web.json:22:33</code> Option &#96;script&#96; of provisioner &#96;shell&#96; names &#96;install.sh&#96;, which does not exist. Relative paths start at the working directory, &#96;DIR&#96;
     - <code>images/web.json:23:14</code> There is no provisioner of type &#96;shel&#96;. Did you mean &#96;shell&#96;? This version has &#96;shell&#96;, &#96;file&#96;, &#96;shell-local&#96; and &#96;sleep&#96;
-    - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96; and &#96;shell-local&#96;
+    - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96;, &#96;shell-local&#96; and &#96;alicloud-import&#96;
 
     <sub>alicloud-image 0.1.0 · run <code>UUID</code></sub>
     "#);
