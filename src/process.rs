@@ -87,6 +87,12 @@ impl Environment {
         Self(all.filter(|(name, _)| !is_dropped(name)).collect())
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let variables = self.0.iter();
+        variables.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)

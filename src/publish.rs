@@ -8,12 +8,12 @@ use futures_util::future::try_join_all;
 
 use crate::artifact::{self, Artifact};
 use crate::builder::BuildContext;
-use crate::cloud::Tag;
 use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, CopyImage, DeleteImage, DeleteSnapshot, DescribeImages, Image,
     ModifyImageAttribute, ModifyImageSharePermission, TagResources,
 };
 use crate::cloud::wait::{self, Pace, Poll};
+use crate::cloud::{Cloud, Tag};
 use crate::engine::event::EventKind;
 use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::journal::resource::Kind;
@@ -27,6 +27,8 @@ const ACCOUNTS_PER_CALL: usize = 10;
 /// What is published, and how.
 #[derive(Clone, Copy)]
 pub struct Publisher<'a> {
+    /// What makes and has images.
+    pub cloud: &'a Cloud,
     /// The region the image is made in.
     pub region: &'a str,
     /// What the image will be.
@@ -147,7 +149,7 @@ impl Publisher<'_> {
         };
         let what = format!("waiting for image {id} in {region} to be available");
         wait::until(cx.stop, limit, Pace::IMAGE, &what, async || {
-            let answer = cx.cloud.call(region, &request, cx.stop).await?;
+            let answer = self.cloud.call(region, &request, cx.stop).await?;
             let Some(image) = answer.images.into_iter().next() else {
                 return Ok(Poll::Pending);
             };
@@ -220,7 +222,7 @@ impl Publisher<'_> {
             page_size: Some(100),
             ..Default::default()
         };
-        let mut images = cx.cloud.call(region, &request, cx.stop).await?.images;
+        let mut images = self.cloud.call(region, &request, cx.stop).await?.images;
         images.retain(|image| image.image_name == name);
         Ok(images)
     }
@@ -305,7 +307,9 @@ impl Publisher<'_> {
             tag: self.image_tags(cx, slot),
         };
         let made = cx
-            .create(self.region, intent, request, |made| &made.image_id)
+            .create(self.cloud, self.region, intent, request, |made| {
+                &made.image_id
+            })
             .await;
         made.map(|made| made.image_id).map_err(|error| {
             error.context(format!(
@@ -340,7 +344,7 @@ impl Publisher<'_> {
             resource_id: snapshots,
             tag: tags,
         };
-        let outcome = cx.cloud.call(region, &request, cx.stop).await;
+        let outcome = self.cloud.call(region, &request, cx.stop).await;
         outcome.map(drop).map_err(|error| {
             error.context(format!(
                 "Cannot tag the snapshots of image {} in {region}",
@@ -371,7 +375,7 @@ impl Publisher<'_> {
         for request in add.chain(remove) {
             cx.events
                 .say(format!("Sharing image {} in {region}...", image.image_id));
-            cx.cloud
+            self.cloud
                 .call(region, &request, cx.stop)
                 .await
                 .map_err(|error| {
@@ -400,7 +404,7 @@ impl Publisher<'_> {
             image_name: Some(name.clone()),
             ..Default::default()
         };
-        cx.cloud
+        self.cloud
             .call(region, &request, cx.stop)
             .await
             .map(drop)
@@ -426,7 +430,7 @@ impl Publisher<'_> {
             image_id: old.image_id.clone(),
             force: Some(true),
         };
-        cx.cloud
+        self.cloud
             .call(region, &request, cx.stop)
             .await
             .map_err(|error| {
@@ -443,7 +447,7 @@ impl Publisher<'_> {
                 snapshot_id: snapshot_id.clone(),
                 force: Some(true),
             };
-            if let Err(error) = cx.cloud.call(region, &request, cx.stop).await {
+            if let Err(error) = self.cloud.call(region, &request, cx.stop).await {
                 let reason = one_line(&error);
                 cx.events.warn(format!(
                     "Snapshot {snapshot_id} of the old image is still there: {reason}"

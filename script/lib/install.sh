@@ -12,5 +12,20 @@ need() {
     [ "$(id -u)" -eq 0 ] || as_root="sudo"
     echo "installing $2 for $1" >&2
     $as_root apt-get update -qq
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >&2
+    # A package whose relatives came from backports only fits from there.
+    install_package "$2" || install_package "$2" -t "$(backports)"
+}
+
+# install_package PACKAGE [OPTION...]
+install_package() {
+    package=$1
+    shift
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" "$package" >&2
+}
+
+# The name of this Debian's backports. apt-get fails, and says so, when its
+# sources lack them.
+backports() {
+    (. /etc/os-release && echo "$VERSION_CODENAME-backports")
 }

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
 use crate::journal::tags::RunTags;
-use crate::plan::{Builder, Plan};
+use crate::plan::Plan;
 use crate::process::Environment;
 use crate::report::ExitStatus;
 
@@ -90,10 +90,11 @@ fn names(plan: &Plan) -> Vec<(String, String)> {
 }
 
 fn first_region(plan: &Plan) -> Option<String> {
-    plan.builds.first().map(|build| {
-        let Builder::AlicloudEcs(options) = &build.builder;
-        options.access.region.value.clone()
-    })
+    let mut regions = plan
+        .builds
+        .iter()
+        .filter_map(|build| build.builder.region());
+    regions.next().map(str::to_owned)
 }
 
 /// How to reach the cloud: the real one, or the embedded one.

@@ -17,7 +17,7 @@ use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::inputs::{CleanupArgs, CleanupScope};
 use crate::journal::sweep::{self, Found, Scope};
-use crate::journal::{Journal, path_of};
+use crate::journal::{Entry, Journal, path_of};
 use crate::report::ExitStatus;
 use crate::template::source::Sources;
 
@@ -130,8 +130,12 @@ async fn sweep_journal(
         }
         return Ok(Vec::new());
     }
-    let cloud = cloud(args)?;
-    let leftovers = sweep::sweep(&journal, &Scope::all(), &cloud, events, stop).await;
+    let is_local = |entry: &Entry| entry.intent.kind.is_local();
+    let cloud = match journal.entries().iter().all(is_local) {
+        true => None,
+        false => Some(cloud(args)?),
+    };
+    let leftovers = sweep::sweep(&journal, &Scope::all(), cloud.as_ref(), events, stop).await;
     journal.close();
     Ok(leftovers)
 }

@@ -23,6 +23,7 @@ use crate::journal::tags::RunTags;
 use crate::plan::alicloud_ecs::Defaults;
 use crate::plan::files::Places;
 use crate::plan::import::{self as plan, Import};
+use crate::process::Environment;
 use crate::report::ExitStatus;
 use crate::template::diagnostic::Diagnostics;
 use crate::template::json;
@@ -123,10 +124,11 @@ async fn import_file(
         stop,
         journal,
         tags: &tags,
-        cloud: &cloud,
+        // No program is run.
+        environment: &Environment::default(),
     };
     let key = options.key.as_ref().map(|key| key.value.as_str());
-    let outcome = importer::run(&cx, options, source, key).await;
+    let outcome = importer::run(&cx, &cloud, options, source, key).await;
     let (artifacts, error) = match outcome.artifact {
         Ok(artifact) => (vec![artifact], None),
         Err(error) => (Vec::new(), Some(error)),

@@ -3,18 +3,23 @@
 //! A builder never deletes what it made: the journal's sweep does, called by
 //! the engine with the kinds of resources that are no longer needed.
 
+use std::net::SocketAddr;
+
 use async_trait::async_trait;
 
 use crate::artifact::Artifact;
 use crate::cloud::{Cloud, Create};
+use crate::communicator::Communicator;
 use crate::communicator::ssh::key::KeyPair;
 use crate::engine::event::{EventKind, Events};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::journal::tags::RunTags;
 use crate::journal::{Intent, Journal, Slot};
+use crate::process::Environment;
 
 pub mod alicloud_ecs;
+pub mod qemu;
 
 /// What a builder works with.
 pub struct BuildContext<'a> {
@@ -28,8 +33,8 @@ pub struct BuildContext<'a> {
     pub journal: &'a Journal,
     /// What temporary resources carry.
     pub tags: &'a RunTags,
-    /// Alibaba Cloud's API.
-    pub cloud: &'a Cloud,
+    /// What programs on this machine find in their environment.
+    pub environment: &'a Environment,
 }
 
 impl BuildContext<'_> {
@@ -37,6 +42,7 @@ impl BuildContext<'_> {
     /// answer. `id` finds the new resource's id in it.
     pub(crate) async fn create<R: Create>(
         &self,
+        cloud: &Cloud,
         region: &str,
         intent: Intent,
         request: impl FnOnce(&Slot) -> R,
@@ -45,8 +51,7 @@ impl BuildContext<'_> {
         self.journal
             .create(self.events, intent, async |slot| {
                 let request = request(slot);
-                let answer = self
-                    .cloud
+                let answer = cloud
                     .create(region, &request, &slot.permit, self.stop)
                     .await?;
                 match id(&answer) {
@@ -68,6 +73,11 @@ pub struct Machine {
     pub id: String,
     /// The address to connect to; never empty.
     pub host: String,
+    /// The port of that address which leads to the machine's own; none when
+    /// it is the machine's own.
+    pub port: Option<u16>,
+    /// Where the machine reads from the builder, if there is such a server.
+    pub http: Option<SocketAddr>,
     /// The image it was started from.
     pub source_image: String,
     /// The key pair made for it, if one was.
@@ -85,6 +95,12 @@ pub trait Builder: Send + Sync {
     /// Makes a machine that runs and has an address.
     async fn prepare(&self, cx: &BuildContext<'_>) -> Result<Machine>;
 
+    /// Says good-bye over the connection that served the provisioners, as its
+    /// last use. Most builders have nothing to say.
+    async fn part(&self, _: &BuildContext<'_>, _: &dyn Communicator) -> Result<()> {
+        Ok(())
+    }
+
     /// Brings the machine to rest.
     async fn halt(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()>;
 
@@ -99,6 +115,12 @@ pub trait Builder: Send + Sync {
     /// Completes the image: tags, copies, shares, replacing an older one. The
     /// machine may be gone by now.
     async fn finish(&self, cx: &BuildContext<'_>, captured: Self::Captured) -> Result<Artifact>;
+
+    /// Adds to the error of a failed build what only its machine can tell,
+    /// just before the machine is deleted.
+    async fn explain(&self, _: &BuildContext<'_>, error: Error) -> Error {
+        error
+    }
 }
 
 impl BuildContext<'_> {

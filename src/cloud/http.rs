@@ -53,6 +53,25 @@ impl HttpTransport {
     }
 }
 
+/// A client for plain downloads of what a template names: it follows
+/// redirects, with the proxies and certificates of the environment.
+///
+/// # Errors
+/// As [`HttpTransport::new`].
+pub(crate) fn download_client(url: &url::Url) -> Result<Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = builder().redirect(Policy::default());
+    let builder = match is_loopback(url) {
+        true => builder.no_proxy(),
+        false => builder,
+    };
+    builder.build().map_err(|error| {
+        Error::new(Kind::Io, "Failed to set up HTTPS")
+            .with_source(error)
+            .with_hint("Check SSL_CERT_FILE, HTTPS_PROXY and HTTP_PROXY")
+    })
+}
+
 fn builder() -> reqwest::ClientBuilder {
     let built_in = TLS_SERVER_ROOT_CERTS
         .iter()

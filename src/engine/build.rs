@@ -8,11 +8,13 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
+use super::discard::discard;
 use super::event::{BuildResult, EventKind, Events, Leftover};
 use super::stop::Stop;
 use super::{Connections, Settings, connect};
 use crate::artifact::Artifact;
 use crate::builder::alicloud_ecs::AlicloudEcs;
+use crate::builder::qemu::Qemu;
 use crate::builder::{BuildContext, Builder, Machine};
 use crate::cloud::Cloud;
 use crate::communicator::Communicator;
@@ -46,7 +48,7 @@ pub(super) async fn run(
                 build,
                 cx,
                 events: &events,
-                cloud: &cloud,
+                cloud: cloud.as_ref(),
             }
             .run()
             .await
@@ -68,15 +70,13 @@ struct BuildRun<'a> {
     build: &'a plan::Build,
     cx: &'a RunContext<'a>,
     events: &'a Events,
-    cloud: &'a Cloud,
+    cloud: Option<&'a Cloud>,
 }
 
 impl BuildRun<'_> {
     async fn run(&self) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
-        let plan::Builder::AlicloudEcs(options) = &self.build.builder;
-        let builder = AlicloudEcs::new(options, &self.build.communicator);
-        // A bug must not leave an instance running either.
-        let made = AssertUnwindSafe(self.make(&builder)).catch_unwind().await;
+        // A bug must not leave a machine running either.
+        let made = AssertUnwindSafe(self.made()).catch_unwind().await;
         let made = made.unwrap_or_else(|panic| Err(bug(panic.as_ref())));
         let (artifact, data, error) = match made {
             Ok((artifact, data)) => (artifact, data, None),
@@ -94,11 +94,39 @@ impl BuildRun<'_> {
         )
     }
 
+    async fn made(&self) -> Result<(Option<Artifact>, BuildData)> {
+        let communicator = &self.build.communicator;
+        match (&self.build.builder, self.cloud) {
+            (plan::Builder::AlicloudEcs(options), Some(cloud)) => {
+                self.make_or_explain(&AlicloudEcs::new(options, communicator, cloud))
+                    .await
+            }
+            (plan::Builder::AlicloudEcs(_), None) => Err(Error::new(
+                ErrorKind::Internal,
+                "A build in the cloud has no connection to it",
+            )),
+            (plan::Builder::Qemu(options), _) => {
+                self.make_or_explain(&Qemu::new(options, communicator))
+                    .await
+            }
+        }
+    }
+
+    async fn make_or_explain<B: Builder>(
+        &self,
+        builder: &B,
+    ) -> Result<(Option<Artifact>, BuildData)> {
+        match self.make(builder).await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(builder.explain(&self.build_context(), error).await),
+        }
+    }
+
     /// The phases up to the finished artifact.
-    async fn make(&self, builder: &AlicloudEcs<'_>) -> Result<(Option<Artifact>, BuildData)> {
+    async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
         let machine = builder.prepare(&cx).await?;
-        let data = self.provision(&cx, &machine).await?;
+        let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is
         // made: that takes minutes, and nobody connects any more.
         let address = self.sweep(Scope::kinds(
@@ -119,7 +147,12 @@ impl BuildRun<'_> {
         Ok((Some(artifact?), data))
     }
 
-    async fn provision(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<BuildData> {
+    async fn provision<B: Builder>(
+        &self,
+        cx: &BuildContext<'_>,
+        builder: &B,
+        machine: &Machine,
+    ) -> Result<BuildData> {
         let mut data = connect::build_data(self.build, machine, self.cx.settings, cx.journal.run());
         let plan::communicator::Communicator::Ssh(options) = &self.build.communicator else {
             self.run_provisioners(None, &data).await?;
@@ -132,9 +165,10 @@ impl BuildRun<'_> {
             )
             .await?;
         connect::add_secrets(&mut data, self.events);
-        let outcome = self.run_provisioners(Some(&ssh), &data).await;
+        let mut outcome = self.run_provisioners(Some(&ssh), &data).await;
         if outcome.is_ok() {
             connect::remove_temporary_key(&ssh, machine, cx).await;
+            outcome = builder.part(cx, &ssh).await;
         }
         ssh.close().await;
         outcome.map(|()| data)
@@ -201,6 +235,7 @@ impl BuildRun<'_> {
         };
         let sequences = &self.build.post_processors;
         let outcome = postprocessor::run_sequences(sequences, artifact, &cx, Some(&services)).await;
+        discard(&outcome.discarded, &outcome.artifacts, self.events);
         let error = outcome.errors.into_iter().next();
         (outcome.artifacts, error, outcome.leftovers)
     }
@@ -233,7 +268,7 @@ impl BuildRun<'_> {
             stop: self.cx.stop,
             journal: self.cx.journal,
             tags: &self.cx.settings.tags,
-            cloud: self.cloud,
+            environment: &self.cx.settings.environment,
         }
     }
 

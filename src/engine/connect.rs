@@ -35,10 +35,9 @@ pub(super) async fn ssh(
         )
         .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
     }
-    let target = Target {
-        host,
-        port: settings.guest_port.unwrap_or(options.port),
-    };
+    // The port of sandbox guests says nothing about machines of this host.
+    let port = machine.port.or(settings.guest_port).unwrap_or(options.port);
+    let target = Target { host, port };
     let key = machine.key_pair.as_ref();
     Ssh::connect(
         options,
@@ -67,13 +66,18 @@ pub(super) fn build_data(
     set("Host", &machine.host);
     set("PackerRunUUID", run_id);
     set("WinRMPassword", "");
+    if let Some(http) = machine.http {
+        set("PackerHTTPIP", &http.ip().to_string());
+        set("PackerHTTPPort", &http.port().to_string());
+        set("PackerHTTPAddr", &http.to_string());
+    }
     match &build.communicator {
         communicator::Communicator::None => {
             set("ConnType", "none");
         }
         communicator::Communicator::Ssh(ssh) => {
             set("ConnType", "ssh");
-            set("Port", &ssh.port.to_string());
+            set("Port", &machine.port.unwrap_or(ssh.port).to_string());
             set("User", &ssh.username.value);
             set("Password", ssh.password.as_ref().map_or("", Secret::expose));
             set(

@@ -28,13 +28,15 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// The client a builder uses.
+    /// The client a builder uses, if it uses one.
     ///
     /// # Errors
     /// When there are no keys or an endpoint is malformed.
-    pub fn cloud(&self, builder: &Builder) -> Result<Cloud> {
-        let Builder::AlicloudEcs(options) = builder;
-        self.for_access(&options.access)
+    pub fn cloud(&self, builder: &Builder) -> Result<Option<Cloud>> {
+        match builder {
+            Builder::AlicloudEcs(options) => self.for_access(&options.access).map(Some),
+            Builder::Qemu(_) => Ok(None),
+        }
     }
 
     /// The client of a command without template.

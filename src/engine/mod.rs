@@ -17,6 +17,7 @@ use crate::process::Environment;
 mod build;
 mod connect;
 pub mod connections;
+mod discard;
 pub mod event;
 pub mod signal;
 pub mod stop;

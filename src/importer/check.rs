@@ -28,7 +28,7 @@ impl Importer<'_> {
         let (names, bucket, role) = tokio::join!(
             publisher.check_names(cx),
             self.check_bucket(cx),
-            role::prepare(cx, self.region(), self.role()),
+            role::prepare(cx, self.cloud, self.region(), self.role()),
         );
         names?;
         Ok(Checked {
@@ -86,7 +86,7 @@ impl Importer<'_> {
     /// Whether the bucket is there, and good.
     async fn check_bucket(&self, cx: &BuildContext<'_>) -> Result<bool> {
         let bucket = &self.options.bucket;
-        let oss = cx.cloud.oss(self.region())?;
+        let oss = self.cloud.oss(self.region())?;
         let found = oss.bucket_info(&bucket.value, cx.stop).await;
         let Some(info) = found.map_err(|error| error.at(bucket.span))? else {
             return Ok(false);
@@ -131,7 +131,7 @@ impl Importer<'_> {
             return;
         }
         let request = GetCallerIdentity::default();
-        let Ok(caller) = cx.cloud.call(self.region(), &request, cx.stop).await else {
+        let Ok(caller) = self.cloud.call(self.region(), &request, cx.stop).await else {
             return;
         };
         if !caller.account_id.is_empty() && caller.account_id != info.owner_id {
@@ -151,7 +151,7 @@ impl Importer<'_> {
             return Ok(());
         };
         let bucket = &self.options.bucket.value;
-        let oss = cx.cloud.oss(self.region())?;
+        let oss = self.cloud.oss(self.region())?;
         if oss.head_object(bucket, key, cx.stop).await?.is_none() {
             return Ok(());
         }

@@ -13,6 +13,7 @@
 
 use crate::artifact::Artifact;
 use crate::builder::BuildContext;
+use crate::cloud::Cloud;
 use crate::engine::event::Leftover;
 use crate::error::Result;
 use crate::journal::Intent;
@@ -45,6 +46,7 @@ pub struct Outcome {
 
 /// One import.
 struct Importer<'a> {
+    cloud: &'a Cloud,
     options: &'a Import,
     source: &'a dyn ImageSource,
     /// The object's name, when the template says it.
@@ -72,11 +74,13 @@ impl Object {
 /// deleted at the end.
 pub async fn run(
     cx: &BuildContext<'_>,
+    cloud: &Cloud,
     options: &Import,
     source: &dyn ImageSource,
     key: Option<&str>,
 ) -> Outcome {
     let importer = Importer {
+        cloud,
         options,
         source,
         key,
@@ -84,7 +88,7 @@ pub async fn run(
     let artifact = importer.make(cx).await;
     let stop = cx.stop.for_cleanup();
     let scope = Scope::build(cx.build);
-    let leftovers = sweep::sweep(cx.journal, &scope, cx.cloud, cx.events, &stop).await;
+    let leftovers = sweep::sweep(cx.journal, &scope, Some(cloud), cx.events, &stop).await;
     Outcome {
         artifact,
         leftovers,
@@ -136,6 +140,7 @@ impl Importer<'_> {
 
     fn publisher(&self) -> Publisher<'_> {
         Publisher {
+            cloud: self.cloud,
             region: self.region(),
             options: &self.options.image,
             resource_group: self.options.resource_group_id.as_deref(),

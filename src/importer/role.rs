@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::builder::BuildContext;
-use crate::cloud::is_code;
 use crate::cloud::ram::{
     AttachPolicyToRole, CreateRole, GetPolicy, GetRole, ListPoliciesForRole, Role,
 };
+use crate::cloud::{Cloud, is_code};
 use crate::error::{Error, Kind, Result};
 use crate::plan::import::DEFAULT_ROLE;
 
@@ -34,13 +34,20 @@ pub(super) enum RoleState {
 }
 
 /// Looks at the role and puts right what is missing.
-pub(super) async fn prepare(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<RoleState> {
+pub(super) async fn prepare(
+    cx: &BuildContext<'_>,
+    cloud: &Cloud,
+    region: &str,
+    name: &str,
+) -> Result<RoleState> {
     let request = GetRole {
         role_name: name.to_owned(),
     };
-    match cx.cloud.call(region, &request, cx.stop).await {
-        Ok(found) => complete(cx, region, name, &found.role).await,
-        Err(error) if is_code(&error, &["EntityNotExist.Role"]) => create(cx, region, name).await,
+    match cloud.call(region, &request, cx.stop).await {
+        Ok(found) => complete(cx, cloud, region, name, &found.role).await,
+        Err(error) if is_code(&error, &["EntityNotExist.Role"]) => {
+            create(cx, cloud, region, name).await
+        }
         Err(error) if error.kind() == Kind::Credentials && is_code(&error, DENIED) => {
             let why = "these keys may not look at RAM roles (ram:GetRole)";
             cx.events
@@ -53,7 +60,12 @@ pub(super) async fn prepare(cx: &BuildContext<'_>, region: &str, name: &str) -> 
 
 const DENIED: &[&str] = &["NoPermission", "Forbidden.RAM", "Forbidden.SubUser"];
 
-async fn create(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<RoleState> {
+async fn create(
+    cx: &BuildContext<'_>,
+    cloud: &Cloud,
+    region: &str,
+    name: &str,
+) -> Result<RoleState> {
     if name != DEFAULT_ROLE {
         let message = format!("Role {name} does not exist");
         return Err(Error::new(Kind::Cloud, message).with_hint(format!(
@@ -69,18 +81,19 @@ async fn create(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<RoleS
         description: Some("Lets ECS import images from OSS".to_owned()),
         assume_role_policy_document: trust_policy().to_string(),
     };
-    match cx.cloud.call(region, &request, cx.stop).await {
+    match cloud.call(region, &request, cx.stop).await {
         Ok(_) => {}
         // A run beside this one was faster.
         Err(error) if is_code(&error, &["EntityAlreadyExists.Role"]) => {}
         Err(error) => return Err(error.context(format!("Cannot create role {name}"))),
     }
-    attach(cx, region, name).await?;
+    attach(cx, cloud, region, name).await?;
     Ok(RoleState::Changed)
 }
 
 async fn complete(
     cx: &BuildContext<'_>,
+    cloud: &Cloud,
     region: &str,
     name: &str,
     role: &Role,
@@ -95,13 +108,13 @@ async fn complete(
     let request = ListPoliciesForRole {
         role_name: name.to_owned(),
     };
-    let policies = match cx.cloud.call(region, &request, cx.stop).await {
+    let policies = match cloud.call(region, &request, cx.stop).await {
         Ok(answer) => answer.policies,
         Err(error) if is_code(&error, DENIED) => return Ok(RoleState::Unknown),
         Err(error) => return Err(error.context(format!("Cannot look at role {name}"))),
     };
     let is_complete = policies.iter().any(|policy| policy.policy_name == POLICY)
-        || reads_oss(cx, region, &policies).await;
+        || reads_oss(cx, cloud, region, &policies).await;
     if is_complete {
         return Ok(RoleState::Ready);
     }
@@ -112,11 +125,11 @@ async fn complete(
         ));
         return Ok(RoleState::Unknown);
     }
-    attach(cx, region, name).await?;
+    attach(cx, cloud, region, name).await?;
     Ok(RoleState::Changed)
 }
 
-async fn attach(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<()> {
+async fn attach(cx: &BuildContext<'_>, cloud: &Cloud, region: &str, name: &str) -> Result<()> {
     cx.events
         .say(format!("Attaching policy {POLICY} to role {name}..."));
     let request = AttachPolicyToRole {
@@ -124,7 +137,7 @@ async fn attach(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<()> {
         policy_name: POLICY.to_owned(),
         role_name: name.to_owned(),
     };
-    match cx.cloud.call(region, &request, cx.stop).await {
+    match cloud.call(region, &request, cx.stop).await {
         Ok(_) => Ok(()),
         Err(error) if is_code(&error, &["EntityAlreadyExists.Role.Policy"]) => Ok(()),
         Err(error) => Err(error.context(format!("Cannot attach policy {POLICY} to role {name}"))),
@@ -134,6 +147,7 @@ async fn attach(cx: &BuildContext<'_>, region: &str, name: &str) -> Result<()> {
 /// Whether one of the policies that someone attached allows to read objects.
 async fn reads_oss(
     cx: &BuildContext<'_>,
+    cloud: &Cloud,
     region: &str,
     policies: &[crate::cloud::ram::AttachedPolicy],
 ) -> bool {
@@ -142,7 +156,7 @@ async fn reads_oss(
             policy_type: policy.policy_type.clone(),
             policy_name: policy.policy_name.clone(),
         };
-        let Ok(answer) = cx.cloud.call(region, &request, cx.stop).await else {
+        let Ok(answer) = cloud.call(region, &request, cx.stop).await else {
             continue;
         };
         if allows_reading(&answer.default_policy_version.policy_document) {

@@ -83,8 +83,10 @@ impl Importer<'_> {
     ) -> Result<ImportImageResponse> {
         let request = |slot: &Slot| self.request(cx, object, name, slot);
         let intent = self.intent(cx, Kind::ImageImport, name);
-        cx.create(self.region(), intent, request, |begun| &begun.image_id)
-            .await
+        cx.create(self.cloud, self.region(), intent, request, |begun| {
+            &begun.image_id
+        })
+        .await
     }
 
     fn request(
@@ -130,7 +132,7 @@ impl Importer<'_> {
             image_family: Some(family.value.clone()),
             ..Default::default()
         };
-        let joined = cx.cloud.call(self.region(), &request, cx.stop).await;
+        let joined = self.cloud.call(self.region(), &request, cx.stop).await;
         joined.map(drop).map_err(|error| {
             error
                 .context(format!("Cannot put image {id} into family {family}"))
@@ -161,7 +163,11 @@ impl Importer<'_> {
             ..Default::default()
         };
         // Who may import may not always look at tasks.
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await.ok()?;
+        let answer = self
+            .cloud
+            .call(self.region(), &request, cx.stop)
+            .await
+            .ok()?;
         let task = answer.task_set.into_iter().next()?;
         let said = [task.error_code, task.error_msg];
         let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();

@@ -22,7 +22,7 @@ const MIB: u64 = 1 << 20;
 impl Importer<'_> {
     /// Gives the object, which is in the journal.
     pub(super) async fn upload(&self, cx: &BuildContext<'_>, has_bucket: bool) -> Result<Object> {
-        let oss = cx.cloud.oss(self.region())?;
+        let oss = self.cloud.oss(self.region())?;
         if !has_bucket {
             self.create_bucket(cx, &oss).await?;
         }

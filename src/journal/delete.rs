@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::local;
 use super::resource::Kind;
 use super::upload::upload_of;
 use crate::cloud::JsonList;
@@ -67,6 +68,7 @@ impl Deleter<'_> {
                 let oss = self.cloud.oss(self.region)?;
                 oss.delete_bucket(id, self.stop).await
             }
+            Kind::LocalProcess | Kind::LocalDirectory => local::delete(kind, id, self.stop).await,
         }
     }
 

@@ -169,6 +169,11 @@ async fn list(
         Kind::Vpc => list!(DescribeVpcs {}, vpc_id),
         Kind::VSwitch => list!(DescribeVSwitches {}, vswitch_id),
         Kind::Eip => list!(DescribeEipAddresses {}, allocation_id),
-        Kind::EipAssociation | Kind::OssUpload | Kind::OssObject | Kind::OssBucket => Vec::new(),
+        Kind::EipAssociation
+        | Kind::OssUpload
+        | Kind::OssObject
+        | Kind::OssBucket
+        | Kind::LocalProcess
+        | Kind::LocalDirectory => Vec::new(),
     })
 }

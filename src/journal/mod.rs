@@ -16,6 +16,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 
 mod delete;
 mod find;
+pub mod local;
 mod log;
 pub mod permit;
 pub mod resource;

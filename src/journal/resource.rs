@@ -39,6 +39,11 @@ pub enum Kind {
     /// A bucket made for the object; its id is its name. It is only deleted
     /// when it is empty.
     OssBucket,
+    /// Processes on this machine whose arguments hold the path of a pid file;
+    /// that path is both name and id.
+    LocalProcess,
+    /// A directory on this machine; its path is both name and id.
+    LocalDirectory,
 }
 
 impl Kind {
@@ -56,8 +61,10 @@ impl Kind {
             Self::ImageImport,
             Self::OssUpload,
             Self::OssObject,
+            Self::LocalProcess,
         ],
         &[
+            Self::LocalDirectory,
             Self::Eip,
             Self::KeyPair,
             Self::VSwitch,
@@ -67,6 +74,11 @@ impl Kind {
         &[Self::SecurityGroup],
         &[Self::Vpc],
     ];
+
+    /// Whether it is on this machine, so that no cloud is asked about it.
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::LocalProcess | Self::LocalDirectory)
+    }
 
     /// The words for people.
     pub fn name(self) -> &'static str {
@@ -85,6 +97,8 @@ impl Kind {
             Self::OssUpload => "OSS upload",
             Self::OssObject => "OSS object",
             Self::OssBucket => "OSS bucket",
+            Self::LocalProcess => "process",
+            Self::LocalDirectory => "directory",
         }
     }
 }
@@ -113,5 +127,6 @@ mod tests {
         assert!(wave(Kind::Instance) < wave(Kind::SecurityGroup));
         assert!(wave(Kind::EipAssociation) < wave(Kind::Eip));
         assert!(wave(Kind::Image) < wave(Kind::Snapshot));
+        assert!(wave(Kind::LocalProcess) < wave(Kind::LocalDirectory));
     }
 }

@@ -7,15 +7,15 @@
 use futures_util::future::join_all;
 
 use super::delete::Deleter;
-use super::find;
 pub use super::find::{Found, by_tags};
 use super::log::Entry;
 use super::resource::Kind;
 use super::{Intent, Journal};
+use super::{find, local};
 use crate::cloud::Cloud;
 use crate::engine::event::{EventKind, Events, Leftover, Resource};
 use crate::engine::stop::Stop;
-use crate::error::{Result, one_line};
+use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 
 /// Which entries of a journal a sweep is about.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,8 @@ impl Scope {
             Kind::SecurityGroup,
             Kind::VSwitch,
             Kind::Vpc,
+            Kind::LocalProcess,
+            Kind::LocalDirectory,
         ];
         Self::kinds(build, &parts)
     }
@@ -74,10 +76,11 @@ impl Scope {
 /// Deletes every entry in scope and says what could not be deleted.
 ///
 /// `stop` must not be the stopped one of the build: see `Stop::for_cleanup`.
+/// Without a cloud only what is on this machine can be deleted.
 pub async fn sweep(
     journal: &Journal,
     scope: &Scope,
-    cloud: &Cloud,
+    cloud: Option<&Cloud>,
     events: &Events,
     stop: &Stop,
 ) -> Vec<Leftover> {
@@ -110,7 +113,7 @@ fn entries_in(journal: &Journal, scope: &Scope, accepts: impl Fn(Kind) -> bool) 
 async fn delete(
     journal: &Journal,
     entry: &Entry,
-    cloud: &Cloud,
+    cloud: Option<&Cloud>,
     events: &Events,
     stop: &Stop,
 ) -> Option<Leftover> {
@@ -127,37 +130,72 @@ async fn delete(
 async fn try_delete(
     journal: &Journal,
     entry: &Entry,
-    cloud: &Cloud,
+    cloud: Option<&Cloud>,
     events: &Events,
     stop: &Stop,
 ) -> Result<()> {
     let Intent { kind, region, .. } = &entry.intent;
-    let id = match &entry.id {
-        Some(id) => Some(id.clone()),
-        None => find::resolve(cloud, journal.run(), entry, stop).await?,
-    };
-    let Some(id) = id else {
-        return journal.deleted(entry.number);
-    };
-    if entry.id.is_none() {
-        journal.found(entry.number, &id)?;
+    if kind.is_local() {
+        delete_local(entry, events, stop).await?;
+    } else {
+        let cloud = cloud.ok_or_else(no_cloud)?;
+        let Some(id) = id_of(journal, entry, cloud, stop).await? else {
+            return journal.deleted(entry.number);
+        };
+        events.say(format!("Deleting {kind} {id}..."));
+        let deleter = Deleter {
+            cloud,
+            region,
+            stop,
+        };
+        deleter.delete(*kind, &id).await?;
+        emit_deleted(*kind, id, region, events);
     }
+    journal.deleted(entry.number)
+}
+
+/// The id the journal knows, or what a search finds.
+async fn id_of(
+    journal: &Journal,
+    entry: &Entry,
+    cloud: &Cloud,
+    stop: &Stop,
+) -> Result<Option<String>> {
+    if let Some(id) = &entry.id {
+        return Ok(Some(id.clone()));
+    }
+    let found = find::resolve(cloud, journal.run(), entry, stop).await?;
+    if let Some(id) = &found {
+        journal.found(entry.number, id)?;
+    }
+    Ok(found)
+}
+
+async fn delete_local(entry: &Entry, events: &Events, stop: &Stop) -> Result<()> {
+    let Intent { kind, name, .. } = &entry.intent;
+    let Some(id) = &entry.id else {
+        // What was about to be made is where the intent says, if anywhere.
+        return local::delete_unfinished(*kind, name, stop).await;
+    };
     events.say(format!("Deleting {kind} {id}..."));
-    Deleter {
-        cloud,
-        region,
-        stop,
-    }
-    .delete(*kind, &id)
-    .await?;
-    journal.deleted(entry.number)?;
+    local::delete(*kind, id, stop).await?;
+    emit_deleted(*kind, id.clone(), local::PLACE, events);
+    Ok(())
+}
+
+fn emit_deleted(kind: Kind, id: String, region: &str, events: &Events) {
     let resource = Resource {
         kind: kind.name().to_owned(),
         id,
-        region: region.clone(),
+        region: region.to_owned(),
     };
     events.emit(EventKind::ResourceDeleted(resource));
-    Ok(())
+}
+
+fn no_cloud() -> Error {
+    let message = "There is no AccessKey to delete it with";
+    Error::new(ErrorKind::Credentials, message)
+        .with_hint("Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`")
 }
 
 /// Deletes resources that were found by their tags.

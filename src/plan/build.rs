@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::alicloud_ecs::{self, AlicloudEcs, Defaults};
+use super::alicloud_ecs::{self, Defaults};
 use super::communicator::{self, Communicator};
 use super::files::Places;
 use super::post_processor::{self, PostProcessor};
 use super::provisioner::{self, Provisioner};
+use super::qemu;
 use super::reader::{Desk, Reader, alternatives};
 use super::select::expand;
 use super::{Build, Builder, Meta, Plan};
@@ -26,7 +27,7 @@ use crate::template::model::{BuilderBlock, PostProcessorBlock, ProvisionerBlock,
 use crate::template::nearest::did_you_mean;
 use crate::template::selection::Selection;
 use crate::template::source::{Sources, Spanned};
-use crate::template::value::Value;
+use crate::template::value::{Entry, Value, ValueKind};
 use crate::template::variables::ResolvedVariables;
 
 /// What a plan depends on beside the template.
@@ -64,11 +65,8 @@ pub enum NoPlan {
     NoMatch,
 }
 
-/// The builder type there is.
-const BUILDERS: &[&str] = &["alicloud-ecs"];
-
-/// Packer's builders that later versions will have.
-const LATER_BUILDERS: &[&str] = &["qemu"];
+/// The builder types there are.
+const BUILDERS: &[&str] = &["alicloud-ecs", "qemu"];
 
 /// Makes the plan.
 ///
@@ -157,11 +155,11 @@ impl Planner<'_> {
         let provisioners = self.provisioners(block, communicator);
         let error_cleanup = self.error_cleanup(block, communicator);
         let post_processors = self.post_processors(block);
-        let (ecs, communicator) = machine?;
+        let (builder, communicator) = machine?;
         Some(Build {
             name: block.build_name.clone(),
             span: block.span,
-            builder: Builder::AlicloudEcs(Box::new(ecs)),
+            builder,
             communicator,
             provisioners,
             error_cleanup_provisioner: error_cleanup,
@@ -169,19 +167,45 @@ impl Planner<'_> {
         })
     }
 
-    fn builder(&mut self, block: &BuilderBlock) -> Option<(AlicloudEcs, Communicator)> {
-        if !BUILDERS.contains(&block.type_name.value.as_str()) {
-            self.refuse_type("builder", &block.type_name, BUILDERS, LATER_BUILDERS);
-            return None;
-        }
-        let body = self.render(&block.body, block, Stage::Machine);
+    fn builder(&mut self, block: &BuilderBlock) -> Option<(Builder, Communicator)> {
         let title = format!("builder `{}`", block.build_name);
+        match block.type_name.value.as_str() {
+            "alicloud-ecs" => Some(self.alicloud_ecs(block, &title)),
+            "qemu" => Some(self.qemu(block, &title)),
+            _ => {
+                self.refuse_type("builder", &block.type_name, BUILDERS, &[]);
+                None
+            }
+        }
+    }
+
+    fn alicloud_ecs(&mut self, block: &BuilderBlock, title: &str) -> (Builder, Communicator) {
+        let body = self.render(&block.body, block, Stage::Machine);
         let (region, force) = (self.settings.region.as_deref(), self.settings.force);
         let read = |reader: &mut Reader<'_, '_>| {
             let ecs = alicloud_ecs::read(reader, Defaults { region, force });
-            (ecs, communicator::read(reader))
+            (
+                Builder::AlicloudEcs(Box::new(ecs)),
+                communicator::read(reader),
+            )
         };
-        Some(self.read(&body, alicloud_ecs::OPTIONS, &title, read))
+        self.read(&body, alicloud_ecs::OPTIONS, title, read)
+    }
+
+    fn qemu(&mut self, block: &BuilderBlock, title: &str) -> (Builder, Communicator) {
+        let (late, early) = split(&block.body, qemu::LATE);
+        let early = self.render(&early, block, Stage::Machine);
+        let late = self.render(&late, block, Stage::Late);
+        let body = join(early, late);
+        let defaults = qemu::Defaults {
+            build: &block.build_name,
+            force: self.settings.force,
+        };
+        let read = |reader: &mut Reader<'_, '_>| {
+            let qemu = qemu::read(reader, defaults);
+            (Builder::Qemu(Box::new(qemu)), communicator::read(reader))
+        };
+        self.read(&body, qemu::OPTIONS, title, read)
     }
 
     fn provisioners(
@@ -363,6 +387,36 @@ enum Stage {
     Machine,
     /// Rendered once more when the machine runs and its facts are known.
     Late,
+}
+
+/// The entries of an object with these names, and the others.
+fn split(object: &Value, names: &[&str]) -> (Value, Value) {
+    let is_named = |entry: &&Entry| {
+        names
+            .iter()
+            .any(|name| entry.key.eq_ignore_ascii_case(name))
+    };
+    let (named, others) = object.entries().iter().partition::<Vec<_>, _>(is_named);
+    let of = |entries: Vec<&Entry>| Value {
+        kind: ValueKind::Object(entries.into_iter().cloned().collect()),
+        span: object.span,
+    };
+    (of(named), of(others))
+}
+
+/// An object with the entries of two.
+fn join(first: Value, second: Value) -> Value {
+    let span = first.span;
+    let entries = [first, second]
+        .into_iter()
+        .flat_map(|object| match object.kind {
+            ValueKind::Object(entries) => entries,
+            _ => Vec::new(),
+        });
+    Value {
+        kind: ValueKind::Object(entries.collect()),
+        span,
+    }
 }
 
 fn meta(block: &ProvisionerBlock) -> Meta {

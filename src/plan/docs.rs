@@ -41,6 +41,12 @@ const SECTIONS: &[Section] = &[
         "",
         options::run::OPTIONS,
     ),
+    ("Builder `qemu`", "", options::qemu::OPTIONS),
+    (
+        "Builder `qemu`: `qemu_img_args`",
+        "",
+        options::qemu::QEMU_IMG_ARGS,
+    ),
     (
         "Communicator",
         "In the builder's block.",
@@ -93,6 +99,7 @@ fn type_name(kind: OptionKind) -> &'static str {
         OptionKind::Bool | OptionKind::Tri => "bool",
         OptionKind::Duration => "duration",
         OptionKind::StringList => "list of strings",
+        OptionKind::StringLists => "list of lists of strings",
         OptionKind::StringMap => "map of strings",
         OptionKind::Object => "object",
         OptionKind::ObjectList => "list of objects",

@@ -19,6 +19,7 @@ pub mod import;
 pub mod options;
 pub mod post_processor;
 pub mod provisioner;
+pub mod qemu;
 pub mod reader;
 pub mod select;
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub struct Build {
 pub enum Builder {
     /// A temporary ECS instance that becomes a custom image.
     AlicloudEcs(Box<alicloud_ecs::AlicloudEcs>),
+    /// A virtual machine on this machine that becomes a disk image.
+    Qemu(Box<qemu::Qemu>),
 }
 
 impl Builder {
@@ -66,6 +69,15 @@ impl Builder {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::AlicloudEcs(_) => "alicloud-ecs",
+            Self::Qemu(_) => "qemu",
+        }
+    }
+
+    /// The region the build calls, if it calls any.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::AlicloudEcs(options) => Some(&options.access.region.value),
+            Self::Qemu(_) => None,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod image;
 pub mod import;
 pub mod manifest;
 pub mod meta;
+pub mod qemu;
 pub mod run;
 pub mod shell;
 pub mod shell_local;
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
     use crate::plan::reader::Reader;
     use crate::plan::testing::read_in;
-    use crate::plan::{alicloud_ecs, communicator, post_processor, provisioner};
+    use crate::plan::{alicloud_ecs, communicator, post_processor, provisioner, qemu as qemu_plan};
 
     /// A value that no conversion to the kind accepts.
     fn wrong_value(kind: K) -> &'static str {
@@ -134,6 +135,14 @@ mod tests {
             )
         });
         assert_eq!(unread_by_builder, none);
+        let image = r#","iso_url":"https://example.com/x.img","disk_image":true,
+            "ssh_bastion_host":"b","ssh_proxy_host":"p""#;
+        let unread_by_qemu = unread(qemu_plan::OPTIONS, image, |reader| {
+            let defaults = qemu_plan::Defaults::default();
+            let read = qemu_plan::read(reader, defaults);
+            (read, communicator::read(reader))
+        });
+        assert_eq!(unread_by_qemu, none);
         for kind in provisioner::TYPES {
             assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
         }

@@ -235,6 +235,24 @@ impl<'v, 'd> Reader<'v, 'd> {
         texts.map(|text| text.value).collect()
     }
 
+    /// A list of lists of texts as it stands.
+    pub fn string_lists(&mut self, name: &str) -> Vec<Vec<Spanned<String>>> {
+        let lists = self.decoder.string_lists(name);
+        lists.map_or_else(Vec::new, |lists| lists.value)
+    }
+
+    /// A number that is not negative; 0 when unset.
+    pub fn count(&mut self, name: &str) -> u32 {
+        let Some(number) = self.decoder.int(name) else {
+            return 0;
+        };
+        u32::try_from(number.value).unwrap_or_else(|_| {
+            let what = format!("is {}", number.value);
+            self.error(name, &what, "Write a number that is not negative");
+            0
+        })
+    }
+
     /// A map of texts.
     pub fn map(&mut self, name: &str) -> BTreeMap<String, String> {
         let map = self.decoder.string_map(name);

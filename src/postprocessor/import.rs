@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Services;
 use crate::artifact::Artifact;
-use crate::builder::BuildContext;
+use crate::builder::{BuildContext, qemu};
 use crate::engine::event::Leftover;
 use crate::error::{Error, Kind, Result};
 use crate::importer::source::{ImageSource as _, PlainFile};
@@ -27,7 +27,7 @@ pub(super) async fn run(
     services: &Services<'_>,
     leftovers: &mut Vec<Leftover>,
 ) -> Result<Artifact> {
-    let source = disk(import, input)?;
+    let source = disk(import, input, cx)?;
     cx.events.message(format!(
         "Importing {}, which is {}",
         source.name(),
@@ -41,9 +41,9 @@ pub(super) async fn run(
         stop: cx.stop,
         journal: services.journal,
         tags: services.tags,
-        cloud: &cloud,
+        environment: cx.environment,
     };
-    let outcome = importer::run(&build, import, &source, key.as_deref()).await;
+    let outcome = importer::run(&build, &cloud, import, &source, key.as_deref()).await;
     leftovers.extend(outcome.leftovers);
     outcome.artifact
 }
@@ -72,16 +72,25 @@ fn key(import: &Import, cx: &Context<'_>) -> Result<Option<String>> {
     }
 }
 
-/// The artifact's disk: the file whose name says so, else its only file.
-fn disk(import: &Import, input: &Artifact) -> Result<PlainFile> {
+/// The artifact's disk.
+fn disk(import: &Import, input: &Artifact, cx: &Context<'_>) -> Result<PlainFile> {
     let wanted = import.format.as_ref().map(|format| format.value);
-    match choose(&input.files, wanted) {
+    match choose(&input.files, wanted, &cx.data.builder_type) {
         Some(path) => PlainFile::open(path),
         None => Err(no_disk(&input.files)),
     }
 }
 
-fn choose(files: &[PathBuf], wanted: Option<DiskFormat>) -> Option<&PathBuf> {
+/// Of a virtual machine the first file, whatever its name; else the file whose
+/// name says that it is a disk, or the only one.
+fn choose<'a>(
+    files: &'a [PathBuf],
+    wanted: Option<DiskFormat>,
+    builder_type: &str,
+) -> Option<&'a PathBuf> {
+    if builder_type == qemu::TYPE {
+        return files.first();
+    }
     let ends = |path: &Path, suffix: &str| path.to_string_lossy().ends_with(suffix);
     let of_format = wanted.and_then(|format| files.iter().find(|path| ends(path, format.suffix())));
     let named = || {
@@ -130,8 +139,16 @@ mod tests {
         ];
         for (files, wanted, expected) in table {
             let files: Vec<_> = files.iter().map(PathBuf::from).collect();
-            let chosen = choose(&files, wanted).map(|path| path.to_str().unwrap());
+            let chosen = choose(&files, wanted, "").map(|path| path.to_str().unwrap());
             assert_eq!(chosen, expected, "{files:?}");
         }
+    }
+
+    #[test]
+    fn a_virtual_machine_has_its_disk_first() {
+        let files = ["packer-web", "packer-web-1", "packer-web.raw"].map(PathBuf::from);
+        let chosen = choose(&files, Some(DiskFormat::Raw), qemu::TYPE);
+        assert_eq!(chosen, Some(&files[0]));
+        assert_eq!(choose(&[], None, qemu::TYPE), None);
     }
 }

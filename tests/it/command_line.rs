@@ -309,7 +309,7 @@ async fn validate_names_every_mistake_at_once() {
     18 |     {"type": "alicloud-esc"}
        |              ^^^^^^^^^^^^^^
        |
-       = help: Did you mean `alicloud-ecs`? This version has `alicloud-ecs`
+       = help: Did you mean `alicloud-ecs`? This version has `alicloud-ecs` and `qemu`
 
     error: Option `inline` of provisioner `shell` is missing
       --> web.json:21:5
@@ -732,7 +732,7 @@ async fn mistakes_become_annotations_in_their_places() {
     - <code>images/web.json:13:28</code> Option &#96;security&#95;group&#95;id&#96; of builder &#96;alicloud-ecs&#96; must be a string, but it is a list
     - <code>images/web.json:14:38</code> Option &#96;associate&#95;public&#95;ip&#95;address&#96; of builder &#96;alicloud-ecs&#96; must be a bool, but it is the string &#96;"maybe"&#96;. Write &#96;true&#96; or &#96;false&#96;
     - <code>images/web.json:16:30</code> There is no template function &#96;usr&#96;. Did you mean &#96;user&#96;?
-    - <code>images/web.json:18:14</code> There is no builder of type &#96;alicloud-esc&#96;. Did you mean &#96;alicloud-ecs&#96;? This version has &#96;alicloud-ecs&#96;
+    - <code>images/web.json:18:14</code> There is no builder of type &#96;alicloud-esc&#96;. Did you mean &#96;alicloud-ecs&#96;? This version has &#96;alicloud-ecs&#96; and &#96;qemu&#96;
     - <code>images/web.json:21:5</code> Option &#96;inline&#96; of provisioner &#96;shell&#96; is missing. Write one of &#96;inline&#96;, &#96;script&#96; or &#96;scripts&#96;
     - <code>images/web.json:21:23</code> Unknown option &#96;inlin&#96; in provisioner &#96;shell&#96;. Did you mean &#96;inline&#96;?
     - <code>images/web.json:22:33</code> Option &#96;script&#96; of provisioner &#96;shell&#96; names &#96;install.sh&#96;, which does not exist. Relative paths start at the working directory, &#96;DIR&#96;

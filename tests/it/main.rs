@@ -9,6 +9,7 @@ mod import;
 mod interrupt;
 mod network;
 mod provision;
+mod qemu;
 mod record;
 mod reference;
 mod template;

@@ -90,7 +90,7 @@ impl AlicloudEcs<'_> {
             allocation_id: Some(id.value.clone()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         let Some(eip) = answer.eip_addresses.into_iter().next() else {
             let message = format!("EIP `{id}` was not found in {}", self.region());
             let error = Error::new(ErrorKind::Cloud, message).at(id.span);
@@ -137,7 +137,7 @@ impl AlicloudEcs<'_> {
                     ..Default::default()
                 };
                 let token = slot.permit.client_token();
-                cx.cloud
+                self.cloud
                     .call_with_token(self.region(), &request, token, cx.stop)
                     .await?;
                 Ok((binding.clone(), ()))

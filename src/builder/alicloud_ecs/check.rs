@@ -56,7 +56,7 @@ impl AlicloudEcs<'_> {
         {
             return Ok(());
         }
-        let answer = cx
+        let answer = self
             .cloud
             .call(REGION_TO_ASK, &DescribeRegions {}, cx.stop)
             .await?;
@@ -88,7 +88,7 @@ impl AlicloudEcs<'_> {
                 show_expired: self.options.image.skip_validation.then_some(true),
                 ..Default::default()
             };
-            let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+            let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
             if let Some(image) = answer.images.into_iter().next() {
                 return Ok(image.image_id);
             }
@@ -107,7 +107,7 @@ impl AlicloudEcs<'_> {
         let request = DescribeImageFromFamily {
             image_family: family.value.clone(),
         };
-        let newest = match cx.cloud.call(self.region(), &request, cx.stop).await {
+        let newest = match self.cloud.call(self.region(), &request, cx.stop).await {
             Ok(answer) => answer.image.image_id,
             Err(error) if cloud::is_gone(&error, "DescribeImageFromFamily") => String::new(),
             Err(error) => return Err(error.at(family.span)),
@@ -129,7 +129,7 @@ impl AlicloudEcs<'_> {
             page_size: Some(100),
             ..Default::default()
         };
-        let images = cx
+        let images = self
             .cloud
             .call(self.region(), &request, cx.stop)
             .await?

@@ -140,7 +140,7 @@ impl AlicloudEcs<'_> {
             disk_type: Some("system".to_owned()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         answer
             .disks
             .into_iter()
@@ -166,7 +166,7 @@ impl AlicloudEcs<'_> {
             Pace::IMAGE,
             &what,
             async || {
-                let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+                let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
                 let Some(snapshot) = answer.snapshots.into_iter().next() else {
                     return Ok(Poll::Pending);
                 };

@@ -159,7 +159,7 @@ impl AlicloudEcs<'_> {
             instance_ids: Some(JsonList::one(id)),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(answer.instances.into_iter().next())
     }
 
@@ -233,7 +233,7 @@ impl AlicloudEcs<'_> {
                 force_stop: Some(run.force_stop),
                 ..Default::default()
             };
-            cx.cloud.call(self.region(), &request, cx.stop).await?;
+            self.cloud.call(self.region(), &request, cx.stop).await?;
         }
         let outcome = self
             .wait_for_status(cx, &machine.id, "Stopped", Pace::INSTANCE_STOPPED)
@@ -261,12 +261,12 @@ impl AlicloudEcs<'_> {
             key_pair_name: instance.key_pair_name,
             instance_ids: JsonList::one(&machine.id),
         };
-        cx.cloud.call(self.region(), &detach, cx.stop).await?;
+        self.cloud.call(self.region(), &detach, cx.stop).await?;
         let reboot = RebootInstance {
             instance_id: machine.id.clone(),
             ..Default::default()
         };
-        cx.cloud.call(self.region(), &reboot, cx.stop).await?;
+        self.cloud.call(self.region(), &reboot, cx.stop).await?;
         self.wait_for_status(cx, &machine.id, "Running", Pace::INSTANCE_RUNNING)
             .await
             .map(drop)

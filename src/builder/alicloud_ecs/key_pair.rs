@@ -74,7 +74,7 @@ impl AlicloudEcs<'_> {
     ) -> Result<()> {
         let mut lost = None;
         for _ in 0..IMPORTS {
-            let call = cx
+            let call = self
                 .cloud
                 .create(self.region(), request, &slot.permit, cx.stop);
             let Err(error) = call.await else {
@@ -109,7 +109,7 @@ impl AlicloudEcs<'_> {
             ],
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(answer
             .key_pairs
             .iter()

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
-use crate::cloud::{Create, Tag};
+use crate::cloud::{Cloud, Create, Tag};
 use crate::error::Result;
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
@@ -44,14 +44,20 @@ const NETWORK_LIMIT: Duration = Duration::from_secs(180);
 pub struct AlicloudEcs<'a> {
     options: &'a plan::AlicloudEcs,
     communicator: &'a Communicator,
+    cloud: &'a Cloud,
 }
 
 impl<'a> AlicloudEcs<'a> {
     /// A build with these options.
-    pub fn new(options: &'a plan::AlicloudEcs, communicator: &'a Communicator) -> Self {
+    pub fn new(
+        options: &'a plan::AlicloudEcs,
+        communicator: &'a Communicator,
+        cloud: &'a Cloud,
+    ) -> Self {
         Self {
             options,
             communicator,
+            cloud,
         }
     }
 
@@ -112,12 +118,14 @@ impl<'a> AlicloudEcs<'a> {
         request: impl FnOnce(&Slot) -> R,
         id: impl FnOnce(&R::Response) -> &str,
     ) -> Result<R::Response> {
-        cx.create(self.region(), intent, request, id).await
+        cx.create(self.cloud, self.region(), intent, request, id)
+            .await
     }
 
     /// What is done with the image once it is there.
     fn publisher(&self) -> Publisher<'_> {
         Publisher {
+            cloud: self.cloud,
             region: self.region(),
             options: &self.options.image,
             resource_group: self.options.run.resource_group_id.as_deref(),
@@ -150,6 +158,8 @@ impl Builder for AlicloudEcs<'_> {
         Ok(Machine {
             id: instance.instance_id,
             host,
+            port: None,
+            http: None,
             source_image: checked.source_image,
             key_pair: key_pair.and_then(|key_pair| key_pair.generated),
         })

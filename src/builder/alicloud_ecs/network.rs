@@ -146,7 +146,7 @@ impl AlicloudEcs<'_> {
             vpc_id: Some(id.value.clone()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         self.the_one(answer.vpcs, "VPC", id)
     }
 
@@ -159,7 +159,7 @@ impl AlicloudEcs<'_> {
             vswitch_id: Some(id.value.clone()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         self.the_one(answer.vswitches, "vSwitch", id)
     }
 
@@ -172,7 +172,7 @@ impl AlicloudEcs<'_> {
             security_group_id: Some(id.value.clone()),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         let group = self.the_one(answer.security_groups, "Security group", id)?;
         if group.vpc_id.is_empty() {
             let message = format!("Security group {id} belongs to the classic network");
@@ -227,7 +227,7 @@ impl AlicloudEcs<'_> {
         };
         let what = format!("waiting for VPC {id} to be available");
         let mut vpc = wait::until(cx.stop, NETWORK_LIMIT, Pace::VPC, &what, async || {
-            let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+            let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
             Ok(ready(
                 answer
                     .vpcs
@@ -287,7 +287,7 @@ impl AlicloudEcs<'_> {
         };
         let what = format!("waiting for vSwitch {id} to be available");
         wait::until(cx.stop, NETWORK_LIMIT, Pace::VSWITCH, &what, async || {
-            let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+            let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
             Ok(ready(
                 answer
                     .vswitches
@@ -307,7 +307,7 @@ impl AlicloudEcs<'_> {
             page_size: Some(50),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(answer
             .vswitches
             .iter()
@@ -358,7 +358,7 @@ impl AlicloudEcs<'_> {
             security_group_id: group.to_owned(),
             permissions: permissions.collect(),
         };
-        let outcome = cx.cloud.call(self.region(), &request, cx.stop).await;
+        let outcome = self.cloud.call(self.region(), &request, cx.stop).await;
         let context = |error: Error| error.context(format!("Cannot open security group {group}"));
         outcome.map(drop).map_err(context)
     }

@@ -45,13 +45,13 @@ impl AlicloudEcs<'_> {
             system_disk_category: run.system_disk.category.clone(),
             ..Default::default()
         };
-        let answer = cx.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
         Ok(by_stock(&answer.available_zones, &run.instance_type.value))
     }
 
     async fn zones_with_type(&self, cx: &BuildContext<'_>) -> Result<Vec<String>> {
         let wanted = &self.options.run.instance_type.value;
-        let answer = cx
+        let answer = self
             .cloud
             .call(self.region(), &DescribeZones::default(), cx.stop)
             .await?;

@@ -52,6 +52,8 @@ pub enum OptionKind {
     Duration,
     /// A list of texts; one text is split on commas.
     StringList,
+    /// A list of lists of texts.
+    StringLists,
     /// An object whose values are texts; a list of objects is merged.
     StringMap,
     /// One object with options of its own.
@@ -174,6 +176,11 @@ impl<'v, 'd> Decoder<'v, 'd> {
     /// A list of texts; a single text is split on commas.
     pub fn string_list(&mut self, name: &str) -> Option<Spanned<Vec<Spanned<String>>>> {
         self.convert(name, weak::string_list)
+    }
+
+    /// A list of lists of texts; a list of texts counts as several short ones.
+    pub fn string_lists(&mut self, name: &str) -> Option<Spanned<Vec<Vec<Spanned<String>>>>> {
+        self.convert(name, weak::string_lists)
     }
 
     /// An object with texts; a list of objects is merged.

@@ -208,6 +208,18 @@ pub(super) fn string_list(value: &Value) -> Result<Vec<Spanned<String>>, Mismatc
     }
 }
 
+pub(super) fn string_lists(value: &Value) -> Result<Vec<Vec<Spanned<String>>>, Mismatch> {
+    let ValueKind::List(elements) = &value.kind else {
+        return Err(mismatch(value, "a list of lists of strings"));
+    };
+    let whole = |element: &Value| match &element.kind {
+        // Commas are part of QEMU's arguments: a text is never split here.
+        ValueKind::String(text) => Ok(vec![Spanned::new(text.clone(), element.span)]),
+        _ => string_list(element),
+    };
+    elements.iter().map(whole).collect()
+}
+
 pub(super) fn string_map(value: &Value) -> Result<BTreeMap<String, String>, Mismatch> {
     let objects = match &value.kind {
         ValueKind::List(elements) => elements.as_slice(),

@@ -1,0 +1,271 @@
+//! The disks: made by qemu-img before, put in order by it afterwards.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::BuildContext;
+use super::program::Program;
+use crate::error::{Error, Kind, Result, one_line};
+use crate::plan::qemu::{Disks, Format, Source};
+
+/// What qemu-img says while QEMU still has the disk.
+const LOCKED: &str = "Failed to get shared \"write\" lock";
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where the disks are, the main one first.
+pub(super) fn paths(disks: &Disks, directory: &Path, disk_image: bool) -> Vec<PathBuf> {
+    // With a disk to boot from there are no others, as in Packer.
+    let more = disks.additional_sizes.len();
+    let more = if disk_image && !disks.use_backing_file {
+        0
+    } else {
+        more
+    };
+    let names = (0..=more).map(|index| match index {
+        0 => disks.vm_name.clone(),
+        index => format!("{}-{index}", disks.vm_name),
+    });
+    names.map(|name| directory.join(name)).collect()
+}
+
+/// Makes the disks.
+pub(super) async fn make(
+    cx: &BuildContext<'_>,
+    qemu_img: &Program,
+    disks: &Disks,
+    source: &Source,
+    place: &str,
+    paths: &[PathBuf],
+) -> Result<()> {
+    let sizes = std::iter::once(&disks.size).chain(&disks.additional_sizes);
+    let mut created = paths.iter().zip(sizes);
+    if source.disk_image && !disks.use_backing_file {
+        let Some((main, _)) = created.next() else {
+            return Ok(());
+        };
+        copy(cx, qemu_img, disks, Path::new(place), main).await?;
+    }
+    for (index, (path, size)) in created.enumerate() {
+        let backing = (index == 0 && disks.use_backing_file).then_some(place);
+        let arguments = create_arguments(cx, qemu_img, disks, backing, path, size).await?;
+        run(cx, qemu_img, arguments, "create").await?;
+    }
+    Ok(())
+}
+
+async fn create_arguments(
+    cx: &BuildContext<'_>,
+    qemu_img: &Program,
+    disks: &Disks,
+    backing: Option<&str>,
+    path: &Path,
+    size: &str,
+) -> Result<Vec<String>> {
+    let mut arguments = words(["create", "-f", disks.format.name()]);
+    if let Some(backing) = backing {
+        let format = format_of(cx, qemu_img, Path::new(backing)).await?;
+        arguments.extend(words(["-b", backing, "-F", &format]));
+    }
+    arguments.extend(disks.image_arguments.create.iter().cloned());
+    arguments.push(path.display().to_string());
+    // A disk that is to keep its size takes it from its backing file.
+    if backing.is_none() || !disks.skip_resize {
+        arguments.push(size.to_owned());
+    }
+    Ok(arguments)
+}
+
+/// Makes the main disk from one that is there.
+async fn copy(
+    cx: &BuildContext<'_>,
+    qemu_img: &Program,
+    disks: &Disks,
+    from: &Path,
+    to: &Path,
+) -> Result<()> {
+    let format = format_of(cx, qemu_img, from).await?;
+    let (name, shown) = (disks.format.name(), to.display().to_string());
+    if format == name {
+        cx.events.say("Copying the disk...");
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let copying = tokio::task::spawn_blocking(move || std::fs::copy(&from, &to)).await;
+        let copied = copying.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        copied.map_err(|error| {
+            Error::new(Kind::Io, format!("Cannot write `{shown}`")).with_source(error)
+        })?;
+    } else {
+        cx.events.say("Converting the disk to boot...");
+        let mut arguments = words(["convert", "-f", &format, "-O", name]);
+        arguments.extend([from.display().to_string(), shown.clone()]);
+        run(cx, qemu_img, arguments, "copy").await?;
+    }
+    if disks.skip_resize {
+        return Ok(());
+    }
+    cx.events.say("Resizing hard drive...");
+    let mut arguments = words(["resize", "-f", name]);
+    arguments.extend(disks.image_arguments.resize.iter().cloned());
+    arguments.extend([shown, disks.size.clone()]);
+    run(cx, qemu_img, arguments, "resize")
+        .await
+        .map_err(|error| {
+            error.with_hint(
+                "`disk_size` (40960M by default) must not be less than the size of the disk; set \
+             `skip_resize_disk` to keep it",
+            )
+        })
+}
+
+/// The format qemu-img finds in a file: names lie.
+async fn format_of(cx: &BuildContext<'_>, qemu_img: &Program, path: &Path) -> Result<String> {
+    let mut arguments = words(["info", "--output=json"]);
+    arguments.push(path.display().to_string());
+    let output = qemu_img.run(cx, arguments).await?;
+    let found: serde_json::Value = serde_json::from_slice(&output).unwrap_or_default();
+    let format = found["format"].as_str().ok_or_else(|| {
+        let message = format!("qemu-img does not know the format of `{}`", path.display());
+        Error::new(Kind::Io, message)
+    })?;
+    Ok(format.to_owned())
+}
+
+/// Rewrites the main disk without what the guest deleted, and compressed if
+/// that is wanted.
+pub(super) async fn compact(
+    cx: &BuildContext<'_>,
+    qemu_img: &Program,
+    disks: &Disks,
+    path: &Path,
+) -> Result<()> {
+    if disks.skip_compaction && !disks.compression {
+        return Ok(());
+    }
+    cx.events.say("Converting hard drive...");
+    let target = PathBuf::from(format!("{}.convert", path.display()));
+    let mut arguments = words(["convert"]);
+    if disks.compression && disks.format == Format::Qcow2 {
+        arguments.push("-c".to_owned());
+    }
+    arguments.extend(disks.image_arguments.convert.iter().cloned());
+    arguments.extend(words(["-O", disks.format.name()]));
+    arguments.extend([path.display().to_string(), target.display().to_string()]);
+    convert(cx, qemu_img, &arguments).await?;
+    std::fs::rename(&target, path).map_err(|error| {
+        Error::new(Kind::Io, format!("Cannot replace `{}`", path.display())).with_source(error)
+    })
+}
+
+/// QEMU may keep its lock for a moment longer than it lives.
+async fn convert(cx: &BuildContext<'_>, qemu_img: &Program, arguments: &[String]) -> Result<()> {
+    for _ in 1..LOCK_TRIES {
+        match run(cx, qemu_img, arguments.to_vec(), "convert").await {
+            Err(error) if one_line(&error).contains(LOCKED) => {
+                cx.events
+                    .message("Error getting file lock for conversion; retrying...");
+                cx.stop.sleep(LOCK_PAUSE).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+    run(cx, qemu_img, arguments.to_vec(), "convert").await
+}
+
+async fn run(
+    cx: &BuildContext<'_>,
+    qemu_img: &Program,
+    arguments: Vec<String>,
+    verb: &str,
+) -> Result<()> {
+    let outcome = qemu_img.run(cx, arguments).await;
+    outcome
+        .map(drop)
+        .map_err(|error| error.context(format!("Cannot {verb} the disk")))
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::qemu::tests_support::{Bench, options};
+
+    #[test]
+    fn names_of_disks() {
+        let names = |more: &str| {
+            let options = options(more);
+            let paths = paths(&options.disks, Path::new("o"), options.source.disk_image);
+            let names = paths.iter().map(|path| path.display().to_string());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(""), "o/vm");
+        assert_eq!(
+            names(r#""disk_additional_size":["1g","2g"]"#),
+            "o/vm o/vm-1 o/vm-2"
+        );
+        assert_eq!(
+            names(r#""disk_image":true,"disk_additional_size":["1g"]"#),
+            "o/vm"
+        );
+    }
+
+    /// The virtual size and format of a disk, and the file behind it.
+    async fn info(bench: &Bench, qemu_img: &Program, path: &Path) -> (u64, String, bool) {
+        let arguments = ["info", "--output=json", path.to_str().unwrap()];
+        let output = qemu_img.run(&bench.context(), arguments).await.unwrap();
+        let info: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        let format = info["format"].as_str().unwrap().to_owned();
+        let is_backed = info.get("backing-filename").is_some();
+        (info["virtual-size"].as_u64().unwrap(), format, is_backed)
+    }
+
+    #[tokio::test]
+    async fn disks_are_made_copied_and_compacted() {
+        let bench = Bench::new();
+        let cx = bench.context();
+        let qemu_img = Program::find("qemu-img", cx.environment).expect("the tests need qemu-img");
+        let out = bench.path("out");
+        std::fs::create_dir(&out).unwrap();
+        let made = async |more: &str, place: &Path, name: &str| {
+            let mut options = options(more);
+            options.disks.vm_name = name.to_owned();
+            let disk_image = options.source.disk_image;
+            let paths = paths(&options.disks, &out, disk_image);
+            let place = place.to_str().unwrap();
+            make(
+                &cx,
+                &qemu_img,
+                &options.disks,
+                &options.source,
+                place,
+                &paths,
+            )
+            .await?;
+            compact(&cx, &qemu_img, &options.disks, &paths[0]).await?;
+            Ok::<_, Error>(paths)
+        };
+        let mib = |count: u64| count << 20;
+        let more = r#""disk_size":"10M","disk_additional_size":["1m"],"disk_compression":true"#;
+        let paths = made(more, Path::new(""), "a").await.unwrap();
+        let qcow2 = |size, backed| (mib(size), "qcow2".to_owned(), backed);
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(10, false));
+        assert_eq!(info(&bench, &qemu_img, &paths[1]).await, qcow2(1, false));
+        let base = paths[0].clone();
+        let more = r#""disk_size":"20M","disk_image":true"#;
+        let paths = made(more, &base, "b").await.unwrap();
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(20, false));
+        let more = r#""disk_image":true,"skip_resize_disk":true,"format":"raw""#;
+        let paths = made(more, &base, "c").await.unwrap();
+        let raw = (mib(10), "raw".to_owned(), false);
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, raw);
+        let more = r#""disk_image":true,"use_backing_file":true,"disk_size":"30M""#;
+        let paths = made(more, &base, "d").await.unwrap();
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(30, true));
+        let more = r#""disk_size":"1M","disk_image":true"#;
+        let error = made(more, &base, "e").await.unwrap_err();
+        assert_eq!(error.message(), "Cannot resize the disk");
+        assert!(!out.join("e.convert").exists());
+    }
+}
