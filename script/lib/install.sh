@@ -12,20 +12,20 @@ need() {
     [ "$(id -u)" -eq 0 ] || as_root="sudo"
     echo "installing $2 for $1" >&2
     $as_root apt-get update -qq
-    # A package whose relatives came from backports only fits from there.
-    install_package "$2" || install_package "$2" -t "$(backports)"
+    # A package whose relatives came from backports fits only the relatives of
+    # this release.
+    install_packages "$2" || install_packages --allow-downgrades $(of_this_release "$2")
 }
 
-# install_package PACKAGE [OPTION...]
-install_package() {
-    package=$1
-    shift
+install_packages() {
     $as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" "$package" >&2
+        apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
-# The name of this Debian's backports. apt-get fails, and says so, when its
-# sources lack them.
-backports() {
-    (. /etc/os-release && echo "$VERSION_CODENAME-backports")
+# of_this_release PACKAGE: it and its installed relatives (qemu-utils beside
+# qemu-system-x86), each in the version of this Debian release.
+of_this_release() {
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${1%%-*}-*" | sed -n 's/^ii  *//p')
+    printf "%s/$release\n" "$1" $installed | sort -u
 }

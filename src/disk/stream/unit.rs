@@ -237,10 +237,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(
-        clippy::single_range_in_vec_init,
-        reason = "lists of one range are meant"
-    )]
     fn only_whole_free_clusters_are_not_read() {
         type Pairs = &'static [(u64, u64)];
         let table: [(Pairs, Pairs, Pairs); 6] = [
