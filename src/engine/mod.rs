@@ -84,11 +84,15 @@ async fn run_builds(
     cx: &build::RunContext<'_>,
 ) -> Vec<(Arc<event::BuildResult>, Vec<event::Leftover>)> {
     let at_once = cx.settings.parallel.unwrap_or(plan.builds.len()).max(1);
-    stream::iter(&plan.builds)
-        .map(|build| build::run(build, cx))
-        .buffered(at_once)
+    let builds = plan.builds.iter().enumerate();
+    // A slow build must not hold back those behind it: they end in any order.
+    let mut ended: Vec<_> = stream::iter(builds)
+        .map(async |(place, build)| (place, build::run(build, cx).await))
+        .buffer_unordered(at_once)
         .collect()
-        .await
+        .await;
+    ended.sort_by_key(|(place, _)| *place);
+    ended.into_iter().map(|(_, end)| end).collect()
 }
 
 /// Lets the work end by itself, but tells it to stop at the deadline.
