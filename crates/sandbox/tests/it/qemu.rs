@@ -34,13 +34,15 @@ const POWER_OFF: [u8; 8] = [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4];
 /// sti; hlt; jmp -3
 const WAIT: [u8; 4] = [0xfb, 0xf4, 0xeb, 0xfd];
 
-fn is_installed() -> bool {
-    ["qemu-system-x86_64", "qemu-img"]
-        .iter()
-        .all(|program| Command::new(program).arg("--version").output().is_ok())
+fn assert_installed() {
+    for program in ["qemu-system-x86_64", "qemu-img"] {
+        let found = Command::new(program).arg("--version").output().is_ok();
+        assert!(found, "install {program}; script/test does");
+    }
 }
 
 async fn start(disk: &[u8]) -> (Sandbox, Client) {
+    assert_installed();
     let host = Qemu {
         grace: Duration::ZERO,
         ..Qemu::new(Arc::new(NoMachines))
@@ -115,9 +117,6 @@ async fn until(client: &Client, id: &str, status: &str) -> String {
 
 #[tokio::test]
 async fn the_object_boots_and_powers_off() {
-    if !is_installed() {
-        return;
-    }
     let (sandbox, client) = start(&boot_disk(&POWER_OFF)).await;
     let id = run(&client).await;
     // Only the code in the object can power the machine off.
@@ -127,9 +126,6 @@ async fn the_object_boots_and_powers_off() {
 
 #[tokio::test]
 async fn the_machine_listens_and_its_disk_becomes_an_image() {
-    if !is_installed() {
-        return;
-    }
     let (sandbox, client) = start(&boot_disk(&WAIT)).await;
     let id = run(&client).await;
     let address = until(&client, &id, "Running").await;
