@@ -56,6 +56,8 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Print the least RAM policy that building a template needs
+    Policy(Policy),
     /// Import a disk image, without a template
     Import(Box<Import>),
     /// Delete what an interrupted run left behind
@@ -86,6 +88,8 @@ pub enum Page {
     Options,
     /// Commands, exit codes, variables, inputs and outputs: `reference.md`
     Reference,
+    /// Every option Packer ever had, and what becomes of it: `compatibility.md`
+    Compatibility,
 }
 
 /// How the run is shown.
@@ -234,6 +238,24 @@ pub struct Validate {
     /// Options without effect.
     #[command(flatten)]
     pub without_effect: WithoutEffect,
+}
+
+/// `policy`.
+#[derive(Debug, Args)]
+#[command(args_override_self = true)]
+pub struct Policy {
+    /// The template and its variables.
+    #[command(flatten)]
+    pub template: Template,
+    /// For builds with `--force`
+    #[arg(long)]
+    pub force: bool,
+    /// Also allow what a build can do without, such as looking for stock
+    #[arg(long)]
+    pub useful: bool,
+    /// How the run is shown.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `inspect`.

@@ -19,6 +19,7 @@ pub mod importer;
 pub mod inputs;
 pub mod journal;
 pub mod plan;
+pub mod policy;
 pub mod postprocessor;
 pub mod process;
 pub mod provisioner;

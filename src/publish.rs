@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use crate::artifact::{self, Artifact};
 use crate::builder::BuildContext;
 use crate::cloud::ecs::{
-    ANY_IMAGE_STATUS, CopyImage, DeleteImage, DeleteSnapshot, DescribeImages, Image,
+    ANY_IMAGE_STATUS, CopyImage, DeleteImage, DeleteSnapshot, DescribeImages, Image, ImageFeatures,
     ModifyImageAttribute, ModifyImageSharePermission, TagResources,
 };
 use crate::cloud::wait::{self, Pace, Poll};
@@ -160,10 +160,6 @@ impl Publisher<'_> {
             }
         })
         .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::Timeout => error.with_hint("Raise `wait_snapshot_ready_timeout`"),
-            _ => error,
-        })
     }
 
     /// Usually the name that was asked for. When an image of that name must be
@@ -272,7 +268,9 @@ impl Publisher<'_> {
         let id = self.request_copy(cx, image, target, &name).await?;
         let copy = self
             .wait_for_image(cx, &target.region, &id, options.copy_timeout)
-            .await?;
+            .await
+            .map_err(|error| hint_at_limit(error, "wait_copying_image_ready_timeout"))?;
+        self.complete_copy(cx, &target.region, &copy).await?;
         cx.events
             .message(format!("Copied image to {}: {id}", target.region));
         self.tag_snapshots(cx, &target.region, &copy).await?;
@@ -315,6 +313,36 @@ impl Publisher<'_> {
             error.context(format!(
                 "Cannot copy image {} to {}",
                 image.image_id, target.region
+            ))
+        })
+    }
+
+    /// Sets what CopyImage has no parameter for, unless the copy has it.
+    async fn complete_copy(&self, cx: &BuildContext<'_>, region: &str, copy: &Image) -> Result<()> {
+        let options = self.options;
+        let family = options.target_family.as_ref().map(|family| &family.value);
+        let has_imds = copy.features.imds_support.as_deref().unwrap_or_default();
+        let request = ModifyImageAttribute {
+            image_id: copy.image_id.clone(),
+            image_family: lost(family, &copy.image_family),
+            boot_mode: lost(options.boot_mode.as_ref(), &copy.boot_mode),
+            features: ImageFeatures {
+                imds_support: lost(options.imds_support.as_ref(), has_imds),
+            },
+            ..Default::default()
+        };
+        let features = &request.features;
+        if request.image_family.is_none()
+            && request.boot_mode.is_none()
+            && features.imds_support.is_none()
+        {
+            return Ok(());
+        }
+        let outcome = self.cloud.call(region, &request, cx.stop).await;
+        outcome.map(drop).map_err(|error| {
+            error.context(format!(
+                "Cannot complete image {} in {region}",
+                copy.image_id
             ))
         })
     }
@@ -482,6 +510,19 @@ impl Publisher<'_> {
     }
 }
 
+/// What was asked for and is not there.
+fn lost(wanted: Option<&String>, has: &str) -> Option<String> {
+    wanted.filter(|wanted| *wanted != has).cloned()
+}
+
+/// The option that gives a wait more time.
+pub(crate) fn hint_at_limit(error: Error, option: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Timeout => error.with_hint(format!("Raise `{option}`")),
+        _ => error,
+    }
+}
+
 fn failed_image(image: &Image, region: &str) -> Error {
     let Image {
         image_id, status, ..
@@ -509,6 +550,8 @@ fn name_is_taken(name: &Spanned<String>, wanted: &str, region: &str, image: &Ima
          `image_force_delete` (or `-force`) to replace that image once the new one is available",
     )
 }
+
+/// Tells how far something is.
 pub(crate) fn progress<T>(
     cx: &BuildContext<'_>,
     what: &str,

@@ -17,6 +17,7 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod policy;
 mod sandbox;
 mod template;
 mod validate;
@@ -35,6 +36,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Disk(args) => disk::run(&args),
@@ -43,6 +45,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Completions(shell) => print(&page::completions(shell, definitions())),
         Command::Docs(Page::Options) => print(&crate::plan::docs::options_page()),
         Command::Docs(Page::Reference) => print(&inputs::reference::markdown()),
+        Command::Docs(Page::Compatibility) => print(&crate::plan::compatibility::page()),
         Command::Print(text) => print(&text),
     }
 }

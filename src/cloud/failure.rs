@@ -22,6 +22,14 @@ pub fn is_code(error: &Error, wanted: &[&str]) -> bool {
     code_of(error).is_some_and(|code| codes::matches(wanted, code))
 }
 
+/// Whether the caller's RAM policies do not allow the request.
+pub fn is_forbidden(error: &Error) -> bool {
+    is_code(
+        error,
+        &["Forbidden.RAM", "Forbidden.SubUser", "NoPermission"],
+    )
+}
+
 /// Whether a deleting or detaching action was refused because its object is
 /// not there any more, which is what it wanted.
 pub fn is_gone(error: &Error, action: &str) -> bool {

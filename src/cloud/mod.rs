@@ -74,7 +74,7 @@ use crate::error::Result;
 use crate::journal::permit::Permit;
 
 pub use client::CloudConfig;
-pub use failure::{code_of, is_code, is_fate_unknown, is_gone};
+pub use failure::{code_of, is_code, is_fate_unknown, is_forbidden, is_gone};
 pub use parameters::JsonList;
 pub use sign::SignatureAlgorithm;
 

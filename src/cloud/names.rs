@@ -86,6 +86,7 @@ fn every_request_uses_published_names() {
         ecs::DescribeImageFromFamily,
         ecs::DescribeImages,
         ecs::DescribeImageSharePermission,
+        ecs::DescribeInstanceTypes,
         ecs::DescribeInstances,
         ecs::DescribeKeyPairs,
         ecs::DescribeRegions,

@@ -23,6 +23,7 @@ use crate::plan::import::{DEFAULT_ROLE, Import};
 use crate::publish::Publisher;
 
 mod check;
+pub mod permissions;
 mod role;
 pub mod source;
 mod task;

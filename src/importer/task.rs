@@ -14,7 +14,7 @@ use crate::cloud::wait::Pace;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;
 use crate::journal::resource::Kind;
-use crate::publish::Made;
+use crate::publish::{Made, hint_at_limit};
 
 /// A role that was just made is not seen by ECS at once.
 const NO_ROLE: &[&str] = &["NoSetRoletoECSServiceAcount", "InvalidOSS.NotAuthorized"];
@@ -35,7 +35,8 @@ impl Importer<'_> {
         let ready = self
             .publisher()
             .wait_for_image(cx, self.region(), id, limit)
-            .await;
+            .await
+            .map_err(|error| hint_at_limit(error, "wait_snapshot_ready_timeout"));
         let image = match ready {
             Ok(image) => image,
             Err(error) => return Err(self.with_reason(cx, error, &begun.task_id).await),
@@ -100,9 +101,9 @@ impl Importer<'_> {
         ImportImage {
             image_name: Some(name.to_owned()),
             description: options.image.description.clone(),
-            architecture: options.architecture.clone(),
+            architecture: options.image.architecture.clone(),
             os_type: options.os_type.clone(),
-            platform: options.platform.clone(),
+            platform: options.image.platform.clone(),
             boot_mode: options.image.boot_mode.clone(),
             role_name: options.role_name.clone(),
             license_type: options.license_type.clone(),
@@ -113,10 +114,10 @@ impl Importer<'_> {
                 format: Some(self.source.format().name().to_owned()),
                 disk_image_size: Some(self.system_size()),
             }],
-            detection_strategy: options.detection_strategy.clone(),
+            detection_strategy: options.image.detection_strategy.clone(),
             features: ImportedFeatures {
                 nvme_support: options.nvme_support.clone(),
-                imds_support: options.imds_support.clone(),
+                imds_support: options.image.imds_support.clone(),
             },
             tag: self.publisher().image_tags(cx, slot),
         }

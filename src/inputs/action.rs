@@ -318,6 +318,7 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         Command::Build(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Validate(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Policy(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Cleanup(args) => settle(None, &mut args.report),
         _ => {}
     }

@@ -19,6 +19,8 @@ pub enum Command {
     Validate(Box<ValidateArgs>),
     /// Show a template.
     Inspect(Box<InspectArgs>),
+    /// Print the RAM policy that a template needs.
+    Policy(Box<PolicyArgs>),
     /// Import a disk image.
     Import(Box<ImportArgs>),
     /// Delete what an interrupted run left behind.
@@ -91,6 +93,21 @@ pub struct ValidateArgs {
 pub struct InspectArgs {
     /// The template and its variables.
     pub template: TemplateArgs,
+    /// How the run is shown.
+    pub report: Settings,
+}
+
+/// `policy`.
+#[derive(Debug)]
+pub struct PolicyArgs {
+    /// The template and its variables.
+    pub template: TemplateArgs,
+    /// The region for templates that name none.
+    pub region: Option<String>,
+    /// As `build` would run: replace an image that has the same name.
+    pub force: bool,
+    /// Also what a build can do without.
+    pub with_useful: bool,
     /// How the run is shown.
     pub report: Settings,
 }

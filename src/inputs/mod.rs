@@ -24,7 +24,7 @@ mod spelling;
 
 pub use command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    ImportArgs, InspectArgs, PolicyArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

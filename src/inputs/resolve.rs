@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    ImportArgs, InspectArgs, PolicyArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
 };
 use super::{ci, env::Environment};
 use crate::cli;
@@ -26,6 +26,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
         cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
@@ -103,6 +104,19 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
     Ok(InspectArgs {
         template: template(typed.template, false, environment)?,
         report: report(typed.output, environment),
+    })
+}
+
+fn policy(typed: cli::Policy, environment: &Environment) -> Result<PolicyArgs> {
+    let mut settings = report(typed.output, environment);
+    // The document is for a file or a pipe: nothing else goes to standard output.
+    settings.github = None;
+    Ok(PolicyArgs {
+        template: template(typed.template, false, environment)?,
+        region: environment.region().map(str::to_owned),
+        force: typed.force,
+        with_useful: typed.useful,
+        report: settings,
     })
 }
 

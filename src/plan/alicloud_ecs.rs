@@ -10,12 +10,14 @@ use crate::plan::options;
 use crate::plan::reader::Reader;
 use crate::secret::Secret;
 use crate::template::decode::OptionSpec;
-use crate::template::source::Spanned;
+use crate::template::source::{Span, Spanned};
 
 mod access;
 mod disk;
 mod image;
 mod run;
+mod source;
+mod spot;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,12 @@ pub(super) fn read_access_and_image(
     let access = access::read(reader, defaults.region);
     let image = image::read(reader, &access, defaults.force);
     (access, image)
+}
+
+/// One of a closed set of words that the API takes as they are.
+fn word(reader: &mut Reader<'_, '_>, name: &str, words: &[&str]) -> Option<String> {
+    let same: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+    reader.one_of(name, &same).map(str::to_owned)
 }
 
 /// Everything the builder needs.
@@ -106,6 +114,14 @@ pub struct ImageOptions {
     pub target_family: Option<Spanned<String>>,
     /// `boot_mode`.
     pub boot_mode: Option<String>,
+    /// `image_platform`.
+    pub platform: Option<String>,
+    /// `image_architecture`.
+    pub architecture: Option<String>,
+    /// `image_detection_strategy`.
+    pub detection_strategy: Option<String>,
+    /// `image_imds_support`.
+    pub imds_support: Option<String>,
     /// `tags` and `tag` blocks.
     pub tags: BTreeMap<String, String>,
     /// `image_share_account`.
@@ -130,7 +146,7 @@ pub struct ImageOptions {
     pub delete_ssh_private_key: bool,
     /// `skip_create_image`.
     pub skip_create: bool,
-    /// `skip_image_validation`: find expired source images too.
+    /// `skip_image_validation`: use `source_image` without looking at it.
     pub skip_validation: bool,
     /// `wait_snapshot_ready_timeout`, default one hour.
     pub ready_timeout: Duration,
@@ -152,12 +168,28 @@ pub struct Copy {
 /// What the temporary instance will be.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// `source_image` or `image_family`.
+    /// `source_image`, `image_family` or `source_image_filter`.
     pub source: Source,
-    /// `instance_type`.
-    pub instance_type: Spanned<String>,
+    /// `instance_type` or `instance_types`, the best first; at least one.
+    pub instance_types: Vec<Spanned<String>>,
     /// `instance_name`.
     pub instance_name: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
+    /// `spot_strategy` and what belongs to it; a regular instance without.
+    pub spot: Option<Spot>,
+    /// `deployment_set_id`.
+    pub deployment_set_id: Option<Spanned<String>>,
+    /// `dedicated_host_id`.
+    pub dedicated_host_id: Option<Spanned<String>>,
+    /// `credit_specification`.
+    pub credit_specification: Option<String>,
+    /// `http_endpoint`.
+    pub http_endpoint: Option<String>,
+    /// `http_tokens`.
+    pub http_tokens: Option<String>,
+    /// `login_as_non_root`, when written.
+    pub login_as_non_root: Option<Spanned<bool>>,
     /// `zone_id`.
     pub zone_id: Option<Spanned<String>>,
     /// `io_optimized`, when written.
@@ -215,6 +247,63 @@ pub enum Source {
     Image(Spanned<String>),
     /// `image_family`.
     Family(Spanned<String>),
+    /// `source_image_filter`.
+    Filter(SourceFilter),
+}
+
+/// What the source image must be like. What is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct SourceFilter {
+    /// Where the filter stands.
+    pub span: Option<Span>,
+    /// Its name; `*` stands for any characters and `?` for one.
+    pub name: Option<String>,
+    /// Whose it is; what the API lists by itself when empty.
+    pub owners: Vec<Owner>,
+    /// Tags it has.
+    pub tags: BTreeMap<String, String>,
+    /// Its image family.
+    pub family: Option<String>,
+    /// `x86_64`, `arm64` or `i386`.
+    pub architecture: Option<String>,
+    /// Take the newest one when there are several.
+    pub most_recent: bool,
+}
+
+/// Whose an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The caller's own.
+    Own,
+    /// Alibaba Cloud's public images.
+    System,
+    /// Shared with the caller by another account.
+    Others,
+    /// Published for everybody by another account.
+    Community,
+    /// Sold in the marketplace.
+    Marketplace,
+    /// Shared by the account of this id.
+    Account(String),
+}
+
+/// How the instance is paid for when it is a spot instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// The most to pay per hour; the market's price when absent.
+    pub price_limit: Option<String>,
+    /// Hours in which it is not reclaimed, 0 or 1; the API's default is 1.
+    pub duration: Option<u32>,
+}
+
+impl Spot {
+    /// `spot_strategy`, as the API has it.
+    pub fn strategy(&self) -> &'static str {
+        match self.price_limit {
+            Some(_) => "SpotWithPriceLimit",
+            None => "SpotAsPriceGo",
+        }
+    }
 }
 
 /// Which address is used and how it is made.
@@ -251,6 +340,12 @@ pub struct Disk {
     pub delete_with_instance: Option<bool>,
     /// `disk_device`, with its leading slash.
     pub device: Option<String>,
+    /// `disk_performance_level`.
+    pub performance_level: Option<String>,
+    /// `disk_provisioned_iops`, when positive.
+    pub provisioned_iops: Option<u32>,
+    /// `disk_bursting_enabled`, when written.
+    pub bursting_enabled: Option<bool>,
     /// `disk_encrypted`, when written.
     pub encrypted: Option<bool>,
     /// `disk_kms_key_id`.

@@ -76,6 +76,14 @@ pub struct Ssh {
     pub local_tunnels: Vec<Tunnel>,
 }
 
+impl Ssh {
+    /// A temporary key is made when the template gives no other way in.
+    pub fn needs_temporary_key(&self) -> bool {
+        self.temporary_key_pair_name.is_some()
+            || (self.private_key_file.is_none() && self.password.is_none() && !self.agent_auth)
+    }
+}
+
 /// How files travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileTransfer {

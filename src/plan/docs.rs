@@ -41,6 +41,11 @@ const SECTIONS: &[Section] = &[
         "",
         options::run::OPTIONS,
     ),
+    (
+        "Builder `alicloud-ecs`: `source_image_filter`",
+        "An image must fit all that is written.",
+        options::run::SOURCE_FILTER,
+    ),
     ("Builder `qemu`", "", options::qemu::OPTIONS),
     (
         "Builder `qemu`: `qemu_img_args`",

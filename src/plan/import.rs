@@ -56,10 +56,6 @@ pub struct Import {
     pub skip_clean: bool,
     /// `image_os_type`.
     pub os_type: Option<String>,
-    /// `image_platform`.
-    pub platform: Option<String>,
-    /// `image_architecture`.
-    pub architecture: Option<String>,
     /// `image_system_size`, GiB; the disk's virtual size when absent.
     pub system_size: Option<Spanned<u32>>,
     /// `format`; what the file is when absent.
@@ -68,12 +64,8 @@ pub struct Import {
     pub license_type: Option<String>,
     /// `image_import_role_name`.
     pub role_name: Option<String>,
-    /// `image_detection_strategy`.
-    pub detection_strategy: Option<String>,
     /// `image_nvme_support`.
     pub nvme_support: Option<String>,
-    /// `image_imds_support`.
-    pub imds_support: Option<String>,
     /// `resource_group_id`.
     pub resource_group_id: Option<String>,
 }
@@ -113,10 +105,7 @@ impl DiskFormat {
 /// for use.
 pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
     let (access, mut image) = alicloud_ecs::read_access_and_image(reader, defaults);
-    let architecture = reader
-        .one_of("image_architecture", &same(&["x86_64", "arm64", "i386"]))
-        .map(str::to_owned);
-    boot_mode(reader, architecture.as_deref(), &mut image);
+    boot_mode(reader, &mut image);
     warn_of_unused(reader);
     Import {
         bucket: reader.required(
@@ -131,22 +120,16 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         os_type: reader
             .one_of("image_os_type", &same(&["linux", "windows"]))
             .map(str::to_owned),
-        platform: reader.expect_one_of("image_platform", PLATFORMS),
         system_size: system_size(reader),
         format: format(reader),
         license_type: reader
             .one_of("image_license_type", &same(&["Auto", "Aliyun", "BYOL"]))
             .map(str::to_owned),
         role_name: reader.plain("image_import_role_name"),
-        detection_strategy: reader.expect_one_of("image_detection_strategy", &["Standard"]),
         nvme_support: reader
             .one_of("image_nvme_support", &same(&["supported", "unsupported"]))
             .map(str::to_owned),
-        imds_support: reader
-            .one_of("image_imds_support", &same(&["v1", "v2"]))
-            .map(str::to_owned),
         resource_group_id: reader.plain("resource_group_id"),
-        architecture,
         image,
         access,
     }
@@ -177,15 +160,10 @@ fn same<const N: usize>(words: &[&'static str; N]) -> [(&'static str, &'static s
 }
 
 /// Arm machines of ECS only boot with UEFI, and no import checks that.
-fn boot_mode(reader: &mut Reader<'_, '_>, architecture: Option<&str>, image: &mut ImageOptions) {
-    let is_arm = architecture == Some("arm64");
+fn boot_mode(reader: &mut Reader<'_, '_>, image: &mut ImageOptions) {
+    let is_arm = image.architecture.as_deref() == Some("arm64");
     match image.boot_mode.as_deref() {
         None if is_arm => image.boot_mode = Some("UEFI".to_owned()),
-        Some("BIOS") if is_arm => reader.error(
-            "boot_mode",
-            "is `BIOS`, which no arm64 instance has",
-            "Write `UEFI`, or leave it out",
-        ),
         Some("UEFI-Preferred") => reader.error(
             "boot_mode",
             "is `UEFI-Preferred`, which an import does not take",
@@ -261,37 +239,6 @@ fn warn_of_unused(reader: &mut Reader<'_, '_>) {
         }
     }
 }
-
-/// Platforms of ImportImage; the list may grow.
-const PLATFORMS: &[&str] = &[
-    "Aliyun",
-    "AlmaLinux",
-    "Anolis",
-    "CentOS",
-    "CentOS Stream",
-    "CoreOS",
-    "Customized Linux",
-    "Debian",
-    "Fedora",
-    "Fedora CoreOS",
-    "FreeBSD",
-    "Gentoo",
-    "Kylin",
-    "OpenSUSE",
-    "Other Windows",
-    "Others Linux",
-    "RedHat",
-    "Rocky Linux",
-    "SUSE",
-    "UOS",
-    "Ubuntu",
-    "Windows Server 2003",
-    "Windows Server 2008",
-    "Windows Server 2012",
-    "Windows Server 2016",
-    "Windows Server 2019",
-    "Windows Server 2022",
-];
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ pub mod alicloud_ecs;
 pub mod build;
 pub mod check;
 pub mod communicator;
+pub mod compatibility;
 pub mod docs;
 pub mod files;
 pub mod import;

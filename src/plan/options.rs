@@ -155,8 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn every_option_of_a_disk_and_a_tag_is_read() {
-        for (table, place) in [(disk::OPTIONS, "image_disk_mappings"), (image::TAG, "tag")] {
+    fn every_option_of_a_nested_block_is_read() {
+        for (table, place) in [
+            (disk::OPTIONS, "image_disk_mappings"),
+            (image::TAG, "tag"),
+            (run::SOURCE_FILTER, "source_image_filter"),
+        ] {
             for spec in table {
                 let other = if spec.name == "key" {
                     ""
@@ -164,7 +168,8 @@ mod tests {
                     r#","key":"k""#
                 };
                 let other = if place == "tag" { other } else { "" };
-                let text = format!(r#"{{"{place}":{{"{}":{{}}{other}}}}}"#, spec.name);
+                let wrong = wrong_value(spec.kind);
+                let text = format!(r#"{{"{place}":{{"{}":{wrong}{other}}}}}"#, spec.name);
                 let findings = read_in(".", &text, alicloud_ecs::OPTIONS, |reader| {
                     alicloud_ecs::read(reader, alicloud_ecs::Defaults::default())
                 })

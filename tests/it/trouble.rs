@@ -207,7 +207,7 @@ async fn a_source_image_that_does_not_exist() {
     8 |       "source_image": "m-nowhere",
       |                       ^^^^^^^^^^^
 
-    hint: List what there is with `aliyun ecs DescribeImages --RegionId cn-beijing`; an expired image is found with `skip_image_validation`; an image of another account must be shared with this one
+    hint: An expired image is used as it is with `skip_image_validation`; an image of another account must be shared with this one
 
     ==> Wait completed after DURATION
 

@@ -84,6 +84,19 @@ pub(crate) const INSTANCE_TYPES: &[InstanceType] = &[
     },
 ];
 
+impl InstanceType {
+    /// How images boot on it: the oldest families know no UEFI, Arm nothing
+    /// else.
+    pub(crate) fn boot_modes(&self) -> &'static [&'static str] {
+        let oldest = ["ecs.n1.", "ecs.n4.", "ecs.t5-"];
+        match self.architecture {
+            "ARM" => &["UEFI"],
+            _ if oldest.iter().any(|family| self.id.starts_with(family)) => &["BIOS"],
+            _ => &["BIOS", "UEFI"],
+        }
+    }
+}
+
 pub(crate) fn instance_type(id: &str) -> Option<&'static InstanceType> {
     INSTANCE_TYPES.iter().find(|kind| kind.id == id)
 }
@@ -243,6 +256,9 @@ impl PublicImage {
             os_type: if windows { "windows" } else { "linux" }.to_owned(),
             architecture: "x86_64".to_owned(),
             boot_mode: self.boot_mode.to_owned(),
+            imds_support: None,
+            // Alibaba Cloud's images have had that user for some years.
+            non_root_login: !windows && self.created >= "2022",
             size: self.size,
             mappings: vec![Mapping {
                 snapshot: String::new(),

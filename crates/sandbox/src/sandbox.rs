@@ -149,6 +149,15 @@ impl Sandbox {
         }
     }
 
+    /// Takes all spot instances back, as ECS does when others pay more.
+    pub fn reclaim_spot_instances(&self) {
+        {
+            let (mut world, now) = self.shared.world();
+            world.cloud.reclaim_spot_instances(now);
+        }
+        self.shared.notify();
+    }
+
     /// Moves the sandbox's clock forward: delays, AutoReleaseTime and the
     /// expiry of temporary credentials all see it.
     pub fn advance(&self, by: Duration) {

@@ -39,6 +39,11 @@ pub struct SeedImage {
     pub snapshot: String,
     /// Tags.
     pub tags: Tags,
+    /// `x86_64`, which is also what empty means, or `arm64`, which boots by
+    /// UEFI.
+    pub architecture: String,
+    /// When it was made; now when absent.
+    pub created: Option<Timestamp>,
 }
 
 /// One resource to place, as `POST /_sandbox/seed` takes a list of.
@@ -228,6 +233,13 @@ impl<'a> Seed<'a> {
             tags: seed.tags.clone(),
             ..common(&seed.region, &seed.id)
         };
+        if let Some(created) = seed.created {
+            image.common.created = created;
+        }
+        if seed.architecture == "arm64" {
+            image.architecture.clone_from(&seed.architecture);
+            image.boot_mode = "UEFI".to_owned();
+        }
         image.family.clone_from(&seed.family);
         image.owner_alias = "self";
         image.status = ImageStatus::Available;

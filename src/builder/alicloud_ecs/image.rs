@@ -3,12 +3,17 @@
 use super::AlicloudEcs;
 use crate::builder::{BuildContext, Machine};
 use crate::cloud::JsonList;
-use crate::cloud::ecs::{CreateImage, CreateSnapshot, DescribeDisks, DescribeSnapshots, Image};
+use crate::cloud::ecs::{
+    CreateImage, CreateSnapshot, DescribeDisks, DescribeSnapshots, Image, ImageFeatures,
+};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;
 use crate::journal::resource::Kind;
-use crate::publish::{Made, progress};
+use crate::publish::{Made, hint_at_limit, progress};
+
+/// The option that limits waits for snapshot and image.
+const READY_LIMIT: &str = "wait_snapshot_ready_timeout";
 
 fn hint_at_local_disks(error: Error) -> Error {
     match error.kind() {
@@ -63,6 +68,7 @@ impl AlicloudEcs<'_> {
             self.publisher()
                 .wait_for_image(cx, self.region(), &id, options.ready_timeout)
                 .await
+                .map_err(|error| hint_at_limit(error, READY_LIMIT))
                 .map_err(hint_at_local_disks)
         };
         let image = cx.step("Create image", work).await?;
@@ -92,6 +98,12 @@ impl AlicloudEcs<'_> {
             image_version: options.version.clone(),
             description: options.description.clone(),
             boot_mode: options.boot_mode.clone(),
+            platform: options.platform.clone(),
+            architecture: options.architecture.clone(),
+            detection_strategy: options.detection_strategy.clone(),
+            features: ImageFeatures {
+                imds_support: options.imds_support.clone(),
+            },
             resource_group_id: self.resource_group(),
             tag: self.publisher().image_tags(cx, slot),
             ..Default::default()
@@ -182,9 +194,6 @@ impl AlicloudEcs<'_> {
             },
         )
         .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::Timeout => error.with_hint("Raise `wait_snapshot_ready_timeout`"),
-            _ => error,
-        })
+        .map_err(|error| hint_at_limit(error, READY_LIMIT))
     }
 }

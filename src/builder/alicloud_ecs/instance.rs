@@ -6,19 +6,21 @@ use std::time::Duration;
 use super::AlicloudEcs;
 use super::check::Checked;
 use super::key_pair::NamedKeyPair;
-use super::network::Network;
+use super::network::{NO_SUCH_ZONE, Network};
+use super::zone::{Offer, nowhere};
 use crate::builder::{BuildContext, Machine};
 use crate::cloud;
 use crate::cloud::JsonList;
 use crate::cloud::ecs::{
-    DataDisk, DescribeInstances, DetachKeyPair, Instance, RebootInstance, RunInstances,
-    StopInstance, SystemDisk,
+    DataDisk, DescribeInstances, DetachKeyPair, ImageOptions, Instance, RebootInstance,
+    RunInstances, StopInstance, SystemDisk,
 };
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;
 use crate::journal::resource::Kind;
-use crate::plan::alicloud_ecs::{Address, Disk};
+use crate::plan::alicloud_ecs::{Address, Disk, Source};
+use crate::template::source::Spanned;
 
 /// As long as Packer waits for an instance to start or stop.
 const STATE_LIMIT: Duration = Duration::from_secs(1800);
@@ -26,8 +28,8 @@ const STATE_LIMIT: Duration = Duration::from_secs(1800);
 const MISSING_PROBES: u32 = 12;
 
 impl AlicloudEcs<'_> {
-    /// Starts the instance, in the next zone when one has no stock, and waits
-    /// until it runs.
+    /// Starts the instance as the first of the offers that is in stock after
+    /// all, and waits until it runs.
     pub(super) async fn launch(
         &self,
         cx: &BuildContext<'_>,
@@ -36,58 +38,74 @@ impl AlicloudEcs<'_> {
         key_pair: Option<&NamedKeyPair>,
     ) -> Result<Instance> {
         cx.events.say("Creating instance...");
-        let id = loop {
-            match self.run_instances(cx, checked, &network, key_pair).await {
-                Ok(id) => break id,
-                Err(error) if cloud::is_code(&error, NO_STOCK) => {
-                    let zone = network.zone_id.clone().unwrap_or_default();
-                    cx.events.message(format!(
-                        "Zone {zone} has no {} left",
-                        self.options.run.instance_type
-                    ));
-                    network = self.next_zone(cx, network).await?.ok_or(error)?;
-                }
-                Err(error) => return Err(error),
+        let mut failure = nowhere(&self.options.run.instance_types, self.region());
+        // The network begins where the first zone took a vSwitch.
+        let offers = checked.offers.iter();
+        let first = offers
+            .clone()
+            .position(|offer| offer.zone.is_none() || offer.zone == network.zone_id);
+        let mut tried = None;
+        for offer in offers.skip(first.unwrap_or(0)) {
+            let kind = &offer.instance_type;
+            if tried.replace(kind).is_some_and(|tried| tried.value != kind.value) {
+                cx.events.say(format!("Trying instance type {kind}..."));
             }
-        };
-        cx.events.message(format!("Created instance: {id}"));
-        self.wait_for_status(cx, &id, "Running", Pace::INSTANCE_RUNNING)
-            .await
+            let started = self.start(cx, checked, offer, &mut network, key_pair);
+            match started.await {
+                Ok(id) => {
+                    self.note_instance(Some(&id));
+                    cx.events.message(format!("Created instance: {id}"));
+                    return self
+                        .wait_for_status(cx, &id, "Running", Pace::INSTANCE_RUNNING)
+                        .await;
+                }
+                Err(error) if is_shortage(&error) => {
+                    cx.events.message(shortage(&error, offer, &network));
+                    failure = error;
+                }
+                Err(error) => return Err(self.explain_image(cx, error).await),
+            }
+        }
+        Err(failure)
     }
 
-    async fn run_instances(
+    async fn start(
         &self,
         cx: &BuildContext<'_>,
         checked: &Checked,
-        network: &Network,
+        offer: &Offer,
+        network: &mut Network,
         key_pair: Option<&NamedKeyPair>,
     ) -> Result<String> {
+        if let Some(zone) = &offer.zone {
+            self.move_to(cx, network, zone).await?;
+        }
         let name = self.name(cx, self.options.run.instance_name.as_ref(), "instance");
         let intent = self.intent(cx, Kind::Instance, &name);
-        let request = |slot: &Slot| self.request(cx, checked, network, key_pair, &name, slot);
+        let request = |slot: &Slot| RunInstances {
+            image_id: Some(checked.source_image.clone()),
+            instance_type: offer.instance_type.value.clone(),
+            instance_name: Some(name.clone()),
+            key_pair_name: key_pair.map(|key_pair| key_pair.name.clone()),
+            auto_release_time: Some(cx.tags.expires_at_text()),
+            tag: self.tags(cx, slot),
+            ..self.request(network)
+        };
         let made = self.create(cx, intent, request, |made| {
             made.instance_ids.first().map_or("", String::as_str)
         });
-        let made = made
-            .await
-            .map_err(|error| self.explain_launch(error, network))?;
+        let made = made.await;
+        let made = made.map_err(|error| self.explain_launch(error, offer, network))?;
         Ok(made.instance_ids.into_iter().next().unwrap_or_default())
     }
 
-    fn request(
-        &self,
-        cx: &BuildContext<'_>,
-        checked: &Checked,
-        network: &Network,
-        key_pair: Option<&NamedKeyPair>,
-        name: &str,
-        slot: &Slot,
-    ) -> RunInstances {
+    /// What is the same for every offer.
+    fn request(&self, network: &Network) -> RunInstances {
         let run = &self.options.run;
+        let value = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
+        let spot = run.spot.as_ref();
         RunInstances {
-            image_id: Some(checked.source_image.clone()),
-            instance_type: run.instance_type.value.clone(),
-            instance_name: Some(name.to_owned()),
+            description: run.description.clone(),
             amount: Some(1),
             min_amount: Some(1),
             zone_id: network.zone_id.clone(),
@@ -95,22 +113,28 @@ impl AlicloudEcs<'_> {
             vswitch_id: Some(network.vswitch_id.clone()),
             internet_charge_type: run.internet_charge_type.clone(),
             internet_max_bandwidth_out: self.own_bandwidth(),
-            key_pair_name: key_pair.map(|key_pair| key_pair.name.clone()),
             password: run.password.clone(),
             user_data: run.user_data.clone(),
-            ram_role_name: run
-                .ecs_ram_role_name
-                .as_ref()
-                .map(|role| role.value.clone()),
+            ram_role_name: value(&run.ecs_ram_role_name),
             io_optimized: run
                 .io_optimized
                 .map(|optimized| if optimized { "optimized" } else { "none" }.to_owned()),
             security_enhancement_strategy: run.security_enhancement_strategy.clone(),
             system_disk: system_disk(&run.system_disk),
             data_disk: run.data_disks.iter().map(data_disk).collect(),
-            auto_release_time: Some(cx.tags.expires_at_text()),
+            image_options: ImageOptions {
+                login_as_non_root: run.login_as_non_root.as_ref().map(|wanted| wanted.value),
+            },
+            http_endpoint: run.http_endpoint.clone(),
+            http_tokens: run.http_tokens.clone(),
+            instance_charge_type: spot.map(|_| "PostPaid".to_owned()),
+            spot_strategy: spot.map(|spot| spot.strategy().to_owned()),
+            spot_price_limit: spot.and_then(|spot| spot.price_limit.clone()),
+            spot_duration: spot.and_then(|spot| spot.duration),
+            deployment_set_id: value(&run.deployment_set_id),
+            dedicated_host_id: value(&run.dedicated_host_id),
+            credit_specification: run.credit_specification.clone(),
             resource_group_id: self.resource_group(),
-            tag: self.tags(cx, slot),
             ..Default::default()
         }
     }
@@ -125,28 +149,31 @@ impl AlicloudEcs<'_> {
             .filter(|_| wanted)
     }
 
-    fn explain_launch(&self, error: Error, network: &Network) -> Error {
+    fn explain_launch(&self, error: Error, offer: &Offer, network: &Network) -> Error {
         let run = &self.options.run;
+        let of = |named: &Option<Spanned<String>>| named.as_ref().and_then(|text| text.span);
         let span = match cloud::code_of(&error).unwrap_or_default() {
             code if code.contains("RamRole") || code.contains("PassRole") => {
-                run.ecs_ram_role_name.as_ref().and_then(|role| role.span)
+                of(&run.ecs_ram_role_name)
             }
             code if code.starts_with("InvalidDataDiskSnapshotId") || code.contains("Snapshot") => {
                 run.data_disks
                     .iter()
                     .find_map(|disk| disk.snapshot_id.as_ref()?.span)
             }
-            code if code.contains("KeyPair") => {
-                run.ssh_keypair_name.as_ref().and_then(|name| name.span)
-            }
-            _ => run.instance_type.span,
+            code if code.contains("KeyPair") => of(&run.ssh_keypair_name),
+            code if code.contains("DeploymentSet") => of(&run.deployment_set_id),
+            code if code.contains("DedicatedHost") => of(&run.dedicated_host_id),
+            code if code.starts_with("InvalidImageId") => match &run.source {
+                Source::Image(id) => id.span,
+                _ => None,
+            },
+            _ => offer.instance_type.span,
         };
         let zone = network.zone_id.as_deref().unwrap_or("a zone of its choice");
+        let kind = &offer.instance_type;
         error
-            .context(format!(
-                "Cannot start an instance of type {} in {zone}",
-                run.instance_type
-            ))
+            .context(format!("Cannot start an instance of type {kind} in {zone}"))
             .at(span)
     }
 
@@ -273,14 +300,36 @@ impl AlicloudEcs<'_> {
     }
 }
 
-/// A zone that has nothing left, although it was listed.
+/// Why an offer is not to be had: the zone has nothing left although it was
+/// listed, or asks more than the template gives.
 const NO_STOCK: &[&str] = &[
+    TOO_DEAR,
     "OperationDenied.NoStock",
     "Zone.NotOnSale",
-    "ResourceNotAvailable",
     "InvalidResourceType.NotSupported",
     "InvalidInstanceType.ZoneNotSupported",
 ];
+
+/// The market's price is above `spot_price_limit`.
+const TOO_DEAR: &str = "InvalidSpotPriceLimit.LowerThanPublicPrice";
+
+fn is_shortage(error: &Error) -> bool {
+    cloud::is_code(error, NO_STOCK) || cloud::is_code(error, NO_SUCH_ZONE)
+}
+
+/// The notice about an offer that is not to be had.
+fn shortage(error: &Error, offer: &Offer, network: &Network) -> String {
+    let zone = offer.zone.as_ref().or(network.zone_id.as_ref());
+    let zone = zone.map_or("", String::as_str);
+    let kind = &offer.instance_type;
+    if cloud::is_code(error, NO_SUCH_ZONE) {
+        return format!("Zone {zone} takes no vSwitch or instance");
+    }
+    if cloud::is_code(error, &[TOO_DEAR]) {
+        return format!("Zone {zone} has {kind} only above `spot_price_limit`");
+    }
+    format!("Zone {zone} has no {kind} left")
+}
 
 fn system_disk(disk: &Disk) -> SystemDisk {
     SystemDisk {
@@ -288,9 +337,11 @@ fn system_disk(disk: &Disk) -> SystemDisk {
         size: disk.size_gib,
         disk_name: disk.name.clone(),
         description: disk.description.clone(),
+        performance_level: disk.performance_level.clone(),
+        provisioned_iops: disk.provisioned_iops,
+        bursting_enabled: disk.bursting_enabled,
         encrypted: disk.encrypted.filter(|encrypted| *encrypted),
         kms_key_id: disk.kms_key_id.clone(),
-        ..Default::default()
     }
 }
 
@@ -305,8 +356,10 @@ fn data_disk(disk: &Disk) -> DataDisk {
         device: disk.device.clone(),
         snapshot_id: disk.snapshot_id.as_ref().map(|id| id.value.clone()),
         delete_with_instance: Some(disk.delete_with_instance.unwrap_or(true)),
+        performance_level: disk.performance_level.clone(),
+        provisioned_iops: disk.provisioned_iops,
+        bursting_enabled: disk.bursting_enabled,
         encrypted: disk.encrypted.filter(|encrypted| *encrypted),
         kms_key_id: disk.kms_key_id.clone(),
-        ..Default::default()
     }
 }

@@ -4,6 +4,7 @@
 //! network at the same time; RunInstances; (provisioners); StopInstance;
 //! CreateImage; tags, copies and shares. Nothing here deletes what it made.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
 use crate::cloud::{Cloud, Create, Tag};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::resource::Kind;
 use crate::journal::{Intent, Slot};
 use crate::plan::alicloud_ecs as plan;
@@ -19,13 +20,18 @@ use crate::plan::communicator::Communicator;
 use crate::publish::Publisher;
 
 mod address;
+mod candidate;
 mod check;
 mod cidr;
+mod fit;
 mod image;
 mod instance;
 mod key_pair;
 mod name;
 mod network;
+pub mod permissions;
+mod source;
+mod spot;
 mod zone;
 
 use address::Eip;
@@ -45,6 +51,8 @@ pub struct AlicloudEcs<'a> {
     options: &'a plan::AlicloudEcs,
     communicator: &'a Communicator,
     cloud: &'a Cloud,
+    /// The instance's id, while it is needed.
+    instance: Mutex<Option<String>>,
 }
 
 impl<'a> AlicloudEcs<'a> {
@@ -58,6 +66,7 @@ impl<'a> AlicloudEcs<'a> {
             options,
             communicator,
             cloud,
+            instance: Mutex::default(),
         }
     }
 
@@ -103,7 +112,7 @@ impl<'a> AlicloudEcs<'a> {
     ) -> Result<(Option<NamedKeyPair>, Network, Option<Eip>)> {
         let (key_pair, network, eip) = tokio::join!(
             cx.step("Import key pair", self.key_pair(cx)),
-            cx.step("Create network", self.network(cx, &checked.zones)),
+            cx.step("Create network", self.network(cx, &checked.offers)),
             cx.step("Allocate address", self.eip(cx)),
         );
         Ok((key_pair?, network?, eip?))
@@ -178,8 +187,14 @@ impl Builder for AlicloudEcs<'_> {
     }
 
     async fn finish(&self, cx: &BuildContext<'_>, captured: Captured) -> Result<Artifact> {
+        // From here on it is gone because we deleted it.
+        self.note_instance(None);
         let publisher = self.publisher();
         let ready = publisher.publish(cx, captured.into());
         cx.step("Publish image", ready).await
+    }
+
+    async fn explain(&self, cx: &BuildContext<'_>, error: Error) -> Error {
+        self.explain_reclaimed(cx, error).await
     }
 }

@@ -1,11 +1,14 @@
 //! The network of the temporary instance: the user's, or one made for it.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::OptionFuture;
 
 use super::cidr::Cidr;
-use super::zone::Zones;
+use super::zone::Offer;
 use super::{AlicloudEcs, NETWORK_LIMIT};
 use crate::builder::BuildContext;
+use crate::cloud;
 use crate::cloud::ecs::{
     AuthorizeSecurityGroup, CreateSecurityGroup, DescribeSecurityGroups, Permission, SecurityGroup,
 };
@@ -23,32 +26,31 @@ pub(super) struct Network {
     pub(super) vswitch_id: String,
     pub(super) zone_id: Option<String>,
     pub(super) security_group_id: String,
-    /// Zones to try when this one has no stock after all.
-    other_zones: Vec<String>,
     vpc: Vpc,
-    taken: Vec<Cidr>,
+    /// What there is already, by zone.
+    vswitches: Vec<VSwitch>,
 }
+
+/// A zone that is not there, or that takes no vSwitch.
+pub(super) const NO_SUCH_ZONE: &[&str] = &["InvalidZoneId*", "ResourceNotAvailable"];
 
 /// What the API gives a VPC without a range of its own.
 const DEFAULT_VPC_CIDR: &str = "172.16.0.0/12";
 
 impl AlicloudEcs<'_> {
-    pub(super) async fn network(&self, cx: &BuildContext<'_>, zones: &Zones) -> Result<Network> {
+    /// The network; its vSwitch is in the first zone that takes one, unless the
+    /// template names it.
+    pub(super) async fn network(&self, cx: &BuildContext<'_>, offers: &[Offer]) -> Result<Network> {
         let (vpc, vswitch, group) = self.given(cx).await?;
         let vpc = match vpc {
             Some(vpc) => vpc,
             None => self.create_vpc(cx).await?,
         };
-        let mut zones = match zones {
-            Zones::Given(zone) => zone.iter().cloned().collect(),
-            Zones::Choice(zones) => zones.clone(),
-        };
-        let made_here = vswitch.is_none() && zones.len() > 1;
         let (vswitch, group) = tokio::join!(
             async {
                 match vswitch {
                     Some(vswitch) => Ok(vswitch),
-                    None => self.create_vswitch(cx, &vpc, zones.first(), None).await,
+                    None => self.first_vswitch(cx, &vpc, offers).await,
                 }
             },
             async {
@@ -59,40 +61,41 @@ impl AlicloudEcs<'_> {
             },
         );
         let vswitch = vswitch?;
-        let other_zones = if made_here {
-            zones.split_off(1)
-        } else {
-            Vec::new()
-        };
         Ok(Network {
-            zone_id: Some(vswitch.zone_id).filter(|zone| !zone.is_empty()),
-            vswitch_id: vswitch.vswitch_id,
+            zone_id: Some(vswitch.zone_id.clone()).filter(|zone| !zone.is_empty()),
+            vswitch_id: vswitch.vswitch_id.clone(),
             security_group_id: group?,
-            other_zones,
-            taken: Cidr::parse(&vswitch.cidr_block).into_iter().collect(),
+            vswitches: vec![vswitch],
             vpc,
         })
     }
 
-    /// Moves on to the next zone, in a vSwitch of its own; `None` when there
-    /// is none left. The old vSwitch is the sweep's.
-    pub(super) async fn next_zone(
+    /// Moves to a zone, in a vSwitch of its own. The old vSwitch is kept: the
+    /// next instance type may be in stock there.
+    pub(super) async fn move_to(
         &self,
         cx: &BuildContext<'_>,
-        mut network: Network,
-    ) -> Result<Option<Network>> {
-        if network.other_zones.is_empty() {
-            return Ok(None);
+        network: &mut Network,
+        zone: &String,
+    ) -> Result<()> {
+        if network.zone_id.as_ref() == Some(zone) {
+            return Ok(());
         }
-        let zone = network.other_zones.remove(0);
         cx.events.say(format!("Trying zone {zone}..."));
-        let vswitch = self
-            .create_vswitch(cx, &network.vpc, Some(&zone), Some(&network.taken))
-            .await?;
-        network.taken.extend(Cidr::parse(&vswitch.cidr_block));
+        let known = network.vswitches.iter();
+        let vswitch = match known.clone().find(|vswitch| vswitch.zone_id == *zone) {
+            Some(vswitch) => vswitch.clone(),
+            None => {
+                let taken: Vec<_> = known.filter_map(range_of).collect();
+                let made = self.create_vswitch(cx, &network.vpc, Some(zone), &taken);
+                let made = made.await?;
+                network.vswitches.push(made.clone());
+                made
+            }
+        };
         network.vswitch_id = vswitch.vswitch_id;
-        network.zone_id = Some(zone);
-        Ok(Some(network))
+        network.zone_id = Some(zone.clone());
+        Ok(())
     }
 
     /// The user's own parts of the network. A vSwitch or security group tells
@@ -242,20 +245,37 @@ impl AlicloudEcs<'_> {
         Ok(vpc)
     }
 
-    /// Makes a vSwitch in a range nothing else uses. `taken` is known when the
-    /// VPC is ours; otherwise its vSwitches are listed.
+    async fn first_vswitch(
+        &self,
+        cx: &BuildContext<'_>,
+        vpc: &Vpc,
+        offers: &[Offer],
+    ) -> Result<VSwitch> {
+        let mut zones: Vec<_> = offers.iter().map(|offer| offer.zone.as_ref()).collect();
+        let mut seen = BTreeSet::new();
+        zones.retain(|zone| seen.insert(*zone));
+        let last = zones.pop().flatten();
+        for zone in zones {
+            match self.create_vswitch(cx, vpc, zone, &[]).await {
+                Err(error) if cloud::is_code(&error, NO_SUCH_ZONE) => {}
+                outcome => return outcome,
+            }
+        }
+        self.create_vswitch(cx, vpc, last, &[]).await
+    }
+
+    /// Makes a vSwitch in a range nothing else uses; `taken` are those of this
+    /// build.
     async fn create_vswitch(
         &self,
         cx: &BuildContext<'_>,
         vpc: &Vpc,
         zone: Option<&String>,
-        taken: Option<&[Cidr]>,
+        taken: &[Cidr],
     ) -> Result<VSwitch> {
         let zone_id = zone.cloned().unwrap_or_default();
-        let cidr_block = match taken {
-            Some(taken) => free_range(vpc, taken)?,
-            None => free_range(vpc, &self.taken_ranges(cx, vpc).await?)?,
-        };
+        let taken = [taken, &self.taken_ranges(cx, vpc).await?].concat();
+        let cidr_block = free_range(vpc, &taken)?;
         let name = self.name(cx, self.options.run.vswitch_name.as_ref(), "vswitch");
         cx.events.say(format!("Creating vSwitch in {zone_id}..."));
         let request = |slot: &Slot| CreateVSwitch {
@@ -298,21 +318,17 @@ impl AlicloudEcs<'_> {
         .await
     }
 
+    /// What others use in a VPC of the user.
     async fn taken_ranges(&self, cx: &BuildContext<'_>, vpc: &Vpc) -> Result<Vec<Cidr>> {
         if self.options.run.vpc_id.is_none() && self.options.run.security_group_id.is_none() {
             return Ok(Vec::new());
         }
         let request = DescribeVSwitches {
             vpc_id: Some(vpc.vpc_id.clone()),
-            page_size: Some(50),
             ..Default::default()
         };
-        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
-        Ok(answer
-            .vswitches
-            .iter()
-            .filter_map(|vswitch| Cidr::parse(&vswitch.cidr_block))
-            .collect())
+        let vswitches = self.cloud.list(self.region(), &request, cx.stop).await?;
+        Ok(vswitches.iter().filter_map(range_of).collect())
     }
 
     async fn create_security_group(&self, cx: &BuildContext<'_>, vpc: &Vpc) -> Result<String> {
@@ -362,6 +378,10 @@ impl AlicloudEcs<'_> {
         let context = |error: Error| error.context(format!("Cannot open security group {group}"));
         outcome.map(drop).map_err(context)
     }
+}
+
+fn range_of(vswitch: &VSwitch) -> Option<Cidr> {
+    Cidr::parse(&vswitch.cidr_block)
 }
 
 fn ready<T>(found: Option<T>) -> Poll<T> {

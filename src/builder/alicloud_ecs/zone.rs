@@ -1,62 +1,107 @@
-//! Where the instance can be: zones that have its type in stock.
+//! As what and where the instance can be: types in the order of the template,
+//! each in the zones that have it in stock.
+
+use futures_util::future::try_join_all;
 
 use super::AlicloudEcs;
 use crate::builder::BuildContext;
+use crate::cloud;
 use crate::cloud::ecs::{AvailableZone, DescribeAvailableResource, DescribeZones};
 use crate::error::{Error, Kind, Result};
 use crate::template::source::Spanned;
 
-/// Zones to try, best first.
+/// One way to have the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Zones {
-    /// The template or its vSwitch decides.
-    Given(Option<String>),
-    /// We may choose and go on to the next one.
-    Choice(Vec<String>),
+pub(super) struct Offer {
+    pub(super) instance_type: Spanned<String>,
+    /// The zone; its vSwitch decides when absent.
+    pub(super) zone: Option<String>,
 }
 
 impl AlicloudEcs<'_> {
-    pub(super) async fn zones(&self, cx: &BuildContext<'_>) -> Result<Zones> {
+    pub(super) async fn offers(&self, cx: &BuildContext<'_>) -> Result<Vec<Offer>> {
         let run = &self.options.run;
-        if run.zone_id.is_some() || run.vswitch_id.is_some() {
-            return Ok(Zones::Given(
-                run.zone_id.as_ref().map(|zone| zone.value.clone()),
-            ));
-        }
-        let zones = match self.zones_with_stock(cx).await {
-            Ok(zones) => zones,
-            // Not in every minimal policy; the older call knows less.
-            Err(error) if error.kind() == Kind::Credentials => self.zones_with_type(cx).await?,
-            Err(error) => return Err(error),
+        let types = &run.instance_types;
+        let of_type = |kind: &Spanned<String>, zone: Option<String>| Offer {
+            instance_type: kind.clone(),
+            zone,
         };
-        if zones.is_empty() {
-            return Err(nowhere(&run.instance_type, self.region()));
+        if run.zone_id.is_some() || run.vswitch_id.is_some() {
+            let zone = run.zone_id.as_ref().filter(|_| run.vswitch_id.is_none());
+            let zone = zone.map(|zone| zone.value.clone());
+            return Ok(types
+                .iter()
+                .map(|kind| of_type(kind, zone.clone()))
+                .collect());
         }
-        Ok(Zones::Choice(zones))
+        let zones = types.iter().map(|kind| self.zones_of(cx, &kind.value));
+        let zones: Option<Vec<_>> = try_join_all(zones).await?.into_iter().collect();
+        let zones = zones.unwrap_or_else(|| {
+            cx.events.message(
+                "Zones may not be listed (ecs:DescribeZones), so they are tried one after the \
+                 other; `zone_id` says which",
+            );
+            vec![any_zone(self.region()); types.len()]
+        });
+        let offers = types
+            .iter()
+            .zip(zones)
+            .flat_map(|(kind, zones)| zones.into_iter().map(move |zone| of_type(kind, Some(zone))));
+        let offers: Vec<_> = offers.collect();
+        match offers.is_empty() {
+            true => Err(nowhere(types, self.region())),
+            false => Ok(offers),
+        }
     }
 
-    async fn zones_with_stock(&self, cx: &BuildContext<'_>) -> Result<Vec<String>> {
+    /// The zones that sell a type; `None` when the caller may not ask. The
+    /// older call knows less, but more minimal policies allow it.
+    async fn zones_of(
+        &self,
+        cx: &BuildContext<'_>,
+        instance_type: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let mut zones = self.zones_with_stock(cx, instance_type).await;
+        if zones.as_ref().is_err_and(cloud::is_forbidden) {
+            zones = self.zones_with_type(cx, instance_type).await;
+        }
+        match zones {
+            Ok(zones) => Ok(Some(zones)),
+            Err(error) if cloud::is_forbidden(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn zones_with_stock(
+        &self,
+        cx: &BuildContext<'_>,
+        instance_type: &str,
+    ) -> Result<Vec<String>> {
         let run = &self.options.run;
+        let host = run.dedicated_host_id.as_ref();
         let request = DescribeAvailableResource {
             destination_resource: "InstanceType".to_owned(),
             resource_type: Some("instance".to_owned()),
             instance_charge_type: Some("PostPaid".to_owned()),
-            instance_type: Some(run.instance_type.value.clone()),
+            instance_type: Some(instance_type.to_owned()),
+            spot_strategy: run.spot.as_ref().map(|spot| spot.strategy().to_owned()),
+            dedicated_host_id: host.map(|host| host.value.clone()),
             system_disk_category: run.system_disk.category.clone(),
             ..Default::default()
         };
         let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
-        Ok(by_stock(&answer.available_zones, &run.instance_type.value))
+        Ok(by_stock(&answer.available_zones, instance_type))
     }
 
-    async fn zones_with_type(&self, cx: &BuildContext<'_>) -> Result<Vec<String>> {
-        let wanted = &self.options.run.instance_type.value;
+    async fn zones_with_type(&self, cx: &BuildContext<'_>, wanted: &str) -> Result<Vec<String>> {
         let answer = self
             .cloud
             .call(self.region(), &DescribeZones::default(), cx.stop)
             .await?;
         let zones = answer.zones.into_iter().filter(|zone| {
-            zone.available_instance_types.contains(wanted)
+            zone.available_instance_types
+                .iter()
+                .any(|kind| kind == wanted)
                 && zone
                     .available_resource_creation
                     .iter()
@@ -64,6 +109,22 @@ impl AlicloudEcs<'_> {
         });
         Ok(zones.map(|zone| zone.zone_id).collect())
     }
+}
+
+/// Every zone the region may have: those in the middle of the alphabet first,
+/// which are open in most regions. What is not there is refused at once.
+fn any_zone(region: &str) -> Vec<String> {
+    const LETTERS: &str = "hijkgfbedcalmn";
+    // `cn-beijing-h`, but `eu-central-1a`.
+    let dash = if region.ends_with(|c: char| c.is_ascii_digit()) {
+        ""
+    } else {
+        "-"
+    };
+    let letters = LETTERS.chars();
+    letters
+        .map(|letter| format!("{region}{dash}{letter}"))
+        .collect()
 }
 
 /// Zones that sell the type: plenty of it first, little of it last.
@@ -84,10 +145,15 @@ fn by_stock(zones: &[AvailableZone], instance_type: &str) -> Vec<String> {
     with_plenty(true).chain(with_plenty(false)).collect()
 }
 
-fn nowhere(instance_type: &Spanned<String>, region: &str) -> Error {
-    let message = format!("No zone in {region} sells instance type `{instance_type}`");
+/// The error about types that are not to be had.
+pub(super) fn nowhere(types: &[Spanned<String>], region: &str) -> Error {
+    let names: Vec<_> = types.iter().map(|kind| format!("`{kind}`")).collect();
+    let message = format!(
+        "No zone in {region} sells instance type {}",
+        names.join(" or ")
+    );
     Error::new(Kind::Cloud, message)
-        .at(instance_type.span)
+        .at(types.first().and_then(|kind| kind.span))
         .with_hint(format!(
             "Choose another `instance_type` or region; see `aliyun ecs DescribeAvailableResource \
          --RegionId {region} --DestinationResource InstanceType`"
@@ -115,6 +181,12 @@ mod tests {
             available_resources: vec![resources],
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn zones_are_named_as_in_their_region() {
+        assert_eq!(any_zone("cn-beijing")[0], "cn-beijing-h");
+        assert_eq!(any_zone("eu-central-1")[0], "eu-central-1h");
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub struct DescribeImages {
     pub image_family: Option<String>,
     /// `system`, `self`, `others` or `marketplace`.
     pub image_owner_alias: Option<String>,
+    /// The account of shared and community images.
+    pub image_owner_id: Option<String>,
+    /// Whether to list community images.
+    pub is_public: Option<bool>,
+    /// `x86_64`, `arm64` or `i386`.
+    pub architecture: Option<String>,
     /// Comma list; see [`ANY_IMAGE_STATUS`].
     pub status: Option<String>,
     pub snapshot_id: Option<String>,
@@ -74,10 +80,11 @@ pub struct Image {
     pub architecture: String,
     pub boot_mode: String,
     pub creation_time: String,
+    pub features: ImageFeatures,
     #[serde(deserialize_with = "flag")]
     pub is_support_cloudinit: bool,
-    #[serde(deserialize_with = "flag")]
-    pub login_as_non_root_supported: bool,
+    /// None when the API says nothing.
+    pub login_as_non_root_supported: Option<bool>,
     #[serde(deserialize_with = "flag")]
     pub is_self_shared: bool,
     #[serde(deserialize_with = "list")]
@@ -133,6 +140,8 @@ pub struct CreateImage {
     pub architecture: Option<String>,
     pub boot_mode: Option<String>,
     pub disk_device_mapping: Vec<NewDiskDeviceMapping>,
+    /// `Standard` has ECS examine the image.
+    pub detection_strategy: Option<String>,
     pub features: ImageFeatures,
     pub resource_group_id: Option<String>,
     pub tag: Vec<Tag>,
@@ -150,8 +159,8 @@ pub struct NewDiskDeviceMapping {
 }
 
 /// What instances of an image can do.
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub struct ImageFeatures {
     /// `v1` or `v2`.
     pub imds_support: Option<String>,

@@ -44,11 +44,21 @@ pub struct RunInstances {
     pub system_disk: SystemDisk,
     pub data_disk: Vec<DataDisk>,
     pub image_options: ImageOptions,
+    /// `enabled` or `disabled`: whether there is a metadata service.
+    pub http_endpoint: Option<String>,
     /// `optional` or `required` (IMDSv2 only).
     pub http_tokens: Option<String>,
     pub instance_charge_type: Option<String>,
+    /// `NoSpot`, `SpotAsPriceGo` or `SpotWithPriceLimit`.
     pub spot_strategy: Option<String>,
-    pub spot_price_limit: Option<f64>,
+    /// Per hour, with up to three decimals.
+    pub spot_price_limit: Option<String>,
+    /// Hours the instance is safe from being reclaimed: 0 or 1.
+    pub spot_duration: Option<u32>,
+    pub deployment_set_id: Option<String>,
+    pub dedicated_host_id: Option<String>,
+    /// `Standard` or `Unlimited`.
+    pub credit_specification: Option<String>,
     /// `2026-01-02T03:04:05Z`; the API rounds to its minute.
     pub auto_release_time: Option<String>,
     pub resource_group_id: Option<String>,
@@ -94,7 +104,12 @@ pub struct SystemDisk {
     pub size: Option<u32>,
     pub disk_name: Option<String>,
     pub description: Option<String>,
+    /// `PL0` to `PL3`, of a `cloud_essd`.
     pub performance_level: Option<String>,
+    /// Of a `cloud_auto`.
+    pub provisioned_iops: Option<u32>,
+    /// Of a `cloud_auto`.
+    pub bursting_enabled: Option<bool>,
     pub encrypted: Option<bool>,
     #[serde(rename = "KMSKeyId")]
     pub kms_key_id: Option<String>,
@@ -112,7 +127,12 @@ pub struct DataDisk {
     pub device: Option<String>,
     pub snapshot_id: Option<String>,
     pub delete_with_instance: Option<bool>,
+    /// `PL0` to `PL3`, of a `cloud_essd`.
     pub performance_level: Option<String>,
+    /// Of a `cloud_auto`.
+    pub provisioned_iops: Option<u32>,
+    /// Of a `cloud_auto`.
+    pub bursting_enabled: Option<bool>,
     pub encrypted: Option<bool>,
     #[serde(rename = "KMSKeyId")]
     pub kms_key_id: Option<String>,
@@ -228,7 +248,8 @@ pub struct VpcAttributes {
     pub private_ip_address: Vec<String>,
 }
 
-/// Why an instance cannot be used, for example `financial`.
+/// Why an instance cannot be used, for example `financial`; `Recycling` is a
+/// spot instance that is about to be released.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct OperationLock {

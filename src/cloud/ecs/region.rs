@@ -66,6 +66,8 @@ pub struct DescribeAvailableResource {
     pub destination_resource: String,
     pub resource_type: Option<String>,
     pub instance_charge_type: Option<String>,
+    pub spot_strategy: Option<String>,
+    pub dedicated_host_id: Option<String>,
     pub zone_id: Option<String>,
     pub io_optimized: Option<String>,
     pub instance_type: Option<String>,
@@ -74,6 +76,35 @@ pub struct DescribeAvailableResource {
     pub network_category: Option<String>,
 }
 action!(Ecs DescribeAvailableResource -> DescribeAvailableResourceResponse, Always, Call);
+
+/// What instance types are like.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeInstanceTypes {
+    /// At most 10; all of them when empty.
+    pub instance_types: Vec<String>,
+}
+action!(Ecs DescribeInstanceTypes -> DescribeInstanceTypesResponse, Always, Call);
+
+/// Instance types.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DescribeInstanceTypesResponse {
+    #[serde(deserialize_with = "list")]
+    pub instance_types: Vec<InstanceType>,
+}
+
+/// An instance type.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct InstanceType {
+    pub instance_type_id: String,
+    /// `X86` or `ARM`.
+    pub cpu_architecture: String,
+    /// `BIOS`, `UEFI`; empty when the API says nothing.
+    #[serde(deserialize_with = "list")]
+    pub supported_boot_modes: Vec<String>,
+}
 
 /// Stock per zone.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! Reads the disks of the temporary instance.
 
-use super::Disk;
+use super::{Disk, word};
 use crate::plan::check;
 use crate::plan::options;
 use crate::plan::reader::Reader;
@@ -14,7 +14,10 @@ const CATEGORIES: &[&str] = &[
     "cloud_essd",
     "cloud_auto",
     "cloud_essd_entry",
+    "cloud_regional_disk_auto",
 ];
+const PERFORMANCE_LEVELS: &[&str] = &["PL0", "PL1", "PL2", "PL3"];
+const PROVISIONED_IOPS: u32 = 50_000;
 const MOST_DATA_DISKS: usize = 16;
 const SYSTEM_DISK_GIB: u32 = 2048;
 const DATA_DISK_GIB: u32 = 65_536;
@@ -78,6 +81,9 @@ fn disk<'v>(reader: &mut Reader<'v, '_>, object: &'v Value, place: &str, most_gi
         description: plain(reader.checked("disk_description", check::description)),
         delete_with_instance: reader.tri("disk_delete_with_instance"),
         device: device(&mut reader),
+        performance_level: word(&mut reader, "disk_performance_level", PERFORMANCE_LEVELS),
+        provisioned_iops: reader.positive("disk_provisioned_iops", PROVISIONED_IOPS),
+        bursting_enabled: reader.tri("disk_bursting_enabled"),
         encrypted: reader.tri("disk_encrypted"),
         kms_key_id: reader.plain("disk_kms_key_id"),
     };
@@ -85,8 +91,19 @@ fn disk<'v>(reader: &mut Reader<'v, '_>, object: &'v Value, place: &str, most_gi
         let what = "has no effect without encryption";
         reader.error("disk_kms_key_id", what, "Set `disk_encrypted` to `true`");
     }
+    only_of_category(&mut reader, "disk_performance_level", "cloud_essd");
+    only_of_category(&mut reader, "disk_provisioned_iops", "cloud_auto");
+    only_of_category(&mut reader, "disk_bursting_enabled", "cloud_auto");
     reader.finish();
     disk
+}
+
+/// Refuses an option that ECS takes for one category only.
+fn only_of_category(reader: &mut Reader<'_, '_>, name: &str, category: &str) {
+    if reader.is_set(name) && reader.text_or("disk_category", "") != category {
+        let what = format!("is only for disks of the category `{category}`");
+        reader.error(name, &what, format!("Set `disk_category` to `{category}`"));
+    }
 }
 
 fn plain(text: Option<Spanned<String>>) -> Option<String> {

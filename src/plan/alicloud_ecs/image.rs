@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::tags::{self, IMAGE_TAGS};
-use super::{Access, Copy, ImageOptions};
+use super::{Access, Copy, ImageOptions, word};
 use crate::plan::check;
 use crate::plan::reader::Reader;
 use crate::template::source::Spanned;
 
 const HOUR: u32 = 3600;
 
+/// Architectures of images.
+pub(super) const ARCHITECTURES: &[&str] = &["x86_64", "arm64", "i386"];
+
 /// Reads the options; `force` is the command line's `-force`.
 pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access, force: bool) -> ImageOptions {
     let encrypted = reader.tri("image_encrypted");
-    ImageOptions {
+    let options = ImageOptions {
         name: reader.required(
             "image_name",
             check::image_name,
@@ -22,7 +25,11 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access, force: bool) ->
         version: plain_checked(reader, "image_version", check::image_version),
         description: plain_checked(reader, "image_description", check::description),
         target_family: reader.checked("target_image_family", check::image_family),
-        boot_mode: boot_mode(reader),
+        boot_mode: word(reader, "boot_mode", &["BIOS", "UEFI", "UEFI-Preferred"]),
+        platform: reader.expect_one_of("image_platform", PLATFORMS),
+        architecture: word(reader, "image_architecture", ARCHITECTURES),
+        detection_strategy: reader.expect_one_of("image_detection_strategy", &["Standard"]),
+        imds_support: word(reader, "image_imds_support", &["v1", "v2"]),
         tags: tags::with_blocks(reader, "tags", "tag", IMAGE_TAGS),
         share_accounts: accounts(reader, "image_share_account"),
         unshare_accounts: accounts(reader, "image_unshare_account"),
@@ -37,16 +44,34 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access, force: bool) ->
         skip_validation: reader.flag("skip_image_validation"),
         ready_timeout: reader.seconds("wait_snapshot_ready_timeout", HOUR),
         copy_timeout: reader.seconds("wait_copying_image_ready_timeout", HOUR),
+    };
+    boots(reader, &options);
+    can_be_shared(reader, &options);
+    options
+}
+
+/// Arm machines of ECS only boot with UEFI.
+fn boots(reader: &mut Reader<'_, '_>, options: &ImageOptions) {
+    let is_arm = options.architecture.as_deref() == Some("arm64");
+    if is_arm && options.boot_mode.as_deref() == Some("BIOS") {
+        let what = "is `BIOS`, which no arm64 instance has";
+        reader.error("boot_mode", what, "Write `UEFI`, or leave it out");
+    }
+}
+
+/// ECS does not share what only its own key decrypts.
+fn can_be_shared(reader: &mut Reader<'_, '_>, options: &ImageOptions) {
+    let mut keys = options.copies.iter().map(|copy| &copy.kms_key_id);
+    let has_keys = options.kms_key_id.is_some() && keys.all(Option::is_some);
+    if options.encrypted == Some(true) && !options.share_accounts.is_empty() && !has_keys {
+        let what = "shares images that are encrypted with ECS's own key, which it refuses";
+        let help = "Set `kms_key_id`, and `image_copy_kms_ids` for the copies, to keys of your own";
+        reader.warning("image_share_account", what, help);
     }
 }
 
 fn plain_checked(reader: &mut Reader<'_, '_>, name: &str, rule: check::Check) -> Option<String> {
     reader.checked(name, rule).map(|text| text.value)
-}
-
-fn boot_mode(reader: &mut Reader<'_, '_>) -> Option<String> {
-    let modes = ["BIOS", "UEFI", "UEFI-Preferred"].map(|mode| (mode, mode));
-    reader.one_of("boot_mode", &modes).map(str::to_owned)
 }
 
 fn accounts(reader: &mut Reader<'_, '_>, name: &str) -> Vec<String> {
@@ -145,3 +170,34 @@ fn needs_encryption(reader: &mut Reader<'_, '_>, name: &str, encrypted: Option<b
         reader.error(name, what, "Set `image_encrypted` to `true`");
     }
 }
+
+/// Platforms of CreateImage and ImportImage; the list may grow.
+const PLATFORMS: &[&str] = &[
+    "Aliyun",
+    "AlmaLinux",
+    "Anolis",
+    "CentOS",
+    "CentOS Stream",
+    "CoreOS",
+    "Customized Linux",
+    "Debian",
+    "Fedora",
+    "Fedora CoreOS",
+    "FreeBSD",
+    "Gentoo",
+    "Kylin",
+    "OpenSUSE",
+    "Other Windows",
+    "Others Linux",
+    "RedHat",
+    "Rocky Linux",
+    "SUSE",
+    "UOS",
+    "Ubuntu",
+    "Windows Server 2003",
+    "Windows Server 2008",
+    "Windows Server 2012",
+    "Windows Server 2016",
+    "Windows Server 2019",
+    "Windows Server 2022",
+];

@@ -1,26 +1,41 @@
 //! Reads what the temporary instance will be.
 
 use super::tags::{self, RUN_TAGS};
-use super::{Access, Address, RunOptions, Source, disk};
+use super::{Access, Address, RunOptions, disk, source, spot, word};
 use crate::plan::check::{self, Check};
 use crate::plan::reader::Reader;
 use crate::secret::Secret;
 use crate::template::source::Spanned;
 
 const USER_DATA_LIMIT: usize = 32 * 1024;
+/// DescribeInstanceTypes takes no more in one call.
+const MOST_TYPES: usize = 10;
 const EIP_MBIT: u32 = 500;
 const INSTANCE_MBIT: u32 = 100;
 
 /// Reads the options.
 pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access) -> RunOptions {
     let bandwidth = reader.positive("internet_max_bandwidth_out", EIP_MBIT);
+    let http_endpoint = word(reader, "http_endpoint", &["enabled", "disabled"]);
     RunOptions {
-        source: source(reader),
-        instance_type: instance_type(reader),
+        source: source::source(reader),
+        instance_types: instance_types(reader),
         instance_name: plain_checked(reader, "instance_name", check::instance_name),
+        description: description(reader),
+        spot: spot::spot(reader),
+        deployment_set_id: id(reader, "deployment_set_id", "ds-"),
+        dedicated_host_id: id(reader, "dedicated_host_id", "dh-"),
+        credit_specification: word(reader, "credit_specification", &["Standard", "Unlimited"]),
+        http_tokens: http_tokens(reader, http_endpoint.as_deref()),
+        http_endpoint,
+        login_as_non_root: login_as_non_root(reader),
         zone_id: zone_id(reader, &access.region.value),
         io_optimized: reader.tri("io_optimized"),
-        internet_charge_type: charge_type(reader),
+        internet_charge_type: word(
+            reader,
+            "internet_charge_type",
+            &["PayByTraffic", "PayByBandwidth"],
+        ),
         internet_max_bandwidth_out: bandwidth,
         address: reachable_address(reader, bandwidth),
         vpc_id: id(reader, "vpc_id", "vpc-"),
@@ -31,7 +46,11 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access) -> RunOptions {
         security_group_id: id(reader, "security_group_id", "sg-"),
         security_group_name: plain_checked(reader, "security_group_name", check::resource_name),
         security_group_source_cidrs: source_cidrs(reader),
-        security_enhancement_strategy: enhancement(reader),
+        security_enhancement_strategy: word(
+            reader,
+            "security_enhancement_strategy",
+            &["Active", "Deactive"],
+        ),
         ecs_ram_role_name: reader.text("ecs_ram_role_name"),
         run_tags: tags::of_map(reader, "run_tags", RUN_TAGS),
         resource_group_id: reader.plain("resource_group_id"),
@@ -49,36 +68,79 @@ fn plain_checked(reader: &mut Reader<'_, '_>, name: &str, rule: Check) -> Option
     reader.checked(name, rule).map(|text| text.value)
 }
 
-fn source(reader: &mut Reader<'_, '_>) -> Source {
-    let image = reader.checked("source_image", check::no_blank);
-    let family = reader.checked("image_family", check::no_blank);
-    match (image, family) {
-        (Some(image), None) => Source::Image(image),
-        (None, Some(family)) => Source::Family(family),
-        (Some(image), Some(_)) => {
-            let help = "Keep `image_family` for the newest image, or `source_image` for this one";
-            reader.conflict("source_image", "image_family", help);
-            Source::Image(image)
-        }
-        (None, None) => {
-            let help = "Set it to an image's id, or set `image_family`";
-            reader.missing("source_image", help);
-            Source::Image(Spanned::default_value(String::new()))
+/// The types, the best first.
+fn instance_types(reader: &mut Reader<'_, '_>) -> Vec<Spanned<String>> {
+    let one = reader.checked("instance_type", check::no_blank);
+    let mut several = reader.texts("instance_types");
+    for kind in &several {
+        reader.check("instance_types", kind, check::no_blank);
+    }
+    if several.len() > MOST_TYPES {
+        let what = format!("has {} types", several.len());
+        reader.error(
+            "instance_types",
+            &what,
+            format!("Write at most {MOST_TYPES}"),
+        );
+    }
+    if one.is_some() && !several.is_empty() {
+        let help = "Keep `instance_types`, with the best one first";
+        reader.conflict("instance_type", "instance_types", help);
+    }
+    if one.is_none() && several.is_empty() {
+        let help = "Set it, for example to `ecs.g6.large`; or set `instance_types`";
+        reader.missing("instance_type", help);
+    }
+    let name = if several.is_empty() {
+        "instance_type"
+    } else {
+        "instance_types"
+    };
+    several.extend(one);
+    for kind in &several {
+        if !kind.value.starts_with("ecs.") {
+            let what = format!(
+                "is `{}`, which does not look like an instance type",
+                kind.value
+            );
+            reader.warning(name, &what, "Instance types begin with `ecs.`");
         }
     }
+    several
 }
 
-fn instance_type(reader: &mut Reader<'_, '_>) -> Spanned<String> {
-    let help = "Set it, for example to `ecs.g6.large`";
-    let kind = reader.required("instance_type", check::no_blank, help);
-    if !kind.value.is_empty() && !kind.value.starts_with("ecs.") {
-        let what = format!(
-            "is `{}`, which does not look like an instance type",
-            kind.value
-        );
-        reader.warning("instance_type", &what, "Instance types begin with `ecs.`");
+/// Packer accepts any text and does not use it, so a bad one is no error.
+fn description(reader: &mut Reader<'_, '_>) -> Option<String> {
+    let text = reader.plain("description")?;
+    let Err(complaint) = check::description(&text) else {
+        return Some(text);
+    };
+    let help = format!("{}; it is left out", complaint.help);
+    reader.warning("description", &complaint.what, help);
+    None
+}
+
+fn login_as_non_root(reader: &mut Reader<'_, '_>) -> Option<Spanned<bool>> {
+    let value = reader.tri("login_as_non_root")?;
+    if value && reader.text_or("ssh_username", "ecs-user") == "root" {
+        let help = "The user is `ecs-user`, who may use `sudo`";
+        reader.error("login_as_non_root", "leaves no login for `root`", help);
     }
-    kind
+    Some(Spanned::new(value, reader.span("login_as_non_root")))
+}
+
+/// A program on the instance could ask in vain.
+fn http_tokens(reader: &mut Reader<'_, '_>, endpoint: Option<&str>) -> Option<String> {
+    let tokens = word(reader, "http_tokens", &["optional", "required"]);
+    if tokens.is_some() && endpoint == Some("disabled") {
+        let help = "Remove one of them";
+        reader.error(
+            "http_tokens",
+            "has no effect without metadata service",
+            help,
+        );
+    }
+    tokens
 }
 
 fn zone_id(reader: &mut Reader<'_, '_>, region: &str) -> Option<Spanned<String>> {
@@ -92,18 +154,6 @@ fn zone_id(reader: &mut Reader<'_, '_>, region: &str) -> Option<Spanned<String>>
         );
     }
     Some(zone)
-}
-
-fn charge_type(reader: &mut Reader<'_, '_>) -> Option<String> {
-    let types = ["PayByTraffic", "PayByBandwidth"].map(|word| (word, word));
-    let found = reader.one_of("internet_charge_type", &types);
-    found.map(str::to_owned)
-}
-
-fn enhancement(reader: &mut Reader<'_, '_>) -> Option<String> {
-    let strategies = ["Active", "Deactive"].map(|word| (word, word));
-    let found = reader.one_of("security_enhancement_strategy", &strategies);
-    found.map(str::to_owned)
 }
 
 /// An id of a resource; one of another sort is a slip worth a warning.

@@ -185,7 +185,80 @@ fn every_rule_has_its_words() {
         ),
         (
             r#""description":"d""#,
-            &["warning: Option `description` has no effect"],
+            &["warning: Option `description` has 1 character"],
+        ),
+        (r#""description":"Builds the web image""#, &[]),
+        (
+            r#""instance_types":["ecs.g7.large"]"#,
+            &["error: Option `instance_type` cannot be used with `instance_types`"],
+        ),
+        (
+            r#""source_image_filter":{"name":"web-*"}"#,
+            &["error: Option `source_image_filter` cannot be used with `source_image`"],
+        ),
+        (
+            r#""spot_price_limit":"0.1""#,
+            &["error: Option `spot_price_limit` has no effect without a limit"],
+        ),
+        (
+            r#""spot_strategy":"SpotWithPriceLimit""#,
+            &["error: Option `spot_price_limit` is missing"],
+        ),
+        (
+            r#""spot_strategy":"SpotWithPriceLimit","spot_price_limit":"1,5""#,
+            &["error: Option `spot_price_limit` is `1,5`, which is no price"],
+        ),
+        (
+            r#""spot_strategy":"SpotWithPriceLimit","spot_price_limit":0.125"#,
+            &[],
+        ),
+        (
+            r#""spot_strategy":"SpotAsPriceGo","spot_duration":6"#,
+            &["error: Option `spot_duration` is 6"],
+        ),
+        (
+            r#""spot_duration":0"#,
+            &["error: Option `spot_duration` has no effect without a spot instance"],
+        ),
+        (
+            r#""spot_strategy":"SpotAsPriceGo","dedicated_host_id":"dh-1""#,
+            &["error: Option `spot_strategy` cannot be used with `dedicated_host_id`"],
+        ),
+        (
+            r#""http_endpoint":"disabled","http_tokens":"required""#,
+            &["error: Option `http_tokens` has no effect without metadata service"],
+        ),
+        (
+            r#""login_as_non_root":true"#,
+            &["error: Option `login_as_non_root` leaves no login for `root`"],
+        ),
+        (
+            r#""credit_specification":"unlimited""#,
+            &[
+                "error: Option `credit_specification` is `unlimited`, which is not one of its values",
+            ],
+        ),
+        (
+            r#""image_architecture":"arm64","boot_mode":"BIOS""#,
+            &["error: Option `boot_mode` is `BIOS`, which no arm64 instance has"],
+        ),
+        (
+            r#""image_encrypted":true,"image_share_account":["1234567890123456"]"#,
+            &[
+                "warning: Option `image_share_account` shares images that are encrypted with ECS's own key, which it refuses",
+            ],
+        ),
+        (
+            r#""system_disk_mapping":{"disk_performance_level":"PL1"}"#,
+            &[
+                "error: Option `disk_performance_level` of `system_disk_mapping` is only for disks of the category `cloud_essd`",
+            ],
+        ),
+        (
+            r#""image_disk_mappings":[{"disk_category":"cloud_essd","disk_provisioned_iops":100}]"#,
+            &[
+                "error: Option `disk_provisioned_iops` of `image_disk_mappings[0]` is only for disks of the category `cloud_auto`",
+            ],
         ),
         (
             r#""instance_name":"a b""#,
@@ -368,6 +441,39 @@ fn the_address_follows_from_five_options() {
     }
     let own = with(r#""eip_id":"eip-1","associate_public_ip_address":true"#).read;
     assert!(matches!(own.run.address, Address::Eip(id) if id.value == "eip-1"));
+}
+
+#[test]
+fn a_filter_says_something_and_knows_its_owners() {
+    let read = |filter: &str| {
+        let text = format!(
+            r#"{{"region":"cn-beijing","image_name":"web","instance_types":["ecs.g7.large","ecs.g6.large"],
+               "source_image_filter":{filter}}}"#
+        );
+        read_text(&text)
+    };
+    let outcome =
+        read(r#"{"name":"web-*","owners":["self","1234567890123456"],"most_recent":true}"#);
+    assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    let types = outcome.read.run.instance_types.iter();
+    let types: Vec<_> = types.map(|kind| kind.value.as_str()).collect();
+    assert_eq!(types, ["ecs.g7.large", "ecs.g6.large"]);
+    let Source::Filter(filter) = outcome.read.run.source else {
+        panic!("a filter was written");
+    };
+    let account = Owner::Account("1234567890123456".to_owned());
+    assert_eq!(filter.owners, [Owner::Own, account]);
+    assert!(filter.most_recent);
+    assert_eq!(
+        read(r#"{"most_recent":true}"#).findings,
+        ["error: Option `source_image_filter` of `it` would fit nearly every image"]
+    );
+    assert_eq!(
+        read(r#"{"name":"web","owners":["amazon"]}"#).findings,
+        [
+            "error: Option `owners` of `source_image_filter` of `it` contains `amazon`, which is no owner"
+        ]
+    );
 }
 
 #[test]

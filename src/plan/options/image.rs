@@ -30,6 +30,26 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Boot mode of the image: `BIOS`, `UEFI` or `UEFI-Preferred`.",
     ),
     option(
+        "image_platform",
+        K::String,
+        "Distribution, for example `Ubuntu` or `Windows Server 2022`. A built image takes its source's when absent; an imported one is `Others Linux` then, and ECS sets neither its host name nor its password.",
+    ),
+    option(
+        "image_architecture",
+        K::String,
+        "`x86_64`, `arm64` or `i386`. A built image takes its source's when absent; an imported one is `x86_64` then.",
+    ),
+    option(
+        "image_detection_strategy",
+        K::String,
+        "`Standard` has ECS examine the image.",
+    ),
+    option(
+        "image_imds_support",
+        K::String,
+        "`v2` when the image works with a metadata service that demands tokens, so that its instances may have one; otherwise `v1`.",
+    ),
+    option(
         "tags",
         K::StringMap,
         "Tags of the image and its snapshots, at most 20.",
@@ -114,7 +134,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "skip_image_validation",
         K::Bool,
         "false",
-        "Find expired source images too.",
+        "Use `source_image` as it is, without looking whether it exists and fits; so an expired image works too.",
     ),
     defaulted(
         "wait_snapshot_ready_timeout",

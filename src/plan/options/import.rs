@@ -36,16 +36,6 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Operating system: `linux` or `windows`; ECS takes `linux` when absent.",
     ),
     option(
-        "image_platform",
-        K::String,
-        "Distribution, for example `Ubuntu` or `Windows Server 2022`; ECS takes `Others Linux` when absent, and then sets neither host name nor password.",
-    ),
-    option(
-        "image_architecture",
-        K::String,
-        "`x86_64`, `arm64` or `i386`; ECS takes `x86_64` when absent.",
-    ),
-    option(
         "image_system_size",
         K::Int,
         "Size of the system disk in GiB, at least the disk's virtual size, which serves when absent.",
@@ -66,19 +56,9 @@ pub const OPTIONS: &[OptionSpec] = &[
         "RAM role that lets ECS read the object; when absent, `AliyunECSImageImportDefaultRole`, which is made or completed.",
     ),
     option(
-        "image_detection_strategy",
-        K::String,
-        "`Standard` has ECS examine the image.",
-    ),
-    option(
         "image_nvme_support",
         K::String,
         "Whether the image has NVMe drivers: `supported` or `unsupported`.",
-    ),
-    option(
-        "image_imds_support",
-        K::String,
-        "Metadata service of instances: `v1`, or `v2` for tokens only.",
     ),
     option(
         "resource_group_id",

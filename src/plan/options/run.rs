@@ -1,34 +1,93 @@
 //! Options of `alicloud-ecs` that say what the temporary instance will be.
 
-use super::{K, OptionSpec, defaulted, ignored, option, required};
+use super::{K, OptionSpec, defaulted, option};
 
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
     option(
         "source_image",
         K::String,
-        "Id of the image to begin with; either this or `image_family`.",
+        "Id of the image to begin with; this, `image_family` or `source_image_filter`.",
     ),
     option(
         "image_family",
         K::String,
-        "Image family whose newest image to begin with; either this or `source_image`.",
+        "Image family whose newest image to begin with.",
     ),
-    required(
+    option(
+        "source_image_filter",
+        K::Object,
+        "What the image to begin with is like; see the options of `source_image_filter`. Not an option of Packer.",
+    ),
+    option(
         "instance_type",
         K::String,
-        "Type of the temporary instance, for example `ecs.g6.large`.",
+        "Type of the temporary instance, for example `ecs.g6.large`; either this or `instance_types` is required.",
+    ),
+    option(
+        "instance_types",
+        K::StringList,
+        "Types of the temporary instance, the best first; the next one is used where one is sold out or does not fit the image. Not an option of Packer.",
     ),
     option(
         "instance_name",
         K::String,
         "Name of the temporary instance, 2 to 128 characters.",
     ),
-    ignored("description", K::String, "it never had an effect"),
+    option(
+        "description",
+        K::String,
+        "Description of the temporary instance, 2 to 256 characters.",
+    ),
     option(
         "zone_id",
         K::String,
-        "Zone of the temporary instance; by default one that offers the type.",
+        "Zone of the temporary instance; by default one that has the type in stock, or else the next one.",
+    ),
+    option(
+        "spot_strategy",
+        K::String,
+        "`SpotAsPriceGo` for a spot instance at the market's price, `SpotWithPriceLimit` for one with a limit, or `NoSpot`. Not an option of Packer.",
+    ),
+    option(
+        "spot_price_limit",
+        K::String,
+        "The most to pay for the spot instance per hour, in the account's currency, with up to three decimals; with `SpotWithPriceLimit`. Not an option of Packer.",
+    ),
+    option(
+        "spot_duration",
+        K::Int,
+        "Hours in which the spot instance is not reclaimed: 0 or 1, which is ECS's default. Not an option of Packer.",
+    ),
+    option(
+        "deployment_set_id",
+        K::String,
+        "Deployment set of the temporary instance. Not an option of Packer.",
+    ),
+    option(
+        "dedicated_host_id",
+        K::String,
+        "Dedicated host the temporary instance runs on. Not an option of Packer.",
+    ),
+    option(
+        "credit_specification",
+        K::String,
+        "Mode of a burstable instance: `Standard` or `Unlimited`. Not an option of Packer.",
+    ),
+    option(
+        "http_endpoint",
+        K::String,
+        "Metadata service of the temporary instance: `enabled` or `disabled`. Not an option of Packer.",
+    ),
+    option(
+        "http_tokens",
+        K::String,
+        "Whether that service demands tokens (IMDSv2): `optional` or `required`. Not an option of Packer.",
+    ),
+    option(
+        "login_as_non_root",
+        K::Tri,
+        "Have key and password given to `ecs-user` instead of `root`; write `ecs-user` as `ssh_username` too. Not an option of Packer.",
     ),
     option(
         "io_optimized",
@@ -135,5 +194,32 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::Bool,
         "false",
         "Do not stop the instance; the last provisioner does it.",
+    ),
+];
+
+/// The options of `source_image_filter`.
+pub const SOURCE_FILTER: &[OptionSpec] = &[
+    option(
+        "name",
+        K::String,
+        "Name of the image; `*` stands for any characters and `?` for one.",
+    ),
+    option(
+        "owners",
+        K::StringList,
+        "Whose the image is: `self`, `system` (Alibaba Cloud), `others` (shared with you), `community`, `marketplace`, or the id of an account that shares it; by default the first three.",
+    ),
+    option("tags", K::StringMap, "Tags the image has."),
+    option("family", K::String, "Image family the image is in."),
+    option(
+        "architecture",
+        K::String,
+        "Architecture of the image: `x86_64`, `arm64` or `i386`.",
+    ),
+    defaulted(
+        "most_recent",
+        K::Bool,
+        "false",
+        "Take the newest image when there are several; otherwise that is an error.",
     ),
 ];

@@ -1,8 +1,11 @@
 //! The image itself: copies, shares, encryption, or none at all.
 
+use std::time::Duration;
+
+use alicloud_image_sandbox::{Delays, SandboxOptions};
 use serde_json::{Value, json};
 
-use crate::harness::Lab;
+use crate::harness::{Lab, quick_options};
 use crate::record::{assert_absent, assert_never_called, assert_params, tags, the_image};
 use crate::template::silent;
 
@@ -224,4 +227,80 @@ async fn everything_said_about_the_image_is_on_it() {
     );
     assert_eq!(tags(&create), [("tier".to_owned(), "front".to_owned())]);
     assert_eq!(the_image(&lab, &outcome)["ImageVersion"], "1.5");
+}
+
+#[tokio::test]
+async fn what_ecs_is_told_about_the_image_is_on_its_copies_too() {
+    let lab = Lab::quick().await;
+    let options = json!({
+        "image_platform": "Anolis",
+        "image_architecture": "x86_64",
+        "image_detection_strategy": "Standard",
+        "image_imds_support": "v2",
+        "target_image_family": "web-family",
+        "boot_mode": "UEFI",
+        "image_copy_regions": ["cn-hangzhou"],
+    });
+    lab.write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let create = lab.call("CreateImage");
+    assert_params(
+        &create,
+        &[
+            ("Platform", "Anolis"),
+            ("Architecture", "x86_64"),
+            ("DetectionStrategy", "Standard"),
+            ("Features.ImdsSupport", "v2"),
+        ],
+    );
+    let images = lab.sandbox.images();
+    for region in ["cn-beijing", "cn-hangzhou"] {
+        let image = in_region(&images, region);
+        assert_eq!(image["ImageFamily"], "web-family", "{region}");
+        assert_eq!(image["BootMode"], "UEFI", "{region}");
+        assert_eq!(image["Features"]["ImdsSupport"], "v2", "{region}");
+    }
+    // The copy has the boot mode of its source, so nobody sets it.
+    let completed = lab.call("ModifyImageAttribute");
+    assert_params(&completed, &[("ImageFamily", "web-family")]);
+    assert_absent(&completed, &["BootMode", "ImageName"]);
+}
+
+#[tokio::test]
+async fn an_encrypted_image_keeps_its_family() {
+    let lab = Lab::quick().await;
+    let options = json!({"image_encrypted": true, "target_image_family": "web-family"});
+    lab.write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let images = lab.sandbox.images();
+    assert_eq!(images.len(), 1, "{images:#?}");
+    assert_eq!(images[0]["ImageFamily"], "web-family");
+}
+
+#[tokio::test]
+async fn a_copy_that_takes_too_long_names_the_option_that_helps() {
+    let delays = Delays {
+        copy: Duration::from_secs(3600),
+        ..Delays::none()
+    };
+    let lab = Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await;
+    let options = json!({
+        "image_copy_regions": ["cn-hangzhou"], "wait_copying_image_ready_timeout": 60,
+    });
+    let outcome = lab
+        .write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .failure(1);
+    let told = "hint: Raise `wait_copying_image_ready_timeout`";
+    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    lab.assert_empty();
 }

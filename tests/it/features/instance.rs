@@ -155,6 +155,88 @@ async fn disks_are_as_described() {
     assert_eq!(mappings.as_array().unwrap().len(), 3);
 }
 
+#[tokio::test]
+async fn disks_are_as_fast_and_as_secret_as_described() {
+    let lab = Lab::quick().await;
+    let options = json!({
+        "system_disk_mapping": {"disk_category": "cloud_essd", "disk_performance_level": "PL0"},
+        "image_disk_mappings": [
+            {"disk_category": "cloud_auto", "disk_size": 40, "disk_provisioned_iops": 5000,
+             "disk_bursting_enabled": true, "disk_encrypted": true, "disk_kms_key_id": "key-2"},
+            {"disk_category": "cloud_essd_entry", "disk_size": 40, "disk_encrypted": "true"}
+        ],
+    });
+    lab.write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let run = lab.call("RunInstances");
+    assert_params(
+        &run,
+        &[
+            ("SystemDisk.PerformanceLevel", "PL0"),
+            ("DataDisk.1.Category", "cloud_auto"),
+            ("DataDisk.1.ProvisionedIops", "5000"),
+            ("DataDisk.1.BurstingEnabled", "true"),
+            ("DataDisk.1.Encrypted", "true"),
+            ("DataDisk.1.KMSKeyId", "key-2"),
+            ("DataDisk.2.Encrypted", "true"),
+        ],
+    );
+    assert_absent(&run, &["DataDisk.2.KMSKeyId", "SystemDisk.Encrypted"]);
+}
+
+#[tokio::test]
+async fn the_instance_is_placed_and_hardened_as_described() {
+    let lab = Lab::quick().await;
+    let options = json!({
+        "source_image": "ubuntu_24_04_x64_20G_alibase_20251013.vhd",
+        "description": "Builds the web image",
+        "deployment_set_id": "ds-1",
+        "dedicated_host_id": "dh-1",
+        "credit_specification": "Standard",
+        "http_endpoint": "enabled",
+        "http_tokens": "required",
+        "login_as_non_root": true,
+        "ssh_username": "ecs-user",
+    });
+    lab.write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    assert_params(
+        &lab.call("RunInstances"),
+        &[
+            ("Description", "Builds the web image"),
+            ("DeploymentSetId", "ds-1"),
+            ("DedicatedHostId", "dh-1"),
+            ("CreditSpecification", "Standard"),
+            ("HttpEndpoint", "enabled"),
+            ("HttpTokens", "required"),
+            ("ImageOptions.LoginAsNonRoot", "true"),
+        ],
+    );
+    let stock = lab.call("DescribeAvailableResource");
+    assert_params(&stock, &[("DedicatedHostId", "dh-1")]);
+}
+
+#[tokio::test]
+async fn an_image_without_that_user_is_told_before_anything_is_made() {
+    let lab = Lab::quick().await;
+    let options = json!({
+        "source_image": "centos_7_03_64_20G_alibase_20170818.vhd",
+        "login_as_non_root": true, "ssh_username": "ecs-user",
+    });
+    let outcome = lab
+        .write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .failure(1);
+    let told = "Source image `centos_7_03_64_20G_alibase_20170818.vhd` has no user `ecs-user`";
+    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert_never_called(&lab, &["CreateVpc", "RunInstances"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_disk_options_nothing_is_said_of_disks() {
     let lab = Lab::without_machines().await;

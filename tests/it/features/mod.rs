@@ -4,4 +4,7 @@ mod builds;
 mod image;
 mod instance;
 mod network;
+mod permissions;
 mod replace;
+mod source;
+mod stock;

@@ -85,6 +85,7 @@ pub(super) fn create_image(context: &mut Context<'_>) -> Answer {
     let name = new_name(context, "ImageName")?;
     check_texts(context)?;
     check_quota(context)?;
+    check_detection(context)?;
     let source = find_source(context)?;
     let common = context.common("m", name);
     let id = common.id.clone();
@@ -198,6 +199,8 @@ pub(super) fn blank_image(context: &mut Context<'_>, common: Common, os: &Image)
         os_type: os.os_type.clone(),
         architecture: or_of("Architecture", &os.architecture),
         boot_mode: or_of("BootMode", &os.boot_mode),
+        imds_support: context.get("Features.ImdsSupport").map(str::to_owned),
+        non_root_login: os.non_root_login,
         size: os.size,
         mappings: Vec::new(),
         status: ImageStatus::Creating,
@@ -301,6 +304,17 @@ pub(super) fn plain_image(context: &Context<'_>) -> Image {
     images.next().expect("the catalogue has images")
 }
 
+/// There is one strategy of detection.
+fn check_detection(context: &Context<'_>) -> Result<(), ApiError> {
+    match context.get("DetectionStrategy") {
+        None | Some("Standard") => Ok(()),
+        Some(_) => Err(ApiError::invalid_parameter(
+            "DetectionStrategy",
+            "it must be Standard",
+        )),
+    }
+}
+
 pub(super) fn check_quota(context: &Context<'_>) -> Result<(), ApiError> {
     let own = context.cloud.images.keys();
     let count = own.filter(|(region, _)| *region == context.region).count();
@@ -398,6 +412,7 @@ pub(super) fn modify_image_attribute(context: &mut Context<'_>) -> Answer {
     let set = |name: &str| context.get(name).map(str::to_owned);
     let (name, family) = (set("ImageName"), set("ImageFamily"));
     let (description, boot_mode) = (set("Description"), set("BootMode"));
+    let imds_support = set("Features.ImdsSupport");
     check_texts(context)?;
     if let Some(name) = &name {
         check_name(context, name)?;
@@ -414,6 +429,7 @@ pub(super) fn modify_image_attribute(context: &mut Context<'_>) -> Answer {
     replace(&mut image.family, family);
     replace(&mut image.common.description, description);
     replace(&mut image.boot_mode, boot_mode);
+    image.imds_support = imds_support.or(image.imds_support.take());
     Ok(json!({}))
 }
 

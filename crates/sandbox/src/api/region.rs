@@ -145,6 +145,6 @@ fn type_json(kind: &InstanceType) -> Value {
         "LocalStorageCategory": "",
         "EniQuantity": 2,
         "DiskQuantity": 17,
-        "SupportedBootModes": {"SupportedBootMode": ["BIOS", "UEFI"]},
+        "SupportedBootModes": {"SupportedBootMode": kind.boot_modes()},
     })
 }

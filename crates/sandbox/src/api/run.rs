@@ -61,6 +61,9 @@ fn add_instance(context: &mut Context<'_>, gets_address: bool) -> Result<String,
     let image = find_image(context)?;
     let kind = context.require("InstanceType")?;
     check_type(context, &kind, &image)?;
+    check_login(context, &image)?;
+    check_spot(context)?;
+    check_disk_performance(context)?;
     let placement = place(context)?;
     let stock = (placement.zone.clone(), kind.clone());
     if context.cloud.out_of_stock.contains(&stock) {
@@ -115,8 +118,68 @@ fn check_type(context: &Context<'_>, id: &str, image: &Image) -> Result<(), ApiE
         return Err(context.error("InvalidInstanceType.ValueNotSupported"));
     };
     let arm_image = image.architecture == "arm64";
-    if arm_image != (kind.architecture == "ARM") {
+    let boots = image.boot_mode == "UEFI-Preferred"
+        || kind.boot_modes().contains(&image.boot_mode.as_str());
+    if arm_image != (kind.architecture == "ARM") || !boots {
         return Err(context.error("ImageNotSupportInstanceType"));
+    }
+    Ok(())
+}
+
+/// The user that key and password are for must be in the image.
+fn check_login(context: &Context<'_>, image: &Image) -> Result<(), ApiError> {
+    let non_root = context.params.flag("ImageOptions.LoginAsNonRoot");
+    if non_root && !image.non_root_login {
+        return Err(context.error("LoginAsNonRoot.ImageNotSupport"));
+    }
+    Ok(())
+}
+
+/// Spot instances: the strategy, and what belongs to it.
+fn check_spot(context: &Context<'_>) -> Result<(), ApiError> {
+    let strategy = context.get("SpotStrategy").unwrap_or("NoSpot");
+    if !["NoSpot", "SpotAsPriceGo", "SpotWithPriceLimit"].contains(&strategy) {
+        return Err(context.error("InvalidSpotStrategy"));
+    }
+    let limit = context.get("SpotPriceLimit");
+    let limit = limit.and_then(|price| price.parse::<f64>().ok());
+    if strategy == "SpotWithPriceLimit" && limit.is_none_or(|price| price <= 0.0) {
+        return Err(context.error("InvalidSpotPriceLimit"));
+    }
+    let hours = context.params.number("SpotDuration");
+    if hours.is_some_and(|hours| !(0..=1).contains(&hours)) {
+        return Err(context.error("InvalidSpotDuration"));
+    }
+    Ok(())
+}
+
+/// What only some categories of disks have.
+fn check_disk_performance(context: &Context<'_>) -> Result<(), ApiError> {
+    let mut disks = context.params.objects("DataDisk");
+    let of_system = |name: &str| {
+        let value = context.get(&format!("SystemDisk.{name}"))?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let names = [
+        "Category",
+        "PerformanceLevel",
+        "ProvisionedIops",
+        "BurstingEnabled",
+    ];
+    disks.push(names.into_iter().filter_map(of_system).collect());
+    for disk in disks {
+        let category = disk.get("Category").map_or("", String::as_str);
+        let is_of = |name: &str, wanted: &str| !disk.contains_key(name) || category == wanted;
+        if !is_of("PerformanceLevel", "cloud_essd")
+            || !is_of("ProvisionedIops", "cloud_auto")
+            || !is_of("BurstingEnabled", "cloud_auto")
+        {
+            return Err(ApiError::new(
+                403,
+                "OperationDenied.PerformanceLevelNotMatch",
+                "The disk category does not take this performance setting.",
+            ));
+        }
     }
     Ok(())
 }
@@ -259,6 +322,7 @@ fn new_instance(
         transition: None,
         starts: false,
         deleting: false,
+        reclaimed: false,
         released_at: release_time.map(|time| context.clock.moment(time)),
         release_time,
         sshd: None,

@@ -20,6 +20,10 @@ pub(crate) struct Image {
     pub(crate) os_type: String,
     pub(crate) architecture: String,
     pub(crate) boot_mode: String,
+    /// `Features.ImdsSupport`, when it is known.
+    pub(crate) imds_support: Option<String>,
+    /// Whether there is a user `ecs-user`.
+    pub(crate) non_root_login: bool,
     /// GiB of the system disk.
     pub(crate) size: u64,
     pub(crate) mappings: Vec<Mapping>,
@@ -172,6 +176,8 @@ impl Image {
             "OSType": self.os_type,
             "Architecture": self.architecture,
             "BootMode": self.boot_mode,
+            "Features": {"ImdsSupport": self.imds_support},
+            "LoginAsNonRootSupported": self.non_root_login,
             "Usage": if in_use { "instance" } else { "none" },
             "IsCopied": self.is_copy,
             "IsSelfShared": (if self.shared_with.is_empty() { "false" } else { "true" }),

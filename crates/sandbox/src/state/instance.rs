@@ -40,6 +40,8 @@ pub(crate) struct Instance {
     /// Whether Pending leads to Running rather than to Stopped.
     pub(crate) starts: bool,
     pub(crate) deleting: bool,
+    /// Whether it is deleted because a spot instance's capacity is needed.
+    pub(crate) reclaimed: bool,
     pub(crate) released_at: Option<Moment>,
     pub(crate) release_time: Option<jiff::Timestamp>,
     pub(crate) sshd: Option<Transition>,
@@ -122,6 +124,17 @@ impl Cloud {
         instance.status = InstanceStatus::Stopping;
         instance.transition = Some(transition);
         instance.sshd = None;
+    }
+
+    /// Takes all spot instances back.
+    pub(crate) fn reclaim_spot_instances(&mut self, now: Moment) {
+        let is_spot = |i: &&mut Instance| i.spot_strategy != "NoSpot" && !i.deleting;
+        let mut ids = Vec::new();
+        for instance in self.instances.values_mut().filter(is_spot) {
+            instance.reclaimed = true;
+            ids.push(instance.common.id.clone());
+        }
+        ids.iter().for_each(|id| self.delete_instance(id, now, &[]));
     }
 
     fn remove_instance(&mut self, id: &str, now: Moment) {
@@ -291,6 +304,11 @@ fn decode_user_data(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Instance {
+    fn locks(&self) -> Vec<Value> {
+        let recycling = || json!({"LockReason": "Recycling", "LockMsg": ""});
+        self.reclaimed.then(recycling).into_iter().collect()
+    }
+
     fn is_powered(&self) -> bool {
         match self.status {
             InstanceStatus::Pending => self.starts,
@@ -396,7 +414,7 @@ impl Instance {
             .map(Ipv4Addr::to_string)
             .collect();
         json!({
-            "OperationLocks": {"LockReason": []},
+            "OperationLocks": {"LockReason": self.locks()},
             "InnerIpAddress": {"IpAddress": []},
             "PublicIpAddress": {"IpAddress": public},
             "SecurityGroupIds": {"SecurityGroupId": self.security_groups},
