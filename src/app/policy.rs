@@ -1,12 +1,14 @@
 //! `policy`: the least RAM policy the builds of a template need.
 
 use super::template::{self, Around};
+use crate::engine::event::Events;
 use crate::inputs::PolicyArgs;
 use crate::policy;
-use crate::report::{ExitStatus, Writers, page};
+use crate::report::{ExitStatus, Report, Writers, page};
 
 pub(super) fn run(args: &PolicyArgs) -> ExitStatus {
-    let events = super::events(&args.report);
+    // The document is for a file or a pipe.
+    let events = Events::new(Report::new(&args.report, Writers::beside_data()));
     let around = Around {
         force: args.force,
         region: args.region.as_deref(),

@@ -29,7 +29,9 @@ pub fn add(permissions: &mut Permissions, import: &Import) {
         "ram:ListPoliciesForRole",
     ]);
     if import.role_name.is_none() {
-        permissions.useful.extend(["ram:CreateRole", "ram:AttachPolicyToRole"]);
+        permissions
+            .useful
+            .extend(["ram:CreateRole", "ram:AttachPolicyToRole"]);
     }
     add_publishing(permissions, &import.image);
 }

@@ -108,15 +108,12 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
 }
 
 fn policy(typed: cli::Policy, environment: &Environment) -> Result<PolicyArgs> {
-    let mut settings = report(typed.output, environment);
-    // The document is for a file or a pipe: nothing else goes to standard output.
-    settings.github = None;
     Ok(PolicyArgs {
         template: template(typed.template, false, environment)?,
         region: environment.region().map(str::to_owned),
         force: typed.force,
         with_useful: typed.useful,
-        report: settings,
+        report: report(typed.output, environment),
     })
 }
 

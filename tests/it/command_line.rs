@@ -56,6 +56,7 @@ async fn help_lists_the_commands_and_exit_codes() {
       build        Build the images of a template
       validate     Check a template without creating anything
       inspect      Show what a template contains
+      policy       Print the least RAM policy that building a template needs
       import       Import a disk image, without a template
       cleanup      Delete what an interrupted run left behind
       disk         Look at disk images and convert them
@@ -225,7 +226,7 @@ async fn validate_names_every_mistake_at_once() {
     4 |     {
       |     ^
       |
-      = help: Set it to an image's id, or set `image_family`
+      = help: Set it to an image's id, or set `image_family` or `source_image_filter`
 
     error: Option `ssh_username` of builder `alicloud-ecs` is missing
      --> web.json:4:5
@@ -705,7 +706,7 @@ async fn mistakes_become_annotations_in_their_places() {
         .collect();
     assert_snapshot!(annotations.join("\n"), @r#"
     ::error title=Template,file=images/web.json,line=2,col=17,endColumn=26::Required variable `version` is not set%0Ahelp: Pass it with `-var 'version=…'` or in a `-var-file`
-    ::error title=Template,file=images/web.json,line=4,col=5::Option `source_image` of builder `alicloud-ecs` is missing%0Ahelp: Set it to an image's id, or set `image_family`
+    ::error title=Template,file=images/web.json,line=4,col=5::Option `source_image` of builder `alicloud-ecs` is missing%0Ahelp: Set it to an image's id, or set `image_family` or `source_image_filter`
     ::error title=Template,file=images/web.json,line=4,col=5::Option `ssh_username` of builder `alicloud-ecs` is missing%0Ahelp: Set it to the user of the source image, `root` for most of Alibaba Cloud's
     ::error title=Template,file=images/web.json,line=7,col=21,endColumn=30::Option `image_name` of builder `alicloud-ecs` begins with `acs:`: `acs:web`%0Ahelp: This beginning is reserved for Alibaba Cloud's own images; choose another one
     ::error title=Template,file=images/web.json,line=8,col=7,endColumn=20::Unknown option `source_imag` in builder `alicloud-ecs`%0Ahelp: Did you mean `source_image`?

@@ -47,7 +47,10 @@ impl AlicloudEcs<'_> {
         let mut tried = None;
         for offer in offers.skip(first.unwrap_or(0)) {
             let kind = &offer.instance_type;
-            if tried.replace(kind).is_some_and(|tried| tried.value != kind.value) {
+            if tried
+                .replace(kind)
+                .is_some_and(|tried| tried.value != kind.value)
+            {
                 cx.events.say(format!("Trying instance type {kind}..."));
             }
             let started = self.start(cx, checked, offer, &mut network, key_pair);

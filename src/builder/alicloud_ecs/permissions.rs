@@ -27,7 +27,11 @@ pub fn add(permissions: &mut Permissions, options: &AlicloudEcs, communicator: &
     };
     permissions.need_if(
         makes_key,
-        &["ecs:ImportKeyPair", "ecs:DescribeKeyPairs", "ecs:DeleteKeyPairs"],
+        &[
+            "ecs:ImportKeyPair",
+            "ecs:DescribeKeyPairs",
+            "ecs:DeleteKeyPairs",
+        ],
     );
     let detaches_key = makes_key && image.delete_ssh_private_key;
     permissions.need_if(detaches_key, &["ecs:DetachKeyPair", "ecs:RebootInstance"]);
@@ -87,7 +91,11 @@ fn add_image(permissions: &mut Permissions, image: &ImageOptions) {
     permissions.need(&["ecs:CreateImage"]);
     permissions.need_if(
         image.ignore_data_disks,
-        &["ecs:DescribeDisks", "ecs:CreateSnapshot", "ecs:DescribeSnapshots"],
+        &[
+            "ecs:DescribeDisks",
+            "ecs:CreateSnapshot",
+            "ecs:DescribeSnapshots",
+        ],
     );
     add_publishing(permissions, image);
 }
@@ -99,7 +107,9 @@ pub(crate) fn add_publishing(permissions: &mut Permissions, image: &ImageOptions
     permissions.need(&["ecs:DeleteImage", "ecs:DeleteSnapshot"]);
     permissions.need_if(is_copied, &["ecs:CopyImage", "ecs:CancelCopyImage"]);
     let is_completed = is_copied
-        && (image.target_family.is_some() || image.boot_mode.is_some() || image.imds_support.is_some());
+        && (image.target_family.is_some()
+            || image.boot_mode.is_some()
+            || image.imds_support.is_some());
     let is_changed = image.force_delete || is_completed;
     permissions.need_if(is_changed, &["ecs:ModifyImageAttribute"]);
     let is_shared = !image.share_accounts.is_empty() || !image.unshare_accounts.is_empty();

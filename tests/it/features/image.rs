@@ -301,6 +301,6 @@ async fn a_copy_that_takes_too_long_names_the_option_that_helps() {
         .await
         .failure(1);
     let told = "hint: Raise `wait_copying_image_ready_timeout`";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     lab.assert_empty();
 }

@@ -233,7 +233,7 @@ async fn an_image_without_that_user_is_told_before_anything_is_made() {
         .await
         .failure(1);
     let told = "Source image `centos_7_03_64_20G_alibase_20170818.vhd` has no user `ecs-user`";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     assert_never_called(&lab, &["CreateVpc", "RunInstances"]);
 }
 

@@ -92,7 +92,10 @@ async fn printed_policy(lab: &Lab) -> Value {
 
 fn actions(policy: &Value) -> Vec<&str> {
     let actions = policy["Statement"][0]["Action"].as_array().unwrap();
-    actions.iter().map(|action| action.as_str().unwrap()).collect()
+    actions
+        .iter()
+        .map(|action| action.as_str().unwrap())
+        .collect()
 }
 
 /// Builds under the policy that the program prints for the template, and says
@@ -168,7 +171,12 @@ async fn the_users_own_network_needs_fewer_permissions() {
     let policy = printed_policy(&lab).await;
     let actions = actions(&policy);
     assert!(actions.contains(&"ram:PassRole"), "{actions:?}");
-    for prefix in ["vpc:Create", "vpc:Allocate", "ecs:CreateSec", "ecs:ImportKey"] {
+    for prefix in [
+        "vpc:Create",
+        "vpc:Allocate",
+        "ecs:CreateSec",
+        "ecs:ImportKey",
+    ] {
         let made = actions.iter().find(|action| action.starts_with(prefix));
         assert_eq!(made, None);
     }

@@ -91,9 +91,9 @@ async fn several_images_that_fit_are_told_and_none_is_taken() {
     let outcome = build(&lab, json!({"name": "base-web-?"})).await.failure(1);
     let told = "2 images in cn-beijing fit `source_image_filter`: m-web-2 (base-web-2, \
                 2026-01-02T00:00:00Z); m-web-1 (base-web-1, 2026-01-01T00:00:00Z)";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     let hint = "hint: Set `most_recent` to `true`";
-    assert!(outcome.stderr.contains(hint), "{}", outcome.text());
+    assert!(outcome.text().contains(hint), "{}", outcome.text());
     assert_untouched(&lab);
     assert!(lab.calls("DescribeImages").len() < 5);
 }
@@ -104,7 +104,7 @@ async fn a_filter_that_nothing_fits_shows_the_nearest() {
     let filter = json!({"name": "base-wbe-*", "owners": ["self"], "most_recent": true});
     let outcome = build(&lab, filter).await.failure(1);
     let told = "hint: The nearest are m-web-2 (base-web-2, 2026-01-02T00:00:00Z); m-web-1 ";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     assert_untouched(&lab);
 }
 
@@ -138,7 +138,7 @@ async fn a_public_image_that_is_gone_shows_its_successors() {
     let outcome = build_from(&lab, options).await.failure(1);
     let told =
         "hint: The nearest are aliyun_3_x64_20G_alibase_20240819.vhd (2024-08-20T03:00:00Z); ";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     assert_untouched(&lab);
 }
 
@@ -154,7 +154,7 @@ async fn a_family_without_images_shows_the_nearest() {
         .await
         .failure(1);
     let told = "hint: The nearest are ubuntu_24_04_x64_20G_alibase_20251013.vhd ";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn an_image_that_nobody_looked_at_and_is_not_there_shows_the_nearest() {
     let lab = lab_with(THREE).await;
     let options = json!({"source_image": "m-nowhere", "skip_image_validation": true});
     let outcome = build_from(&lab, options).await.failure(1);
-    let text = &outcome.stderr;
+    let text = outcome.text();
     assert!(text.contains("InvalidImageId.NotFound"), "{text}");
     assert!(
         text.contains("hint: The nearest are m-db (base-db, "),
@@ -190,14 +190,14 @@ async fn an_image_for_other_processors_is_told_before_anything_is_made() {
     let options = json!({"source_image": "m-arm"});
     let outcome = build_from(&lab, options).await.failure(1);
     let told = "Source image `m-arm` is for arm64, but ecs.g6.large has X86 processors";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
     assert_untouched(&lab);
     let options = json!({
         "source_image": "m-arm", "boot_mode": "BIOS", "instance_type": "ecs.g8y.large",
     });
     let outcome = build_from(&lab, options).await.failure(1);
     let told = "Source image `m-arm` is for arm64, which has no BIOS";
-    assert!(outcome.stderr.contains(told), "{}", outcome.text());
+    assert!(outcome.text().contains(told), "{}", outcome.text());
 }
 
 #[tokio::test]
