@@ -115,8 +115,39 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_WORKSPACE",
         "What annotations' paths are relative to",
     ),
-    variable("GITHUB_RUN_ID", "The link in the summary's footer"),
+    variable(
+        "GITHUB_RUN_ID",
+        "The link in the summary's footer, and a tag of what is created",
+    ),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
+    variable("GITLAB_CI", "`true`: write for GitLab CI"),
+    variable(
+        "ALICLOUD_IMAGE_CODE_QUALITY",
+        "Where findings go as a code quality report, on GitLab",
+    ),
+    variable(
+        "CI_PROJECT_DIR",
+        "What the paths of that report are relative to",
+    ),
+    variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
+    variable("TF_BUILD", "`True`: write for Azure Pipelines"),
+    variable(
+        "AGENT_TEMPDIRECTORY",
+        "Where the summary goes, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCESDIRECTORY",
+        "What issues' paths are relative to, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_BUILDID",
+        "Tag of what is created, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCEVERSION",
+        "The commit in the summary's footer, on Azure Pipelines",
+    ),
+    variable("JENKINS_URL", "Write for no CI system"),
     variable("INPUT_*", "Inputs of the GitHub action"),
     variable("STATE_*", "Facts from the main step, in the post step"),
 ];
@@ -209,6 +240,11 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(OsStr::new(name))?.to_str()?;
         (!value.is_empty()).then_some(value)
+    }
+
+    /// As [`Self::get`], owned.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
     }
 
     /// A variable that holds a path; none when it is empty.
