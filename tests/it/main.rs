@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod build;
+mod chaos;
 mod ci;
 mod command_line;
 mod features;
