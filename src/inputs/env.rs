@@ -81,7 +81,6 @@ pub const VARIABLES: &[Variable] = &[
     variable("ECS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_ECS"),
     variable("VPC_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_VPC"),
     variable("STS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_STS"),
-    variable("PKR_VAR_*", "Value of the input variable with this name"),
     variable(
         "PACKER_LOG",
         "Anything but `0`: API calls on standard error",
@@ -260,7 +259,7 @@ impl Environment {
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Every variable that is text, for `{{env}}` and `PKR_VAR_*`.
+    /// Every variable that is text, for `{{env}}`.
     pub fn texts(&self) -> BTreeMap<String, String> {
         self.variables
             .iter()

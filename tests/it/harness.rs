@@ -43,13 +43,8 @@ pub(crate) struct Outcome {
 impl Lab {
     /// With machines whose commands really run.
     pub(crate) async fn new() -> Self {
-        namespaces_available().expect("the tests need user namespaces");
-        let machines = Guests {
-            confinement: Confinement::Namespaces,
-            time_scale: TIME_SCALE,
-        };
         Self::with(SandboxOptions {
-            machines: std::sync::Arc::new(machines),
+            machines: guests(),
             ..options()
         })
         .await
@@ -340,6 +335,15 @@ async fn until(condition: impl Fn() -> bool, what: &str) {
         }
     }
     panic!("waited a minute for {what}");
+}
+
+/// Machines whose commands really run.
+pub(crate) fn guests() -> std::sync::Arc<Guests> {
+    namespaces_available().expect("the tests need user namespaces");
+    std::sync::Arc::new(Guests {
+        confinement: Confinement::Namespaces,
+        time_scale: TIME_SCALE,
+    })
 }
 
 pub(crate) fn options() -> SandboxOptions {

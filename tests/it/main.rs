@@ -14,6 +14,7 @@ mod provision;
 mod qemu;
 mod record;
 mod reference;
+mod secrets;
 mod template;
 mod trouble;
 mod web;
