@@ -48,6 +48,13 @@ pub(super) enum Record {
     Deleted { number: u64 },
 }
 
+impl Record {
+    /// Whether it says what happened, not what is decided.
+    fn is_fact(&self) -> bool {
+        matches!(self, Self::Created { .. } | Self::Deleted { .. })
+    }
+}
+
 /// What a call is about to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -222,20 +229,43 @@ impl Log {
 
     /// Writes records at once: a process that is killed has written all of
     /// them or none.
+    ///
+    /// When that fails, because the disk is full for example, what happened is
+    /// known all the same, and what was decided is not. That a deletion is not
+    /// written is no error: repeating it finds nothing to delete.
     pub(super) fn append_all(&mut self, records: &[Record]) -> Result<()> {
+        let written = self.write(records);
+        for record in records {
+            if written.is_ok() || record.is_fact() {
+                self.apply(record.clone());
+            }
+        }
+        let is_deletion = |record: &Record| matches!(record, Record::Deleted { .. });
+        match written {
+            Err(error) if records.iter().all(is_deletion) => {
+                tracing::warn!(%error, "a deletion is not in the journal");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<()> {
         let mut lines = Vec::new();
         for record in records {
             serde_json::to_writer(&mut lines, record).expect("a record is plain data");
             lines.push(b'\n');
         }
-        self.file
-            .write_all(&lines)
-            .and_then(|()| self.file.sync_data())
-            .map_err(|error| io_error("write", &self.path, error))?;
-        for record in records {
-            self.apply(record.clone());
+        let whole = self.file.metadata().map(|metadata| metadata.len());
+        let written = self.file.write_all(&lines);
+        if let (Err(_), Ok(whole)) = (&written, whole) {
+            // The next record must not be glued to a torn one. If this fails
+            // too, the journal is damaged, and the tags are what is left.
+            let _ = self.file.set_len(whole);
         }
-        Ok(())
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| io_error("write", &self.path, error))
     }
 
     /// What is not settled, in the order it was made.
