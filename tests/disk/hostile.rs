@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// For all mutations of one image; most need far less than a millisecond.
-const LIMIT: Duration = Duration::from_secs(20);
+/// For all mutations of one image, which need a second or two: what is longer
+/// is a loop.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const MUTATIONS: u64 = 700;
 
@@ -217,13 +218,11 @@ fn damaged_file_systems_never_panic() {
         assert!((1..MUTATIONS).contains(&found), "{options}: {found}");
     }
     // Without checksums damage is not seen at once.
-    for options in ["-m crc=0", "-m crc=0 -b size=512 -d agcount=2"] {
-        xfs::file_system(&images, options);
-        let log = xfs::log(&std::fs::read(images.path("fs.raw")).unwrap());
-        let places = [0..256, 512..640, 2 * KIB..16 * KIB, log..log + 2 * KIB];
-        let found = found_after_changes(&images, "fs.raw", &places);
-        assert!((1..MUTATIONS).contains(&found), "{options}: {found}");
-    }
+    xfs::file_system(&images, "-m crc=0 -b size=1024");
+    let log = xfs::log(&std::fs::read(images.path("fs.raw")).unwrap());
+    let places = [0..256, 512..640, 2 * KIB..8 * KIB, log..log + 2 * KIB];
+    let found = found_after_changes(&images, "fs.raw", &places);
+    assert!((1..MUTATIONS).contains(&found), "{found}");
 }
 
 #[test]

@@ -51,9 +51,7 @@ impl<'a> Parts<'a> {
         let after = &all[start as usize..(start + LENGTH) as usize];
         std::fs::write(self.images.path("after.img"), after).unwrap();
         self.images.ok("e2fsck -fn after.img");
-        let fs = ext4_view::Ext4::load_from_path(self.images.path("after.img")).unwrap();
-        let kept = std::fs::read(self.images.path("tree/etc/kept")).unwrap();
-        assert!(fs.read("/etc/kept").unwrap() == kept);
+        self.images.assert_file_stayed("after.img");
     }
 
     fn assert_kept(&self, range: std::ops::Range<u64>) {

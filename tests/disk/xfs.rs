@@ -93,7 +93,7 @@ fn only_what_xfs_db_calls_free_is_dropped() {
     for options in [
         "",
         "-m crc=0",
-        "-b size=1024 -d agcount=3",
+        "-b size=1024",
         "-m rmapbt=1,reflink=1,inobtcount=1,bigtime=1 -i nrext64=1",
         "-m crc=0,finobt=0 -l version=1",
         "-s size=4096 -l su=32k",

@@ -80,15 +80,18 @@ impl FileSystem {
         if let Err(reason) = superblock.check_sum(&sector) {
             return Ok(Err(reason));
         }
-        if let Err(reason) = log::check(disk, range.start, &superblock)? {
-            return Ok(Err(reason));
-        }
         let reader = Reader {
             disk,
             start: range.start,
             superblock: &superblock,
         };
-        reader.file_system()
+        let file_system = match reader.file_system()? {
+            Ok(file_system) => file_system,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        // Last, as it reads the most.
+        let is_clean = log::check(disk, range.start, &superblock)?;
+        Ok(is_clean.map(|()| file_system))
     }
 
     /// Bytes that will be dropped if they are stored.
