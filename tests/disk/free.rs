@@ -25,7 +25,7 @@ pub(super) fn deleted_on(images: &Images, name: &str, mkfs: &str, size: &str) {
 
 /// A raw disk with one partition that holds such a file system.
 fn disk_with(images: &Images, mkfs: &str) {
-    deleted_on(images, "fs.img", mkfs, "40M");
+    deleted_on(images, "fs.img", mkfs, "24M");
     let fs = std::fs::read(images.path("fs.img")).unwrap();
     let disk = std::fs::File::create(images.path("disk.raw")).unwrap();
     disk.set_len(START + fs.len() as u64 + MIB).unwrap();

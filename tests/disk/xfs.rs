@@ -168,7 +168,7 @@ const UNCERTAIN: [Case; 12] = [
     }),
     ("-m crc=0", "version features", |bytes| bytes[100] |= 2),
     ("-m crc=0", "it has a realtime device", |bytes| {
-        bytes[23] = 9
+        bytes[23] = 9;
     }),
     ("-m crc=0", "its log is on another device", |bytes| {
         bytes[48..56].fill(0);
