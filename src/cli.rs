@@ -414,7 +414,7 @@ pub struct DiskConvert {
     /// Compress with the window of 4 KiB that qcow2's description asks for
     #[arg(long)]
     pub strict_window: bool,
-    /// Leave out what a clean ext2, ext3 or ext4 file system says is free
+    /// Leave out what a clean ext2, ext3, ext4 or XFS file system says is free
     #[arg(long)]
     pub drop_free_blocks: bool,
 }

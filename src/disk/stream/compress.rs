@@ -1,4 +1,24 @@
 //! Compression of clusters: which codec, how hard, and when not to try.
+//!
+//! The default refers back 32 KiB, where qcow2's description has 4 KiB: QEMU
+//! inflates a cluster in one call and does not mind. No codec with a true
+//! window of 4 KiB is as small as fast. 687 MB of `/usr` in clusters of
+//! 64 KiB, against `qemu-img convert -c` (22.0 CPU seconds, 245.5 MB):
+//!
+//! | codec | window | CPU | size |
+//! |---|---|---|---|
+//! | libdeflate 1 | 32 KiB | 0.14 | 0.975 |
+//! | libdeflate 2 (default) | 32 KiB | 0.19 | 0.952 |
+//! | libdeflate 6 | 32 KiB | 0.27 | 0.924 |
+//! | ISA-L 1 | 4 KiB | 0.06 | 1.049 |
+//! | ISA-L 3 | 4 KiB | 0.09 | 1.033 |
+//! | zlib 6 | 4 KiB | 0.63 | 0.989 |
+//! | libdeflate 4, its window changed | 4 KiB | 0.20 | 0.993 |
+//! | libdeflate 6, its window changed | 4 KiB | 0.25 | 0.981 |
+//!
+//! ISA-L also needs nasm, autoconf and libtool on every machine that builds
+//! us, and libdeflate's window is a constant of its source. So the window of
+//! 4 KiB is a choice for importers that insist, made by zlib-rs.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,11 +46,12 @@ const PROBES: usize = 16;
 const PROBE: usize = 256;
 
 /// The sum of squares of byte counts for random bytes is about
-/// `n² / 256 + n`; what is not above it by 1/32 does not shrink.
+/// `n² / 256 + n`, give or take 1/200; what is not above it by 1/64 hardly
+/// shrinks.
 const RANDOM_SQUARES: u64 = {
     let n = (PROBES * PROBE) as u64;
     let random = n * n / 256 + n;
-    random + random / 32
+    random + random / 64
 };
 
 /// What all threads agree on.

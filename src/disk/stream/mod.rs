@@ -227,7 +227,11 @@ pub fn write_to(
     let plan = Plan::new(options, control.is_send_queue_full);
     let work = Work::new(disk, &free, plan, options.output);
     let head_length = options.head_length(size);
-    let mut parts = Parts::new(sink, options.part_size, options.held_parts(size));
+    let mut sink = Stoppable {
+        sink,
+        is_stopped: control.is_stopped,
+    };
+    let mut parts = Parts::new(&mut sink, options.part_size, options.held_parts(size));
     parts.zeros(head_length)?;
     let mut summary = Summary::default();
     let threads = options.threads.clamp(1, MAX_THREADS);
@@ -247,6 +251,22 @@ pub fn write_to(
     summary.notes = free.notes.clone();
     (control.progress)(size);
     Ok(summary)
+}
+
+/// Ends a pass between parts, too: a run of zeros is one unit of work, and may
+/// be long.
+struct Stoppable<'a> {
+    sink: &'a mut dyn PartSink,
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl PartSink for Stoppable<'_> {
+    fn part(&mut self, number: u32, bytes: Bytes) -> Result<()> {
+        if (self.is_stopped)() {
+            return Err(Error::cancelled());
+        }
+        self.sink.part(number, bytes)
+    }
 }
 
 fn layout(size: u64, options: &Options) -> Result<Box<dyn Layout>> {
