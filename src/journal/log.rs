@@ -36,6 +36,9 @@ pub(super) enum Record {
     },
     /// It was created.
     Created { number: u64, id: String },
+    /// It is an upload, and the next epochs of the disk are compressed with
+    /// these levels: who goes on with it must make the same bytes.
+    Levels { number: u64, levels: Vec<u8> },
     /// It is part of the result and will not be deleted.
     Kept { number: u64 },
     /// It is gone, or never came to be.
@@ -64,6 +67,8 @@ pub struct Entry {
     pub intent: Intent,
     /// Its id, when the call returned.
     pub id: Option<String>,
+    /// The levels that an upload's disk was compressed with so far.
+    pub levels: Vec<u8>,
 }
 
 /// The open, locked file and the entries that are not settled.
@@ -168,12 +173,18 @@ impl Log {
                         number,
                         intent,
                         id: None,
+                        levels: Vec::new(),
                     },
                 );
             }
             Record::Created { number, id } => {
                 if let Some(entry) = self.open.get_mut(&number) {
                     entry.id = Some(id);
+                }
+            }
+            Record::Levels { number, levels } => {
+                if let Some(entry) = self.open.get_mut(&number) {
+                    entry.levels.extend(levels);
                 }
             }
             Record::Kept { number } | Record::Deleted { number } => {

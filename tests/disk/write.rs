@@ -39,7 +39,7 @@ fn write(images: &Images, source: &Path, options: &Options, name: &str) -> (Stor
     let summary = stream::write_to(disk.as_ref(), options, &mut store, Control::none()).unwrap();
     let object = store.object();
     assert_eq!(summary.length, object.len() as u64);
-    assert!(summary.length <= stream::longest_output(disk.virtual_size()));
+    assert!(summary.length <= stream::longest_output(disk.as_ref(), options.output).unwrap());
     std::fs::write(images.path(name), object).unwrap();
     (store, summary)
 }
