@@ -1,10 +1,13 @@
 //! Importing disks: `alicloud-image import`.
 
+mod disks;
+mod trouble;
+
 use std::time::Duration;
 
 use alicloud_image_sandbox::{Effect, Fault, SeedBucket, SeedImage, StateFault, When};
 
-use crate::harness::{Lab, Outcome, options};
+use crate::harness::{Lab, Outcome, quick_options};
 
 const MIB: usize = 1 << 20;
 
@@ -44,7 +47,7 @@ async fn lab() -> Lab {
 }
 
 async fn empty_lab() -> Lab {
-    let mut options = options();
+    let mut options = quick_options();
     options.delays.import = Duration::from_secs(30);
     let lab = Lab::with(options).await;
     std::fs::write(lab.path("disk.raw"), raw_disk(20 * MIB)).unwrap();
