@@ -197,10 +197,10 @@ fn levels_that_were_noted_make_the_same_bytes_again() {
     let images = Images::new();
     let file = std::fs::File::create(images.path("sparse.raw")).unwrap();
     file.set_len(200 << 20).unwrap();
-    let text = images.source("odd.raw", 9_000_001);
-    let text = std::fs::read(text).unwrap();
+    let lines = (0..400_000_u64).map(|n| format!("{} of {n}\n", n * n % 9973));
+    let text = lines.collect::<String>().into_bytes();
     for unit in 0..200_u64 {
-        let from = unit as usize * 40_000;
+        let from = unit as usize * 20_000;
         std::os::unix::fs::FileExt::write_all_at(&file, &text[from..from + 65536], unit << 20)
             .unwrap();
     }
