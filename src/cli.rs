@@ -255,9 +255,12 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Import {
-    /// The disk image: QCOW2, VHD or raw
+    /// The disk image: QCOW2, VHD, VMDK or raw
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Image of a data disk; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub data_disk: Vec<PathBuf>,
     /// Name of the image
     #[arg(long, value_name = "NAME")]
     pub image_name: String,

@@ -112,6 +112,7 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
     settings.fail_on_leftovers = typed.fail_on_leftovers;
     Ok(ImportArgs {
         file: typed.file,
+        data_disks: typed.data_disk,
         options,
         force: typed.force,
         deadline: minutes(typed.timeout_minutes),

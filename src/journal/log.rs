@@ -36,6 +36,9 @@ pub(super) enum Record {
     },
     /// It was created.
     Created { number: u64, id: String },
+    /// It is an upload, and the next epochs of the disk are compressed with
+    /// these levels: who goes on with it must make the same bytes.
+    Levels { number: u64, levels: Vec<u8> },
     /// It is part of the result and will not be deleted.
     Kept { number: u64 },
     /// It is an image about to take the place of older ones.
@@ -88,6 +91,8 @@ pub struct Entry {
     pub id: Option<String>,
     /// Of an image: whose place it takes, once that has begun.
     pub replacement: Option<Replacement>,
+    /// The levels that an upload's disk was compressed with so far.
+    pub levels: Vec<u8>,
 }
 
 /// The open, locked file and the entries that are not settled.
@@ -193,6 +198,7 @@ impl Log {
                         intent,
                         id: None,
                         replacement: None,
+                        levels: Vec::new(),
                     },
                 );
             }
@@ -207,6 +213,11 @@ impl Log {
             } => {
                 if let Some(entry) = self.open.get_mut(&number) {
                     entry.replacement = Some(replacement);
+                }
+            }
+            Record::Levels { number, levels } => {
+                if let Some(entry) = self.open.get_mut(&number) {
+                    entry.levels.extend(levels);
                 }
             }
             Record::Kept { number } | Record::Deleted { number } => {

@@ -1,6 +1,6 @@
 //! Virtual machines that really run, emulated: a boot sector as the guest.
 
-use alicloud_image_sandbox::{SeedBucket, StateFault};
+use alicloud_image_sandbox::{SeedBucket, SeedImage, StateFault};
 
 use crate::harness::{Lab, quick_options};
 
@@ -123,13 +123,32 @@ async fn a_machines_disk_becomes_an_image_and_goes_unless_it_is_kept() {
         let lab = importing_lab(keep).await;
         let outcome = lab.run(&["build", "template.json"]).await.success();
         let text = &outcome.stdout;
-        assert!(text.contains("packer-vm, which is QCOW2"), "{text}");
+        assert!(text.contains("packer-vm as QCOW2 to"), "{text}");
         assert!(text.contains("==> 0 resources left\n"), "{text}");
         let image = lab.sandbox.images()[0]["ImageId"].clone();
         assert_eq!(outcome.outputs["image-id"], image.as_str().unwrap());
         assert_eq!(lab.path("output-vm/packer-vm").exists(), keep, "{text}");
         assert_eq!(lab.path("output-vm").exists(), keep);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_machine_is_made_whose_disk_cannot_be_imported() {
+    let lab = importing_lab(false).await;
+    lab.sandbox.seed().image(&SeedImage {
+        region: "cn-beijing".into(),
+        id: "m-old".into(),
+        name: "imported".into(),
+        ..SeedImage::default()
+    });
+    let outcome = lab.run(&["build", "template.json"]).await;
+    assert_ne!(outcome.code, 0);
+    let text = outcome.text();
+    let said = "Post-processor `alicloud-import` would fail";
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains("Image name `imported` is used"), "{text}");
+    assert!(!text.contains("Retrieving"), "{text}");
+    assert!(!lab.path("output-vm").exists(), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
