@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::boot_command::{KEY_INTERVAL, type_steps};
 use super::machine::{HOST_IN_GUEST, Prepared};
 use super::qmp::Qmp;
-use super::running::Running;
+use super::running::{Running, switched_off};
 use super::typing::Keyboard;
 use super::vnc::Vnc;
 use super::{Qemu, guest_address};
@@ -53,15 +53,20 @@ impl Qemu<'_> {
                 copy: prepared.private.join("screen"),
                 stop: cx.stop,
             };
-            self.type_all(cx, &mut keyboard, prepared).await
+            self.type_all(cx, &mut keyboard, prepared).await?;
+            Ok(keyboard.vnc)
         };
         let outcome = cx.stop.race(running.process.while_running(typing)).await?;
-        let may_end = matches!(self.communicator, Communicator::None);
         match outcome {
-            // The last key may have been what switches the machine off.
-            Err(_) if may_end && running.process.has_succeeded().await => Ok(()),
-            outcome => outcome,
+            Ok(vnc) => running.typed_to = Some(vnc),
+            Err(_) if running.process.has_succeeded().await => match self.communicator {
+                // The last key may have been what switches the machine off.
+                Communicator::None => {}
+                _ => return Err(switched_off()),
+            },
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     async fn type_all(

@@ -60,6 +60,7 @@ impl Qemu<'_> {
             tpm,
             vnc: facts.vnc,
             vnc_password: self.vnc_password(),
+            typed_to: None,
             qmp: (!has_own_socket).then(|| facts.qmp.clone()),
             serial: facts.serial.clone(),
             http: None,

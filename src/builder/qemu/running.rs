@@ -10,6 +10,7 @@ use super::port::Port;
 use super::process::Process;
 use super::qmp::Qmp;
 use super::text_screen;
+use super::vnc::Vnc;
 use crate::builder::BuildContext;
 use crate::engine::event::Stream;
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -30,6 +31,9 @@ pub(super) struct Running {
     pub(super) tpm: Option<Process>,
     pub(super) vnc: SocketAddr,
     pub(super) vnc_password: Option<Secret>,
+    /// The connection that keys went through, if any did. A busy QEMU loses
+    /// the last ones when it is closed before they are read.
+    pub(super) typed_to: Option<Vnc>,
     /// The control socket; none when the template has its own.
     pub(super) qmp: Option<PathBuf>,
     pub(super) serial: PathBuf,
@@ -65,11 +69,7 @@ impl Running {
     /// Waits until QEMU has ended though nobody asked it to.
     pub(super) async fn gone(&self) -> Error {
         match self.process.ended().await {
-            Ok(status) if status.success() => {
-                let message = "The machine switched itself off before it could be reached";
-                Error::new(ErrorKind::Connect, message)
-                    .with_hint("Let the installation end with a reboot instead of a shutdown")
-            }
+            Ok(status) if status.success() => switched_off(),
             Ok(status) => self.process.ended_early(status),
             Err(error) => error,
         }
@@ -134,4 +134,11 @@ impl Running {
             cx.events.output(Stream::Stdout, line);
         }
     }
+}
+
+/// The error of a machine that ended though somebody wanted to connect to it.
+pub(super) fn switched_off() -> Error {
+    let message = "The machine switched itself off before it could be reached";
+    Error::new(ErrorKind::Connect, message)
+        .with_hint("Let the installation end with a reboot instead of a shutdown")
 }
