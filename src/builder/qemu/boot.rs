@@ -179,18 +179,22 @@ impl Qemu<'_> {
 /// What the environment says about typing, as with Packer.
 fn key_interval(cx: &BuildContext<'_>) -> Option<Duration> {
     const NAME: &str = "PACKER_KEY_INTERVAL";
-    let text = cx.environment.get(NAME)?.to_str()?;
-    if text.is_empty() {
-        return None;
-    }
-    let interval: Option<GoDuration> = text.parse().ok();
-    let interval = interval.and_then(GoDuration::non_negative);
+    let text = cx.environment.get(NAME)?.to_string_lossy();
+    let interval = duration(&text);
     if interval.is_none() {
         cx.events.warn(format!(
             "`{NAME}` is `{text}`, which is not a duration such as `100ms`, and is not used"
         ));
     }
     interval.filter(|interval| !interval.is_zero())
+}
+
+/// A duration that can be waited for; an empty text is none at all.
+fn duration(text: &str) -> Option<Duration> {
+    if text.is_empty() {
+        return Some(Duration::ZERO);
+    }
+    text.parse::<GoDuration>().ok()?.non_negative()
 }
 
 fn limit_of(ssh: &Ssh) -> Duration {
@@ -200,4 +204,23 @@ fn limit_of(ssh: &Ssh) -> Duration {
 /// Renders what templates leave to the running machine.
 pub(super) fn render(text: &str, fields: &BTreeMap<String, String>) -> Result<String> {
     late::render(text, fields, &BuildData::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environments_interval() {
+        for (text, milliseconds) in [
+            ("", Some(0)),
+            ("50ms", Some(50)),
+            ("1s", Some(1000)),
+            ("-1s", None),
+            ("fast", None),
+        ] {
+            let expected = milliseconds.map(Duration::from_millis);
+            assert_eq!(duration(text), expected, "{text}");
+        }
+    }
 }

@@ -19,15 +19,8 @@ const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the disks are, the main one first.
-pub(super) fn paths(disks: &Disks, directory: &Path, disk_image: bool) -> Vec<PathBuf> {
-    // With a disk to boot from there are no others, as in Packer.
-    let more = disks.additional_sizes.len();
-    let more = if disk_image && !disks.use_backing_file {
-        0
-    } else {
-        more
-    };
-    let names = (0..=more).map(|index| match index {
+pub(super) fn paths(disks: &Disks, directory: &Path) -> Vec<PathBuf> {
+    let names = (0..=disks.additional_sizes.len()).map(|index| match index {
         0 => disks.vm_name.clone(),
         index => format!("{}-{index}", disks.vm_name),
     });
@@ -225,7 +218,7 @@ mod tests {
     fn names_of_disks() {
         let names = |more: &str| {
             let options = options(more);
-            let paths = paths(&options.disks, Path::new("o"), options.source.disk_image);
+            let paths = paths(&options.disks, Path::new("o"));
             let names = paths.iter().map(|path| path.display().to_string());
             names.collect::<Vec<_>>().join(" ")
         };
@@ -233,10 +226,6 @@ mod tests {
         assert_eq!(
             names(r#""disk_additional_size":["1g","2g"]"#),
             "o/vm o/vm-1 o/vm-2"
-        );
-        assert_eq!(
-            names(r#""disk_image":true,"disk_additional_size":["1g"]"#),
-            "o/vm"
         );
     }
 
@@ -260,8 +249,7 @@ mod tests {
         let made = async |more: &str, place: &Path, name: &str| {
             let mut options = options(more);
             options.disks.vm_name = name.to_owned();
-            let disk_image = options.source.disk_image;
-            let paths = paths(&options.disks, &out, disk_image);
+            let paths = paths(&options.disks, &out);
             let place = place.to_str().unwrap();
             make(
                 &cx,
@@ -282,9 +270,10 @@ mod tests {
         assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(10, false));
         assert_eq!(info(&bench, &qemu_img, &paths[1]).await, qcow2(1, false));
         let base = paths[0].clone();
-        let more = r#""disk_size":"20M","disk_image":true"#;
+        let more = r#""disk_size":"20M","disk_image":true,"disk_additional_size":["1m"]"#;
         let paths = made(more, &base, "b").await.unwrap();
         assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(20, false));
+        assert_eq!(info(&bench, &qemu_img, &paths[1]).await, qcow2(1, false));
         let more = r#""disk_image":true,"skip_resize_disk":true,"format":"raw""#;
         let paths = made(more, &base, "c").await.unwrap();
         let raw = (mib(10), "raw".to_owned(), false);

@@ -103,7 +103,7 @@ async fn remote(cx: &BuildContext<'_>, source: &Source, url: &Spanned<String>) -
                 Err(_) => {
                     let shown = path.display();
                     cx.events
-                        .message(format!("Checksum did not match, replacing {shown}"));
+                        .message(format!("Checksum did not match, removing {shown}"));
                 }
             },
         }

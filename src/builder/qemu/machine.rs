@@ -44,7 +44,7 @@ impl Qemu<'_> {
         );
         let (source, accelerator) = (source?, accelerator?);
         let output = place::output(cx, options).await?;
-        let disks = disk::paths(&options.disks, &output, options.source.disk_image);
+        let disks = disk::paths(&options.disks, &output);
         let making = disk::make(
             cx,
             &qemu_img,
