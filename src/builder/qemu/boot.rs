@@ -59,11 +59,12 @@ impl Qemu<'_> {
         let outcome = cx.stop.race(running.process.while_running(typing)).await?;
         match outcome {
             Ok(vnc) => running.typed_to = Some(vnc),
-            Err(_) if running.process.has_succeeded().await => match self.communicator {
-                // The last key may have been what switches the machine off.
-                Communicator::None => {}
-                _ => return Err(switched_off()),
-            },
+            // The last key may have been what switches the machine off.
+            Err(error) if is_lost(&error) && running.process.succeeds_soon().await => {
+                if !matches!(self.communicator, Communicator::None) {
+                    return Err(switched_off());
+                }
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -174,6 +175,11 @@ impl Qemu<'_> {
         .map(|(name, value)| (name.to_owned(), value))
         .into()
     }
+}
+
+/// Whether it is how a QEMU that ends looks to us.
+fn is_lost(error: &Error) -> bool {
+    error.kind() == ErrorKind::Io
 }
 
 /// What the environment says about typing, as with Packer.

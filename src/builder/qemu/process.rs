@@ -20,6 +20,9 @@ const LINES: usize = 30;
 /// How long its last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How long it may take to end after it has closed its sockets.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// A program in the background, killed when it is dropped.
 pub(super) struct Process {
     name: String,
@@ -108,10 +111,10 @@ impl Process {
             .join("\n")
     }
 
-    /// Whether it has ended as it should.
-    pub(super) async fn has_succeeded(&self) -> bool {
-        let mut child = self.child.lock().await;
-        self.look(&mut child).is_some_and(|status| status.success())
+    /// Whether it ends as it should within a moment: its sockets go first.
+    pub(super) async fn succeeds_soon(&self) -> bool {
+        let ended = tokio::time::timeout(END_LIMIT, self.ended()).await;
+        matches!(ended, Ok(Ok(status)) if status.success())
     }
 
     /// The future's output, unless the program ends first.

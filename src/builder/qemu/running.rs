@@ -92,7 +92,11 @@ impl Running {
             self.process.kill().await;
             return Ok(());
         };
-        self.command(path, "system_powerdown").await?;
+        match self.command(path, "system_powerdown").await {
+            // It was just about to end by itself.
+            Err(_) if self.process.succeeds_soon().await => return Ok(()),
+            outcome => outcome?,
+        }
         let limit = limit.unwrap_or(POWER_BUTTON_LIMIT);
         let what = "waiting for the machine to heed its power button";
         match self.ended(cx, Some(limit), what).await {
