@@ -3,7 +3,15 @@
 # need PROGRAM PACKAGE: makes sure that PROGRAM can be run.
 need() {
     PATH="$PATH:/usr/sbin:/sbin"
-    command -v "$1" >/dev/null 2>&1 && return 0
+    command -v "$1" >/dev/null 2>&1 || get "$1" "$2"
+}
+
+# need_file FILE PACKAGE: makes sure that FILE is there.
+need_file() {
+    [ -e "$1" ] || get "$1" "$2"
+}
+
+get() {
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "missing: $1 (Debian package $2); install it and run this again" >&2
         exit 1

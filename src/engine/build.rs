@@ -159,12 +159,14 @@ impl BuildRun<'_> {
             self.run_provisioners(None, &data).await?;
             return Ok(data);
         };
-        let ssh = cx
-            .step(
-                "Connect",
-                connect::ssh(options, machine, self.cx.settings, cx),
-            )
-            .await?;
+        let connecting = async {
+            tokio::select! {
+                biased;
+                connected = connect::ssh(options, machine, self.cx.settings, cx) => connected,
+                error = builder.gone() => Err(error),
+            }
+        };
+        let ssh = cx.step("Connect", connecting).await?;
         connect::add_secrets(&mut data, self.events);
         let mut outcome = self.run_provisioners(Some(&ssh), &data).await;
         if outcome.is_ok() {

@@ -86,6 +86,20 @@ pub const VARIABLES: &[Variable] = &[
         "Anything but `0`: API calls on standard error",
     ),
     variable("PACKER_NO_COLOR", "Any value: no colours"),
+    variable(
+        "PACKER_CACHE_DIR",
+        "Where the `qemu` builder keeps what it downloads; by default `packer` in XDG_CACHE_HOME or in ~/.cache",
+    ),
+    variable("XDG_CACHE_HOME", "Where caches are"),
+    variable(
+        "PACKER_KEY_INTERVAL",
+        "As the option `boot_key_interval` of the `qemu` builder, for templates without it",
+    ),
+    variable(
+        "DISPLAY",
+        "Set: `qemu` builds may open a window; also WAYLAND_DISPLAY",
+    ),
+    variable("WAYLAND_DISPLAY", "As DISPLAY"),
     variable("NO_COLOR", "Any value: no colours"),
     variable(
         "FORCE_COLOR",
@@ -94,7 +108,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("RUNNER_DEBUG", "`1`: as --verbose (GitHub sets it)"),
     variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
     variable("HOME", "Where the journals are, in .alicloud-image"),
-    variable("TMPDIR", "Where the journals are when HOME is not set"),
+    variable(
+        "TMPDIR",
+        "Where the journals are when HOME is not set, and sockets of `qemu` builds",
+    ),
     variable("ALICLOUD_IMAGE_JOURNAL_DIR", "As --journal-dir"),
     variable(
         "ALICLOUD_IMAGE_TIME_SCALE",

@@ -36,6 +36,8 @@ pub(super) struct Summary {
     resources: Vec<Lifetime>,
     logs: BTreeMap<String, VecDeque<String>>,
     mistakes: Vec<Finding>,
+    /// Builds and the pictures of their machines' screens.
+    screenshots: Vec<(String, String)>,
 }
 
 struct Step {
@@ -67,6 +69,7 @@ impl Summary {
             resources: Vec::new(),
             logs: BTreeMap::new(),
             mistakes: Vec::new(),
+            screenshots: Vec::new(),
         }
     }
 
@@ -106,6 +109,9 @@ impl Summary {
                 deleted: None,
             }),
             EntryKind::ResourceDeleted(resource) => self.deleted(resource, entry.time),
+            EntryKind::Screenshot { path } => {
+                self.screenshots.push((build.to_owned(), path.clone()));
+            }
             EntryKind::RunFinished(end) => self.write(end),
             _ => {}
         }
@@ -159,6 +165,7 @@ impl Summary {
                     .map(|error| error_block(Some(&build.name), error)),
             );
         }
+        sections.extend(self.screenshots_block());
         sections.extend(self.leftovers_block(&end.leftovers));
         sections.extend(self.timeline());
         sections.extend(self.resources_table(&end.leftovers));
@@ -200,6 +207,26 @@ impl Summary {
             .iter()
             .rfind(|step| step.build == build && !step.succeeded);
         step.map_or_else(String::new, |step| format!(" at \"{}\"", escape(step.name)))
+    }
+
+    /// A summary shows only pictures that are on the web, so it says how to
+    /// get them out of the runner.
+    fn screenshots_block(&self) -> Option<String> {
+        let rows = self
+            .screenshots
+            .iter()
+            .map(|(build, path)| format!("- {}: {}\n", escape(build), code(path)));
+        let rows: String = rows.collect();
+        (!rows.is_empty()).then(|| {
+            let output = code("${{ steps.ID.outputs.screenshots }}");
+            format!(
+                "### Screens of failed machines\n\n{rows}\nKeep them with a step {} that has {} \
+                 and {output} as its {}\n\n",
+                code("uses: actions/upload-artifact"),
+                code("if: failure()"),
+                code("path"),
+            )
+        })
     }
 
     fn leftovers_block(&self, leftovers: &[Leftover]) -> Option<String> {
