@@ -56,7 +56,11 @@ async fn lab() -> Lab {
 
 /// A template of the examples that the documentation is about.
 fn example(name: &str) -> String {
-    repository().join("examples/iso").join(name).display().to_string()
+    repository()
+        .join("examples/iso")
+        .join(name)
+        .display()
+        .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
