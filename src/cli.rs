@@ -546,8 +546,12 @@ pub enum Ci {
     Auto,
     /// None
     None,
-    /// GitHub Actions
+    /// GitHub Actions, Gitea, Forgejo
     Github,
+    /// GitLab CI
+    Gitlab,
+    /// Azure Pipelines
+    Azure,
 }
 
 /// The values of `--signature`.

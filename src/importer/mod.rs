@@ -104,9 +104,12 @@ impl Importer<'_> {
         let made = cx
             .step("Import image", self.import(cx, &object, checked.role))
             .await?;
-        self.keep_what_stays(cx, &object)?;
         let publisher = self.publisher();
-        cx.step("Publish image", publisher.publish(cx, made)).await
+        let artifact = cx
+            .step("Publish image", publisher.publish(cx, made))
+            .await?;
+        self.keep_what_stays(cx, &object)?;
+        Ok(artifact)
     }
 
     /// A bucket that holds what a user asked to keep, or that the next run

@@ -224,7 +224,7 @@ pub struct TemplateArgs {
 /// `vars`.
 #[derive(Debug, Clone, Default)]
 pub struct VariableInputs {
-    /// The environment, for `PKR_VAR_*` and `{{env}}`.
+    /// The environment, for `{{env}}`.
     pub environment: BTreeMap<String, String>,
     /// Variable files, later ones win.
     pub files: Vec<PathBuf>,

@@ -335,7 +335,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         color: color(typed.color, format, environment),
         timestamps: typed.timestamp_ui,
         verbose: typed.verbose.max(verbose(environment)),
-        github: ci::github(typed.ci, environment),
+        ci: ci::system(typed.ci, environment),
         output_file: typed.output_file,
         fail_on_leftovers: false,
         secrets: secrets(environment),

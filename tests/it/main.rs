@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod build;
+mod chaos;
+mod ci;
 mod command_line;
 mod features;
 mod harness;
@@ -13,6 +15,7 @@ mod provision;
 mod qemu;
 mod record;
 mod reference;
+mod secrets;
 mod template;
 mod trouble;
 mod web;

@@ -1,4 +1,5 @@
-//! The job summary: what was built, why it failed, what it took, what is left.
+//! The job summary, a Markdown page for GitHub and Azure: what was built, why
+//! it failed, what it took, what is left.
 //!
 //! GitHub drops a summary over 1 MiB as a whole, near the limit without a
 //! word: ours ends before 900 KiB, between two sections.
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::duration::short;
-use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
-use super::super::outputs::append;
-use super::super::settings::GitHub;
+use super::duration::short;
+use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
+use super::outputs::append;
+use super::settings::Page;
 use crate::artifact::Image;
 use crate::engine::event::{Leftover, Resource};
 
@@ -54,11 +55,11 @@ struct Lifetime {
 }
 
 impl Summary {
-    pub(super) fn new(settings: &GitHub) -> Self {
+    pub(super) fn new(page: &Page) -> Self {
         Self {
-            path: settings.summary.clone(),
-            run: settings.run_id.clone(),
-            commit: settings.commit.clone(),
+            path: page.path.clone(),
+            run: page.run.clone(),
+            commit: page.commit.clone(),
             run_id: String::new(),
             command: "",
             steps: Vec::new(),
