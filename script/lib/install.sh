@@ -16,17 +16,19 @@ get() {
         echo "missing: $1 (Debian package $2); install it and run this again" >&2
         exit 1
     fi
-    as_root=""
-    [ "$(id -u)" -eq 0 ] || as_root="sudo"
     echo "installing $2 for $1" >&2
-    $as_root apt-get update -qq
+    as_root apt-get update -qq
     # A package whose relatives came from backports fits only the relatives of
     # this release.
     install_packages "$2" || install_packages --allow-downgrades $(of_this_release "$2")
 }
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
 install_packages() {
-    $as_root env DEBIAN_FRONTEND=noninteractive \
+    as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 

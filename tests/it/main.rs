@@ -9,6 +9,7 @@ mod features;
 mod harness;
 mod import;
 mod interrupt;
+mod iso;
 mod network;
 mod provision;
 mod qemu;
