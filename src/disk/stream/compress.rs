@@ -20,7 +20,6 @@
 //! us, and libdeflate's window is a constant of its source. So the window of
 //! 4 KiB is a choice for importers that insist, made by zlib-rs.
 
-
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::CompressionLvl;
 
