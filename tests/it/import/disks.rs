@@ -178,6 +178,25 @@ async fn every_field_reaches_the_call() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_object_has_tags_and_encryption() {
+    let lab = lab().await;
+    let more = [
+        r#"--option=oss_object_tags={"team":"web"}"#,
+        "--option=oss_server_side_encryption=AES256",
+    ];
+    let outcome = import(&lab, &more).await;
+    let params = lab.call("InitiateMultipartUpload").params;
+    assert_eq!(params["x-oss-tagging"], "team=web");
+    assert_eq!(params["x-oss-server-side-encryption"], "AES256");
+    assert_eq!(params["x-oss-object-acl"], "private");
+    // The simulated ECS refuses it, as the real one refuses encrypted buckets.
+    assert_ne!(outcome.code, 0);
+    let said = "InvalidOSSBucket.EncryptUnsupported";
+    assert!(outcome.text().contains(said), "{}", outcome.text());
+    assert_nothing(&lab);
+}
+
 /// A GPT with an EFI system partition and nothing for a BIOS.
 fn gpt(disk: &mut [u8]) {
     disk[446..510].fill(0);
