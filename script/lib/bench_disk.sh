@@ -119,7 +119,10 @@ large_disk() {
     large=$disks/large.raw
     rm -f "$large"
     truncate -s 2T "$large"
-    echo 'start=2048, type=83, bootable' | sfdisk -q "$large"
+    # Type and boot flag of an MBR's first entry; the table itself ends at 2 TiB.
+    printf '\200\0\0\0\203\0\0\0\0\010\0\0\377\377\377\177' |
+        dd of="$large" bs=1 seek=446 conv=notrunc status=none
+    printf '\125\252' | dd of="$large" bs=1 seek=510 conv=notrunc status=none
     for place in $(seq 1 31); do
         dd if=/dev/urandom of="$large" bs=1M count=8 seek=$((place * 65536)) conv=notrunc status=none
     done

@@ -12,7 +12,7 @@ use crate::error::Result;
 const LADDER: [u8; 3] = [DEFAULT_LEVEL, 4, 6];
 
 /// Units of an epoch: enough that noting a level costs nothing, few enough
-/// that a disk of a gigabyte reaches the last level in its first fifth.
+/// that a disk of a gigabyte reaches the last level in its first tenth.
 const EPOCH: u64 = 64;
 
 /// The level of each unit, asked for in their order.
