@@ -30,20 +30,31 @@ prepare_disks() {
 # that apt uses; without it, a part of this machine's own.
 make_root() {
     [ -f "$disks/root.complete" ] && return 0
-    rm -rf "$disks/root"
+    rm -rf --one-file-system "$disks/root"
     need debootstrap debootstrap
     release=$(. /etc/os-release && echo "$VERSION_CODENAME")
     mirror=$(apt-get indextargets --format '$(SITE)' "Codename: $release" | head -n 1)
     if ! debootstrap --include="$packages" "$release" "$disks/root" "$mirror" > "$disks/debootstrap.log" 2>&1; then
         echo "debootstrap failed ($disks/debootstrap.log): taking a part of this machine's /usr instead" >&2
-        rm -rf "$disks/root"
+        unmount_root
+        rm -rf --one-file-system "$disks/root"
         mkdir -p "$disks/root/usr"
         for part in bin sbin lib share include; do
             [ "$(du -sm "$disks/root" | cut -f 1)" -gt 1000 ] || cp -a "/usr/$part" "$disks/root/usr/"
         done
     fi
-    rm -rf "$disks/root/var/cache/apt/archives" "$disks/root/proc" "$disks/root/sys" "$disks/root/dev"
+    unmount_root
+    for left_out in var/cache/apt/archives proc sys dev; do
+        rm -rf --one-file-system "$disks/root/$left_out"
+    done
     touch "$disks/root.complete"
+}
+
+# unmount_root: what debootstrap mounted, when it could not unmount it.
+unmount_root() {
+    for place in proc sys dev/pts dev; do
+        umount "$disks/root/$place" 2> /dev/null || true
+    done
 }
 
 # write_and_delete: about 1 GB of files like those that are there, without
@@ -141,7 +152,6 @@ bench_disk() {
     build
     prepare_disks
     export ALICLOUD_IMAGE_TIME_SCALE=0.001
-    # What is kept of the runs must not be on a disk in memory.
     start_sandbox "$program" --time-scale $ALICLOUD_IMAGE_TIME_SCALE --delays none
     oss_client="sh script/lib/bench_oss.sh $sandbox_url"
     $oss_client bucket
