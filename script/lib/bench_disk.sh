@@ -3,7 +3,7 @@
 # upload with four threads. Both read the same uncompressed qcow2.
 
 # Packages that make a root file system of about 1 GB.
-packages=linux-image-amd64,build-essential,python3,git,vim,openssh-server,curl,perl,man-db,locales,gdb
+packages=linux-image-amd64,build-essential,python3,git,vim,openssh-server,curl,perl,man-db,locales,golang-src
 
 # Where the partition begins.
 offset=1048576
