@@ -60,10 +60,9 @@ unmount_root() {
 # write_and_delete: about 1 GB of files like those that are there, without
 # mounting anything: tar is what deleted package files look like.
 write_and_delete() {
-    tar -C "$disks/root" -cf "$disks/garbage.tar" usr
-    truncate -s "<1G" "$disks/garbage.tar"
-    split -b 64M "$disks/garbage.tar" "$disks/garbage."
-    rm "$disks/garbage.tar"
+    # Twice, in case that once is less.
+    { tar -C "$disks/root" -c usr && tar -C "$disks/root" -c usr; } |
+        head -c 1G | split -b 64M - "$disks/garbage."
     for piece in "$disks"/garbage.*; do echo "write $piece ${piece##*/}"; done > "$disks/commands"
     debugfs -w -f "$disks/commands" "$disks/disk.raw?offset=$offset" > "$disks/debugfs.log" 2>&1
     sed 's/^write [^ ]* /rm /' "$disks/commands" > "$disks/rm"
