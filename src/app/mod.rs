@@ -20,6 +20,7 @@ mod logging;
 mod sandbox;
 mod template;
 mod validate;
+mod whoami;
 
 /// Runs the command that argv and environment ask for.
 pub fn run() -> ExitStatus {
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Inspect(args) => inspect::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),

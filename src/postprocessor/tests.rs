@@ -402,8 +402,10 @@ mod import {
     use super::*;
     use crate::cloud::SignatureAlgorithm;
     use crate::cloud::endpoint::Endpoints;
+    use crate::clock::Clock;
+    use crate::cloud::credential::{Ambient, Keys, Network};
     use crate::cloud::http::HttpTransport;
-    use crate::plan::alicloud_ecs::{Defaults, Keys};
+    use crate::plan::alicloud_ecs::Defaults;
     use crate::plan::import;
     use crate::plan::testing::read_in;
     use crate::secret::Secret;
@@ -424,17 +426,23 @@ mod import {
     }
 
     fn connections(sandbox: &Sandbox, signature: SignatureAlgorithm) -> Connections {
-        Connections {
-            keys: Some(Keys {
-                access_key: sandbox.access_key_id().to_owned(),
-                secret_key: Secret::new(sandbox.access_key_secret()),
-                security_token: None,
-            }),
+        let keys = Keys {
+            access_key: sandbox.access_key_id().to_owned(),
+            secret_key: Secret::new(sandbox.access_key_secret()),
+            security_token: None,
+        };
+        let ambient = Ambient {
+            keys: Some(keys),
+            ..Ambient::default()
+        };
+        let network = Network {
+            transport: Arc::new(HttpTransport::new().unwrap()),
             endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
             signature,
-            transport: Arc::new(HttpTransport::new().unwrap()),
-            only_these: true,
-        }
+            clock: Clock::default(),
+            sts_region: None,
+        };
+        Connections::new(ambient, network, true)
     }
 
     fn import_of(more: &str) -> plan::PostProcessor {

@@ -43,16 +43,7 @@ pub(crate) struct Outcome {
 impl Lab {
     /// With machines whose commands really run.
     pub(crate) async fn new() -> Self {
-        namespaces_available().expect("the tests need user namespaces");
-        let machines = Guests {
-            confinement: Confinement::Namespaces,
-            time_scale: TIME_SCALE,
-        };
-        Self::with(SandboxOptions {
-            machines: std::sync::Arc::new(machines),
-            ..options()
-        })
-        .await
+        Self::with(machine_options()).await
     }
 
     /// Where everything is ready at once and machines take commands without
@@ -342,6 +333,19 @@ async fn until(condition: impl Fn() -> bool, what: &str) {
     panic!("waited a minute for {what}");
 }
 
+/// With machines whose commands really run.
+pub(crate) fn machine_options() -> SandboxOptions {
+    namespaces_available().expect("the tests need user namespaces");
+    let machines = Guests {
+        confinement: Confinement::Namespaces,
+        time_scale: TIME_SCALE,
+    };
+    SandboxOptions {
+        machines: std::sync::Arc::new(machines),
+        ..options()
+    }
+}
+
 pub(crate) fn options() -> SandboxOptions {
     SandboxOptions {
         time_scale: TIME_SCALE,
@@ -378,7 +382,8 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_STS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_RAM", url.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT_OSS", url),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", url.clone()),
+        ("ALICLOUD_IMAGE_METADATA_ENDPOINT", url),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
             sandbox.guest_port().to_string(),

@@ -3,6 +3,7 @@
 
 mod build;
 mod command_line;
+mod credential;
 mod features;
 mod harness;
 mod import;

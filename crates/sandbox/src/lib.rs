@@ -1,4 +1,4 @@
-//! A simulated Alibaba Cloud: ECS, VPC, STS, RAM, OSS and the machines inside, for
+//! A simulated Alibaba Cloud: ECS, VPC, STS, RAM, OSS, instance metadata and the machines inside, for
 //! testing image builds without an account.
 //!
 //! It shares no type with the product on purpose: a wire bug in one must not
@@ -36,6 +36,7 @@ mod faults;
 mod gateway;
 pub mod imported;
 mod key_stock;
+mod metadata;
 mod observe;
 mod options;
 pub mod oss;
@@ -54,7 +55,7 @@ pub use alive::Alive;
 pub use calls::Call;
 pub use error::ApiError;
 pub use faults::{Effect, Fault, StateFault, When};
-pub use options::{AccessKey, Delays, OssOptions, Quotas, SandboxOptions};
+pub use options::{AccessKey, Delays, MetadataOptions, OssOptions, Quotas, SandboxOptions};
 pub use report::{Report, Wait};
 pub use sandbox::Sandbox;
 pub use seed::{Seed, SeedBucket, SeedImage};

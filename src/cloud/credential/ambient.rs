@@ -1,0 +1,78 @@
+//! What the environment says about keys, as data: `inputs` fills it.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::{IdToken, Keys, Profiles, RoleSession};
+use crate::process::Environment;
+use crate::secret::Secret;
+
+/// What surrounds the program. The default has nothing but the metadata of
+/// an instance.
+#[derive(Debug, Clone, Default)]
+pub struct Ambient {
+    /// Keys in variables.
+    pub keys: Option<Keys>,
+    /// The role for a token, or the name of the first variable that is
+    /// missing.
+    pub oidc: Option<OidcRole>,
+    /// What is missing when there is no `oidc`.
+    pub oidc_lacks: String,
+    /// The profiles of the Alibaba Cloud CLI.
+    pub profiles: Profiles,
+    /// Whether the chain passes over them.
+    pub profiles_disabled: bool,
+    /// Files of the SDKs with profiles, in the order of trying.
+    pub ini_files: Vec<PathBuf>,
+    /// The section in them, `default` when absent.
+    pub ini_section: Option<String>,
+    /// The metadata of the instance this program may run on.
+    pub instance: InstanceMetadata,
+    /// A service that hands out keys.
+    pub uri: Option<Secret>,
+    /// A role that is assumed with whatever the chain finds.
+    pub assumed_role: Option<(String, RoleSession)>,
+    /// Whose STS is asked.
+    pub sts_region: Option<String>,
+    /// What external processes see.
+    pub environment: Environment,
+}
+
+/// A role that is assumed with a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcRole {
+    /// `acs:ram::ACCOUNT:role/NAME`.
+    pub role_arn: String,
+    /// `acs:ram::ACCOUNT:oidc-provider/NAME`.
+    pub provider_arn: String,
+    /// What the session is like.
+    pub session: RoleSession,
+    /// Where the token comes from.
+    pub token: IdToken,
+}
+
+/// Where and how the instance metadata is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceMetadata {
+    /// Its base URL.
+    pub address: Url,
+    /// Whether the chain passes over it.
+    pub disabled: bool,
+    /// The name of the role the chain expects.
+    pub role: Option<String>,
+    /// Never ask without a token.
+    pub only_with_token: bool,
+}
+
+impl Default for InstanceMetadata {
+    fn default() -> Self {
+        let address = "http://100.100.100.200/";
+        Self {
+            address: Url::parse(address).expect("it is written as a URL"),
+            disabled: false,
+            role: None,
+            only_with_token: false,
+        }
+    }
+}
