@@ -26,14 +26,11 @@ pub(super) struct Embedded {
 impl Embedded {
     /// Its key pair; whatever the template has belongs to the real cloud.
     pub(super) fn ambient(&self) -> Ambient {
-        Ambient {
-            keys: Some(Keys {
-                access_key: self.sandbox.access_key_id().to_owned(),
-                secret_key: Secret::new(self.sandbox.access_key_secret()),
-                security_token: None,
-            }),
-            ..Ambient::default()
-        }
+        Ambient::from(Keys {
+            access_key: self.sandbox.access_key_id().to_owned(),
+            secret_key: Secret::new(self.sandbox.access_key_secret()),
+            security_token: None,
+        })
     }
 
     pub(super) fn endpoints(&self) -> Result<Endpoints> {

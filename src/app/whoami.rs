@@ -53,7 +53,9 @@ async fn caller(
     let found = connections.found().await?;
     let region = args.cloud.region.as_deref().unwrap_or(REGION_TO_ASK);
     let cloud = connections.from_environment();
-    let asked = cloud.call(region, &GetCallerIdentity::default(), stop).await;
+    let asked = cloud
+        .call(region, &GetCallerIdentity::default(), stop)
+        .await;
     let expiration = connections.expiration().await;
     match (asked, expiration) {
         (Ok(identity), Ok(expiration)) => Ok(of(found, identity, expiration)),

@@ -123,7 +123,13 @@ impl Client {
             };
             let elapsed = stop.clock().elapsed(started);
             let wait = self
-                .next(request.about(), &failure, &credential, &mut attempts, elapsed)
+                .next(
+                    request.about(),
+                    &failure,
+                    &credential,
+                    &mut attempts,
+                    elapsed,
+                )
                 .await;
             let Some(wait) = wait else {
                 return Err(error(request.about(), failure, attempts.failed(), elapsed));

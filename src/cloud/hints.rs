@@ -100,7 +100,8 @@ fn wrong_region(region: &str) -> Option<String> {
     nearest_region(region).map(|near| format!("Did you mean {near}?"))
 }
 
-const TOKEN_EXPIRED: &str = "The temporary keys have ended: get new ones, or give them a longer duration";
+const TOKEN_EXPIRED: &str =
+    "The temporary keys have ended: get new ones, or give them a longer duration";
 
 const KNOWN: &[(&[&str], &str)] = &[
     (
@@ -136,10 +137,7 @@ const KNOWN: &[(&[&str], &str)] = &[
         &["AccessKeyIdAndSecurityTokenNotMatch"],
         "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
     ),
-    (
-        &["SecurityTokenExpired"],
-        TOKEN_EXPIRED,
-    ),
+    (&["SecurityTokenExpired"], TOKEN_EXPIRED),
     (
         &["RequestTimeTooSkewed"],
         "Set this machine's clock: it must be within 15 minutes of the right time",
@@ -256,10 +254,7 @@ const KNOWN: &[(&[&str], &str)] = &[
         &["InvalidSecurityToken.MismatchWithAccessKey"],
         "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
     ),
-    (
-        &["InvalidSecurityToken.Expired"],
-        TOKEN_EXPIRED,
-    ),
+    (&["InvalidSecurityToken.Expired"], TOKEN_EXPIRED),
     (
         &["InvalidSecurityToken*", "MissingSecurityToken"],
         "Temporary keys, whose id starts with STS., need the security token that came with them, whole",

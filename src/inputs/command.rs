@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{ConfigType, Delays, Page, Signature};
-use crate::plan::OnError;
 use crate::cloud::credential::{Ambient, Profiles};
+use crate::plan::OnError;
 use crate::report::Settings;
 
 /// What the user asked for.

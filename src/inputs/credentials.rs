@@ -5,10 +5,9 @@
 
 use std::path::PathBuf;
 
-
 use super::env::Environment;
 use crate::cloud::credential::{
-    Ambient, IdToken, InstanceMetadata, OidcRole, Profiles, RoleSession,
+    Ambient, IdToken, InstanceMetadata, OidcRole, OidcSetting, Profiles, RoleSession,
 };
 use crate::cloud::endpoint;
 use crate::error::{Error, Kind, Result};
@@ -19,6 +18,9 @@ const URIS: &[&str] = &["ALIBABA_CLOUD_CREDENTIALS_URI", "ALICLOUD_CREDENTIALS_U
 
 const ROLES: &[&str] = &["ALICLOUD_ASSUME_ROLE_ARN", "ALIBABA_CLOUD_ASSUME_ROLE_ARN"];
 
+/// The role and the provider of OIDC.
+const OIDC: [&str; 2] = ["ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"];
+
 /// The audience that Alibaba Cloud's own action asks for.
 const AUDIENCE: &str = "sts.aliyuncs.com";
 
@@ -26,15 +28,17 @@ impl Environment {
     /// Where keys come from when a template does not say.
     pub(super) fn ambient(&self) -> Result<Ambient> {
         let session = self.session()?;
-        let (oidc, oidc_lacks) = match self.oidc(&session) {
-            Ok(role) => (Some(role), String::new()),
-            Err(lacks) => (None, lacks),
-        };
+        let oidc = self.oidc(&session).map_or_else(
+            |what| OidcSetting::Lacks {
+                what,
+                is_meant: OIDC.iter().all(|name| self.get(name).is_some()),
+            },
+            OidcSetting::Role,
+        );
         let role = self.first(ROLES).map(str::to_owned);
         Ok(Ambient {
             keys: self.keys(),
             oidc,
-            oidc_lacks,
             profiles: self.profiles(),
             profiles_disabled: self.is_on("ALIBABA_CLOUD_CLI_PROFILE_DISABLED")
                 || self.is_on("ALIBABA_CLOUD_IGNORE_PROFILE"),
@@ -99,8 +103,8 @@ impl Environment {
             value.ok_or_else(|| format!("{name} is not set"))
         };
         Ok(OidcRole {
-            role_arn: needed("ALIBABA_CLOUD_ROLE_ARN")?,
-            provider_arn: needed("ALIBABA_CLOUD_OIDC_PROVIDER_ARN")?,
+            role_arn: needed(OIDC[0])?,
+            provider_arn: needed(OIDC[1])?,
             session: session.clone(),
             token: self.id_token()?,
         })
@@ -200,9 +204,12 @@ mod tests {
             ),
         ];
         for (variables, lacks) in table {
-            let ambient = Environment::of(variables.iter().copied()).ambient().unwrap();
-            assert!(ambient.oidc.is_none());
-            assert!(ambient.oidc_lacks.starts_with(lacks), "{lacks}");
+            let ambient = Environment::of(variables.iter().copied()).ambient();
+            let OidcSetting::Lacks { what, is_meant } = ambient.unwrap().oidc else {
+                panic!("{lacks}");
+            };
+            assert!(what.starts_with(lacks), "{what}");
+            assert_eq!(is_meant, variables.len() >= 2);
         }
     }
 

@@ -57,7 +57,10 @@ pub const VARIABLES: &[Variable] = &[
         "ALICLOUD_SHARED_CREDENTIALS_FILE",
         "The file with profiles instead of ~/.aliyun/config.json; also ALIBABA_CLOUD_CONFIG_FILE",
     ),
-    variable("ALIBABA_CLOUD_CONFIG_FILE", "As ALICLOUD_SHARED_CREDENTIALS_FILE"),
+    variable(
+        "ALIBABA_CLOUD_CONFIG_FILE",
+        "As ALICLOUD_SHARED_CREDENTIALS_FILE",
+    ),
     variable(
         "ALIBABA_CLOUD_PROFILE",
         "Profile, when the default chain comes to profiles; also ALIBABACLOUD_PROFILE",
@@ -67,7 +70,10 @@ pub const VARIABLES: &[Variable] = &[
         "ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
         "`true`: the default chain passes over ~/.aliyun/config.json; also ALIBABA_CLOUD_IGNORE_PROFILE",
     ),
-    variable("ALIBABA_CLOUD_IGNORE_PROFILE", "As ALIBABA_CLOUD_CLI_PROFILE_DISABLED"),
+    variable(
+        "ALIBABA_CLOUD_IGNORE_PROFILE",
+        "As ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
+    ),
     variable(
         "ALIBABA_CLOUD_CREDENTIALS_FILE",
         "The SDKs' file with profiles instead of ~/.alibabacloud/credentials",
@@ -93,7 +99,10 @@ pub const VARIABLES: &[Variable] = &[
         "ACTIONS_ID_TOKEN_REQUEST_URL",
         "Where GitHub mints OIDC tokens, with `permissions: id-token: write`",
     ),
-    variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "The right to have one minted"),
+    variable(
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "The right to have one minted",
+    ),
     variable(
         "ALIBABA_CLOUD_ROLE_SESSION_NAME",
         "Name of the session of a role, `alicloud-image` when not set",
@@ -106,7 +115,10 @@ pub const VARIABLES: &[Variable] = &[
         "ALICLOUD_ASSUME_ROLE_ARN",
         "Role to assume with whatever keys the environment has; also ALIBABA_CLOUD_ASSUME_ROLE_ARN",
     ),
-    variable("ALIBABA_CLOUD_ASSUME_ROLE_ARN", "As ALICLOUD_ASSUME_ROLE_ARN"),
+    variable(
+        "ALIBABA_CLOUD_ASSUME_ROLE_ARN",
+        "As ALICLOUD_ASSUME_ROLE_ARN",
+    ),
     variable(
         "ALIBABA_CLOUD_ECS_METADATA",
         "Name of the RAM role that the instance this program runs on has",
@@ -127,7 +139,10 @@ pub const VARIABLES: &[Variable] = &[
         "ALIBABA_CLOUD_CREDENTIALS_URI",
         "Service that hands out keys; also ALICLOUD_CREDENTIALS_URI",
     ),
-    variable("ALICLOUD_CREDENTIALS_URI", "As ALIBABA_CLOUD_CREDENTIALS_URI"),
+    variable(
+        "ALICLOUD_CREDENTIALS_URI",
+        "As ALIBABA_CLOUD_CREDENTIALS_URI",
+    ),
     variable(
         "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS",
         "`true`: profiles may not run programs or ask URIs",
@@ -269,6 +284,14 @@ const FAMILIES: &[Family] = &[
         tokens: &["ALIBABACLOUD_SECURITY_TOKEN"],
     },
 ];
+
+/// Every variable that holds a part of a key.
+pub(super) fn key_variables() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().flat_map(|family| {
+        let tokens = family.tokens.iter().copied();
+        tokens.chain([family.id, family.secret])
+    })
+}
 
 const REGIONS: &[&str] = &[
     "ALICLOUD_REGION",
@@ -476,14 +499,7 @@ mod tests {
     #[test]
     fn every_name_that_is_read_is_documented_once() {
         let documented: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
-        let families = FAMILIES.iter().flat_map(|family| {
-            family
-                .tokens
-                .iter()
-                .copied()
-                .chain([family.id, family.secret])
-        });
-        for name in families.chain(REGIONS.iter().copied()) {
+        for name in key_variables().chain(REGIONS.iter().copied()) {
             assert!(documented.contains(&name), "{name}");
         }
         let mut unique = documented.clone();

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
-    WhoamiArgs,
+    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
 };
 use super::{ci, env::Environment};
 use crate::cli;

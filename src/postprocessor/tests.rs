@@ -400,10 +400,10 @@ mod import {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::cloud::SignatureAlgorithm;
-    use crate::cloud::endpoint::Endpoints;
     use crate::clock::Clock;
-    use crate::cloud::credential::{Ambient, Keys, Network};
+    use crate::cloud::SignatureAlgorithm;
+    use crate::cloud::credential::{Keys, Network};
+    use crate::cloud::endpoint::Endpoints;
     use crate::cloud::http::HttpTransport;
     use crate::plan::alicloud_ecs::Defaults;
     use crate::plan::import;
@@ -431,10 +431,6 @@ mod import {
             secret_key: Secret::new(sandbox.access_key_secret()),
             security_token: None,
         };
-        let ambient = Ambient {
-            keys: Some(keys),
-            ..Ambient::default()
-        };
         let network = Network {
             transport: Arc::new(HttpTransport::new().unwrap()),
             endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
@@ -442,7 +438,7 @@ mod import {
             clock: Clock::default(),
             sts_region: None,
         };
-        Connections::new(ambient, network, true)
+        Connections::new(keys.into(), network, true)
     }
 
     fn import_of(more: &str) -> plan::PostProcessor {

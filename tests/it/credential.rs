@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use alicloud_image::cloud::http::HttpTransport;
+use alicloud_image::cloud::transport::{Method, Signed, Transport};
 use alicloud_image_sandbox::guest::Confinement;
 use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::{AccessKey, Call, MetadataOptions, SandboxOptions, SeedBucket};
@@ -68,7 +70,11 @@ fn jwt(audience: &str, seconds: i64) -> String {
         "exp": jiff::Timestamp::now().as_second() + seconds,
     });
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.c2lnbmF0dXJl", part(json!({"alg": "RS256"})), part(claims))
+    format!(
+        "{}.{}.c2lnbmF0dXJl",
+        part(json!({"alg": "RS256"})),
+        part(claims)
+    )
 }
 
 fn set_oidc(lab: &mut Lab) {
@@ -121,7 +127,9 @@ fn assert_caller(answer: &Value, provider: &str, arn: &str, passed_over: usize) 
 #[track_caller]
 fn assert_hidden(outcome: &Outcome, secrets: &[&str]) {
     let text = outcome.text();
-    let seen = text.lines().filter(|line| !line.starts_with("::add-mask::"));
+    let seen = text
+        .lines()
+        .filter(|line| !line.starts_with("::add-mask::"));
     for line in seen.chain(outcome.summary.lines()) {
         for secret in secrets {
             assert!(!line.contains(secret), "{secret} in {line}");
@@ -152,6 +160,14 @@ async fn whoami_without_any_keys_says_where_they_were_looked_for() {
     set_oidc(&mut lab);
     let outcome = lab.run(&["whoami", "--ci=none"]).await.failure(3);
     assert_snapshot!(scrub(&outcome.text()), @"
+    Passed over:
+      environment: ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY are not set
+      OIDC: GitHub gives this job no token: it needs `permissions: id-token: write`, and pull requests of forks never get one
+      profile: Cannot read `DIR/.aliyun/config.json`: No such file or directory (os error 2)
+      credentials file: DIR/.alibabacloud/credentials does not exist
+      instance metadata: No RAM role is attached to this instance
+      credentials URI: ALIBABA_CLOUD_CREDENTIALS_URI is not set
+    Error: No credentials for Alibaba Cloud were found: OIDC: GitHub gives this job no token: it needs `permissions: id-token: write`, and pull requests of forks never get one
     ");
     assert_eq!(lab.sandbox.calls().len(), 0);
 }
@@ -186,8 +202,8 @@ async fn oidc_takes_a_token_from_a_file_a_variable_or_github() {
     assert!(outcome.stdout.contains(session), "{}", outcome.stdout);
     assert_hidden(&outcome, &[&token]);
     let file = lab.path("token");
-    lab.write("token", &token)
-        .set("ALIBABA_CLOUD_OIDC_TOKEN", "unused")
+    lab.write("token", &token);
+    lab.set("ALIBABA_CLOUD_OIDC_TOKEN", "unused")
         .set("ALIBABA_CLOUD_OIDC_TOKEN_FILE", &file.display().to_string());
     assert_caller(&whoami(&lab).await, "OIDC: role", session, 1);
     assert_eq!(minted.load(Ordering::Relaxed), 1);
@@ -212,9 +228,15 @@ async fn profiles_of_the_cli_serve_in_all_modes_that_can_sign() {
     let profiles = [
         own,
         role("RamRoleArn", pair),
-        role("ChainableRamRoleArn", json!({"source_profile": "RamRoleArn"})),
+        role(
+            "ChainableRamRoleArn",
+            json!({"source_profile": "RamRoleArn"}),
+        ),
         role("EcsRamRole", json!({"ram_role_name": "builder"})),
-        role("RamRoleArnWithRoleName", json!({"ram_role_name": "builder"})),
+        role(
+            "RamRoleArnWithRoleName",
+            json!({"ram_role_name": "builder"}),
+        ),
         role("External", json!({"process_command": "cat 'broker.json'"})),
         role(
             "CredentialsURI",
@@ -229,9 +251,15 @@ async fn profiles_of_the_cli_serve_in_all_modes_that_can_sign() {
     assert_caller(&whoami(&lab).await, "profile: `own` (mode AK)", ":root", 2);
     for (name, arn) in [
         ("RamRoleArn", "assumed-role/builder/RamRoleArn"),
-        ("ChainableRamRoleArn", "assumed-role/builder/ChainableRamRoleArn"),
+        (
+            "ChainableRamRoleArn",
+            "assumed-role/builder/ChainableRamRoleArn",
+        ),
         ("EcsRamRole", "assumed-role/builder/i-sandbox"),
-        ("RamRoleArnWithRoleName", "assumed-role/builder/RamRoleArnWithRoleName"),
+        (
+            "RamRoleArnWithRoleName",
+            "assumed-role/builder/RamRoleArnWithRoleName",
+        ),
         ("External", ":root"),
         ("CredentialsURI", "assumed-role/builder/i-sandbox"),
         ("OIDC", "assumed-role/builder/OIDC"),
@@ -343,7 +371,10 @@ async fn the_keys_of_a_role_upload_and_import_a_disk() {
         .inspect(|call| assert!(call.access_key_id.starts_with("STS."), "{call:#?}"))
         .map(|call| call.product)
         .collect();
-    assert_eq!(products.into_iter().collect::<Vec<_>>(), ["Ecs", "Oss", "Ram"]);
+    assert_eq!(
+        products.into_iter().collect::<Vec<_>>(),
+        ["Ecs", "Oss", "Ram", "Sts"]
+    );
 }
 
 #[tokio::test]
@@ -359,7 +390,8 @@ async fn a_static_token_that_ends_in_a_build_is_explained_and_cleaned_up_later()
     ] {
         lab.set(variable, keys[member].as_str().unwrap());
     }
-    let wait = json!([{"type": "shell-local", "inline": ["while ! test -e go; do sleep 0.05; done"]}]);
+    let wait =
+        json!([{"type": "shell-local", "inline": ["while ! test -e go; do sleep 0.05; done"]}]);
     lab.write_template(&template::provisioned(template::silent(json!({})), wait));
     let child = lab.start(&["build", "template.json"]);
     lab.wait_for_call("RunInstances").await;
@@ -390,8 +422,16 @@ async fn a_static_token_that_ends_in_a_build_is_explained_and_cleaned_up_later()
 
 /// The JSON that a URL of the sandbox answers.
 async fn answer_of(url: &str) -> Value {
-    let body = reqwest::get(url).await.unwrap().bytes().await.unwrap();
-    serde_json::from_slice(&body).unwrap()
+    let request = Signed {
+        method: Method::Get,
+        url: url.parse().unwrap(),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+        read_timeout: Duration::from_secs(30),
+    };
+    let transport = HttpTransport::new().unwrap();
+    let answer = transport.send(request).await.unwrap();
+    serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// Builds `web` with these options, which fails, and tells how it ended.
@@ -400,7 +440,10 @@ async fn failing(lab: &Lab, options: Value, code: i32) -> String {
     let outcome = lab.run(&["build", "template.json"]).await.failure(code);
     lab.assert_empty();
     let end = outcome.end();
-    end.split("\n==> Wait").next().unwrap_or_default().to_owned()
+    end.split("\n==> Wait")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -410,6 +453,13 @@ async fn a_metadata_server_that_hangs_is_given_up_soon() {
     let lab = without_keys(options).await;
     let end = failing(&lab, json!({"ram_role_name": "builder"}), 3).await;
     assert_snapshot!(end, @"
+    Build 'web' errored after DURATION: Nobody answers for the instance metadata at ADDRESS: No answer from ADDRESS: Timed out waiting
+     --> template.json:3:5
+      |
+    3 |     {
+      |     ^
+
+    hint: The RAM role of an instance only serves on an ECS instance; in a container the instance's metadata needs a hop limit of 2. Elsewhere give keys, a profile or OIDC
     ");
     assert_eq!(lab.sandbox.calls().len(), 0);
 }
@@ -419,6 +469,13 @@ async fn a_role_that_is_not_attached_is_said() {
     let lab = on_an_instance().await;
     let end = failing(&lab, json!({"ram_role_name": "other"}), 3).await;
     assert_snapshot!(end, @"
+    Build 'web' errored after DURATION: The RAM role `other` is not attached to this instance
+     --> template.json:3:5
+      |
+    3 |     {
+      |     ^
+
+    hint: Attach the role in the ECS console; the metadata at /latest/meta-data/ram/security-credentials/ shows the name of the one that is attached
     ");
 }
 
@@ -428,6 +485,14 @@ async fn a_role_that_cannot_be_assumed_is_explained() {
     lab.refuse("AssumeRole", "NoPermission");
     let end = failing(&lab, json!({"ram_role_arn": ROLE}), 3).await;
     assert_snapshot!(end, @"
+    Build 'web' errored after DURATION: Failed to assume the role `acs:ram::1234567890123456:role/builder`: Alibaba Cloud refused the request: NoPermission: Refused by the test. (AssumeRole in cn-hangzhou, HTTP 403, RequestId UUID)
+     --> template.json:3:5
+      |
+    3 |     {
+      |     ^
+
+    hint: The role's trust policy must name the caller, too; an account's root user cannot assume roles
+    hint: Attach a RAM policy that allows AssumeRole to the user or role whose keys are used
     ");
 }
 
@@ -439,10 +504,14 @@ async fn a_role_without_permission_names_the_permission() {
     ]});
     lab.sandbox.seed().role_policy("builder", policy);
     let end = failing(&lab, json!({"ram_role_arn": ROLE}), 3).await;
-    assert!(end.contains("hint: Attach a RAM policy that allows ecs:"), "{end}");
+    assert!(
+        end.contains("hint: Attach a RAM policy that allows ecs:"),
+        "{end}"
+    );
     // A session policy narrows a role that may do everything.
     let lab = Lab::quick().await;
-    let narrow = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"vpc:*","Resource":"*"}]}"#;
+    let narrow =
+        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"vpc:*","Resource":"*"}]}"#;
     let options = json!({"ram_role_arn": ROLE, "ram_session_policy": narrow});
     let end = failing(&lab, options, 3).await;
     assert!(end.contains("allows ecs:Describe"), "{end}");
@@ -462,6 +531,13 @@ async fn a_caller_who_may_not_pass_a_role_gets_the_policy_to_attach() {
     let lab = Lab::with(options).await;
     let end = failing(&lab, json!({"ecs_ram_role_name": "packer-test"}), 3).await;
     assert_snapshot!(end, @r#"
+    Build 'web' errored after DURATION: Cannot start an instance of type ecs.g6.large in cn-beijing-h: Alibaba Cloud refused the request: InvalidUser.PassRoleForbidden: The RAM user does not have the privilege to pass a RAM role. (RunInstances in cn-beijing, HTTP 403, RequestId UUID)
+      --> template.json:11:28
+       |
+    11 |       "ecs_ram_role_name": "packer-test"
+       |                            ^^^^^^^^^^^^^
+
+    hint: Attach this RAM policy to the user or role whose keys are used, as it gives a role to the instance (`ecs_ram_role_name`): {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "ram:PassRole", "Resource": "*"}]}
     "#);
 }
 
@@ -470,7 +546,10 @@ async fn a_profile_that_cannot_be_used_is_found_before_the_first_call() {
     let lab = Lab::quick().await;
     let broken = json!({"name": "broken", "mode": "AK", "access_key_id": "id"});
     write_profiles(&lab, &[own_keys(&lab), broken]);
-    lab.write("bad.json", "{\n  \"profiles\": [\n    {\"name\": \"own\",}\n  ]\n}\n");
+    lab.write(
+        "bad.json",
+        "{\n  \"profiles\": [\n    {\"name\": \"own\",}\n  ]\n}\n",
+    );
     let mut said = String::new();
     for options in [
         json!({"profile": "owm"}),
@@ -480,13 +559,19 @@ async fn a_profile_that_cannot_be_used_is_found_before_the_first_call() {
         lab.write_template(&template::web(options));
         let outcome = lab.run(&["build", "template.json"]).await.failure(2);
         let text = scrub(&outcome.text());
-        let lines = text.lines().filter(|line| {
-            line.starts_with("error:") || line.trim_start().starts_with("= help:")
-        });
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("error:") || line.trim_start().starts_with("= help:"));
         said.extend(lines.flat_map(|line| [line, "\n"]));
     }
     assert_eq!(lab.sandbox.calls().len(), 0);
     assert_snapshot!(said, @"
+    error: Option `profile` of builder `web` cannot be used: There is no profile `owm` in `DIR/.aliyun/config.json`
+       = help: It has `own`, `broken`
+    error: Option `profile` of builder `web` cannot be used: Profile `broken` (mode AK) in `DIR/.aliyun/config.json` has no `access_key_secret`
+       = help: Correct the file, or name another profile
+    error: Option `profile` of builder `web` cannot be used: `bad.json` is not JSON: trailing comma at line 3 column 20
+       = help: Correct the file, or name another profile
     ");
     // Checking a template needs no credentials.
     lab.write_template(&template::web(json!({"profile": "owm"})));
@@ -499,7 +584,12 @@ async fn a_template_with_a_profile_can_be_tried_without_one() {
     let lab = Lab::quick().await;
     let template = template::silent(json!({"profile": "own"}));
     lab.write_template(&template);
-    let arguments = ["build", "--sandbox", "--sandbox-time-scale=0.001", "template.json"];
+    let arguments = [
+        "build",
+        "--sandbox",
+        "--sandbox-time-scale=0.001",
+        "template.json",
+    ];
     lab.run(&arguments).await.success();
     assert_eq!(lab.sandbox.calls().len(), 0);
 }

@@ -503,8 +503,8 @@ async fn the_keys_of_a_profile_are_used() {
         "expired_seconds": 0, "retry_timeout": 0, "language": "en",
     }]});
     std::fs::create_dir(lab.path(".aliyun")).unwrap();
-    lab.write(".aliyun/config.json", &profiles.to_string())
-        .set("ALICLOUD_ACCESS_KEY", "LTAIofTheEnvironment")
+    lab.write(".aliyun/config.json", &profiles.to_string());
+    lab.set("ALICLOUD_ACCESS_KEY", "LTAIofTheEnvironment")
         .set("ALICLOUD_SECRET_KEY", "secret-of-the-environment");
     let outcome = build(&lab, "profile.json", &[]).await.success();
     the_image(&lab, &outcome);

@@ -11,11 +11,11 @@ use crate::error::ApiError;
 use crate::options::AccessKey;
 use crate::policy;
 use crate::request::Request;
-use crate::state::Cloud;
 use crate::signature::{
     Acs3Authorization, Acs3Request, acs3_canonical_request, acs3_signature, acs3_string_to_sign,
     rpc_signature, rpc_string_to_sign, sha256_hex,
 };
+use crate::state::Cloud;
 
 /// The account all keys belong to.
 pub(crate) const ACCOUNT_ID: &str = "1234567890123456";

@@ -14,11 +14,8 @@ use crate::secret::Secret;
 pub struct Ambient {
     /// Keys in variables.
     pub keys: Option<Keys>,
-    /// The role for a token, or the name of the first variable that is
-    /// missing.
-    pub oidc: Option<OidcRole>,
-    /// What is missing when there is no `oidc`.
-    pub oidc_lacks: String,
+    /// The role for a token.
+    pub oidc: OidcSetting,
     /// The profiles of the Alibaba Cloud CLI.
     pub profiles: Profiles,
     /// Whether the chain passes over them.
@@ -37,6 +34,39 @@ pub struct Ambient {
     pub sts_region: Option<String>,
     /// What external processes see.
     pub environment: Environment,
+}
+
+impl From<Keys> for Ambient {
+    /// Nothing but these.
+    fn from(keys: Keys) -> Self {
+        Self {
+            keys: Some(keys),
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether a role is to be assumed with a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OidcSetting {
+    /// This one.
+    Role(OidcRole),
+    /// Something is missing.
+    Lacks {
+        /// What, as a sentence.
+        what: String,
+        /// Whether somebody wants it, as role and provider are named.
+        is_meant: bool,
+    },
+}
+
+impl Default for OidcSetting {
+    fn default() -> Self {
+        Self::Lacks {
+            what: "no role is named".to_owned(),
+            is_meant: false,
+        }
+    }
 }
 
 /// A role that is assumed with a token.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::ambient::Ambient;
+use super::ambient::{Ambient, OidcSetting};
 use super::source::{Network, Source, provider};
 use super::{Credential, CredentialProvider, ini};
 use crate::error::{Error, Kind, Result, one_line};
@@ -149,12 +149,12 @@ impl Chain {
 #[async_trait]
 impl CredentialProvider for Chain {
     async fn get(&self) -> Result<Arc<Credential>> {
-        let inner = self.inner().await.map_err(|nothing| nothing.error)?;
+        let inner = self.inner().await.map_err(told)?;
         inner.provider.get().await
     }
 
     async fn refresh(&self, refused: &Credential) -> Result<Arc<Credential>> {
-        let inner = self.inner().await.map_err(|nothing| nothing.error)?;
+        let inner = self.inner().await.map_err(told)?;
         inner.provider.refresh(refused).await
     }
 }
@@ -176,18 +176,18 @@ fn environment(ambient: &Ambient) -> Candidate {
 }
 
 fn oidc(ambient: &Ambient) -> Candidate {
-    let source = match &ambient.oidc {
-        Some(role) => {
+    let (source, is_meant) = match &ambient.oidc {
+        OidcSetting::Role(role) => {
             let source = Source::Oidc(Box::new(role.clone()));
             let more = source.describe();
-            Look::At(source, more)
+            (Look::At(source, more), true)
         }
-        None => Look::Nothing(ambient.oidc_lacks.clone()),
+        OidcSetting::Lacks { what, is_meant } => (Look::Nothing(what.clone()), *is_meant),
     };
     Candidate {
         name: "OIDC",
         source,
-        is_meant: ambient.oidc.is_some(),
+        is_meant,
     }
 }
 
@@ -276,13 +276,17 @@ fn nothing(passed_over: &[PassedOver]) -> Error {
         Kind::Credentials,
         "No credentials for Alibaba Cloud were found",
     );
-    let error = match failures.is_empty() {
+    match failures.is_empty() {
         true => error.with_hint(
             "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and \
              `secret_key` in the template; to try a template without an account use \
              `build --sandbox`",
         ),
         false => error.with_source(failures.join("; ")),
-    };
-    error.with_hint("`alicloud-image whoami` shows where they were looked for")
+    }
+}
+
+fn told(nothing: Nothing) -> Error {
+    let hint = "`alicloud-image whoami` shows where they were looked for";
+    nothing.error.with_hint(hint)
 }

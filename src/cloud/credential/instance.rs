@@ -40,7 +40,9 @@ impl Provider for InstanceRole {
             Some(role) => role.clone(),
             None => self.ask_for_role(token.as_deref()).await?,
         };
-        let response = self.get(&format!("{ROLES}{role}"), token.as_deref()).await?;
+        let response = self
+            .get(&format!("{ROLES}{role}"), token.as_deref())
+            .await?;
         match response.status {
             200 => plain::keys(WHAT, &response.body),
             404 => Err(no_role(Some(&role))),
@@ -59,7 +61,9 @@ impl InstanceRole {
         let request = self.request(Method::Put, "latest/api/token", vec![header])?;
         let response = self.send(request).await?;
         if response.status == 200 {
-            return Ok(Some(String::from_utf8_lossy(&response.body).trim().to_owned()));
+            return Ok(Some(
+                String::from_utf8_lossy(&response.body).trim().to_owned(),
+            ));
         }
         if self.metadata.only_with_token {
             return Err(refused(response.status)

@@ -42,7 +42,7 @@ use super::parameters::HIDDEN;
 use crate::error::Result;
 use crate::secret::Secret;
 
-pub use ambient::{Ambient, InstanceMetadata, OidcRole};
+pub use ambient::{Ambient, InstanceMetadata, OidcRole, OidcSetting};
 pub use chain::{Found, Nothing, PassedOver};
 pub use fixed::{Keys, Static};
 pub use id_token::IdToken;

@@ -44,7 +44,11 @@ pub(super) async fn ask(network: &Network, what: &str, request: Signed) -> Resul
     if response.status == 200 {
         return Ok(response);
     }
-    let mut message = format!("{} refused with HTTP {}", capitalized(what), response.status);
+    let mut message = format!(
+        "{} refused with HTTP {}",
+        capitalized(what),
+        response.status
+    );
     if let Some(said) = said(&response.body) {
         message.push_str(": ");
         message.push_str(&said);

@@ -156,7 +156,9 @@ impl ProfileFile {
         let Some(written) = text(content, "mode") else {
             return Ok(inferred(content));
         };
-        let known = MODES.iter().find(|(_, word)| word.eq_ignore_ascii_case(&written));
+        let known = MODES
+            .iter()
+            .find(|(_, word)| word.eq_ignore_ascii_case(&written));
         known.map(|(mode, _)| *mode).ok_or_else(|| {
             let words: Vec<_> = MODES.iter().map(|(_, word)| *word).collect();
             let message = format!(
@@ -285,7 +287,10 @@ impl fmt::Display for Mode {
 fn inferred(content: &Value) -> Mode {
     let has = |member| text(content, member).is_some();
     let guesses = [
-        (has("access_key_id") && has("ram_role_arn"), Mode::RamRoleArn),
+        (
+            has("access_key_id") && has("ram_role_arn"),
+            Mode::RamRoleArn,
+        ),
         (has("access_key_id") && has("sts_token"), Mode::StsToken),
         (has("access_key_id"), Mode::Ak),
         (has("private_key"), Mode::RsaKeyPair),
@@ -328,7 +333,8 @@ impl Entry<'_> {
                 self.role(self.file.resolve(&source, around, above)?.source)?
             }
             Mode::External | Mode::CredentialsUri if around.external_disabled => {
-                return Err(self.error("may not be used")
+                return Err(self
+                    .error("may not be used")
                     .with_hint("ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS forbids it"));
             }
             Mode::External => Source::Process(self.required("process_command")?),
@@ -397,7 +403,11 @@ impl Entry<'_> {
     }
 
     fn oauth(&self) -> Result<Source> {
-        let site = match self.required("oauth_site_type")?.to_ascii_uppercase().as_str() {
+        let site = match self
+            .required("oauth_site_type")?
+            .to_ascii_uppercase()
+            .as_str()
+        {
             "CN" => OAuthSite::Cn,
             "INTL" => OAuthSite::Intl,
             other => {

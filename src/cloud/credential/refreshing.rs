@@ -110,7 +110,10 @@ impl CredentialProvider for Refreshing {
                 let Some(old) = self.still_good() else {
                     return Err(error);
                 };
-                tracing::warn!(error = one_line(&error), "no new keys; the old ones serve on");
+                tracing::warn!(
+                    error = one_line(&error),
+                    "no new keys; the old ones serve on"
+                );
                 Ok(old)
             }
         }

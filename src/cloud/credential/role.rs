@@ -115,8 +115,8 @@ impl From<SessionCredentials> for Credential {
 fn explained(error: Error, arn: &str) -> Error {
     let hint = if is_code(&error, &["NoPermission", "AuthenticationFail.NoPermission"]) {
         Some(
-            "The role's trust policy must name the caller, and a RAM policy of the caller must \
-             allow sts:AssumeRole; an account's root user cannot assume roles",
+            "The role's trust policy must name the caller, too; an account's root user cannot \
+             assume roles",
         )
     } else if is_code(&error, &["EntityNotExist.Role"]) {
         Some("Check account and name in the ARN: `acs:ram::ACCOUNT:role/NAME`")

@@ -254,15 +254,13 @@ pub(super) fn provider(
                 login: login.as_ref().clone(),
             },
         ),
-        Source::OAuth(login) => {
-            refreshing(network, OAuthProvider::new(of_network, login.as_ref().clone()))
-        }
+        Source::OAuth(login) => refreshing(
+            network,
+            OAuthProvider::new(of_network, login.as_ref().clone()),
+        ),
     }
 }
 
-fn refreshing(
-    network: &Network,
-    provider: impl Provider + 'static,
-) -> Arc<dyn CredentialProvider> {
+fn refreshing(network: &Network, provider: impl Provider + 'static) -> Arc<dyn CredentialProvider> {
     Arc::new(Refreshing::new(provider, network.clock))
 }

@@ -57,7 +57,9 @@ impl Script {
         let sent = self.sent.lock().unwrap();
         let line = |request: &Signed| {
             let headers = request.headers.iter();
-            let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}")).collect();
+            let headers: Vec<_> = headers
+                .map(|(name, value)| format!("{name}: {value}"))
+                .collect();
             let first = format!("{} {}", request.method.name(), request.url);
             [vec![first], headers].concat().join(" | ")
         };
@@ -119,7 +121,11 @@ async fn an_old_metadata_server_is_asked_without_token_unless_forbidden() {
     let script = Script::new([(404, "")]);
     let mut ambient = Ambient::default();
     ambient.instance.only_with_token = true;
-    let error = credentials(&script, ambient).of(&role).get().await.unwrap_err();
+    let error = credentials(&script, ambient)
+        .of(&role)
+        .get()
+        .await
+        .unwrap_err();
     assert!(error.hints()[0].contains("IMDSV1"), "{error:?}");
 }
 
@@ -157,7 +163,9 @@ async fn what_is_wrong_with_the_instance_is_said() {
     ];
     for (answers, source, expected) in table {
         let script = Script::default();
-        let owned = answers.iter().map(|(status, body)| (*status, (*body).to_owned()));
+        let owned = answers
+            .iter()
+            .map(|(status, body)| (*status, (*body).to_owned()));
         script.answers.lock().unwrap().extend(owned);
         let error = fetch(&Arc::new(script), source).await.unwrap_err();
         assert_eq!(one_line(&error), expected);
@@ -192,7 +200,10 @@ async fn a_role_is_assumed_with_any_keys_even_those_of_a_role() {
     let fetched = fetch(&script, &source).await.unwrap();
     assert_eq!(fetched.access_key_id, "STS.r");
     let sent = script.sent();
-    assert!(sent[0].starts_with("POST https://sts.cn-beijing.aliyuncs.com/ "), "{sent:?}");
+    assert!(
+        sent[0].starts_with("POST https://sts.cn-beijing.aliyuncs.com/ "),
+        "{sent:?}"
+    );
     assert!(sent[0].contains("Credential=base,") && sent[1].contains("Credential=STS.r,"));
     assert_eq!(
         script.body(0),
@@ -227,7 +238,11 @@ async fn a_token_of_github_is_minted_for_the_audience_and_not_signed() {
     );
     assert!(!sent[1].contains("authorization"), "{sent:?}");
     let form = script.body(1);
-    for part in ["Action=AssumeRoleWithOIDC", "OIDCToken=jwt", "OIDCProviderArn=acs"] {
+    for part in [
+        "Action=AssumeRoleWithOIDC",
+        "OIDCToken=jwt",
+        "OIDCProviderArn=acs",
+    ] {
         assert!(form.contains(part), "{form}");
     }
     assert!(!form.contains("Signature="), "{form}");
@@ -235,7 +250,8 @@ async fn a_token_of_github_is_minted_for_the_audience_and_not_signed() {
 
 #[tokio::test]
 async fn a_refused_token_is_explained() {
-    let body = r#"{"Code":"AuthenticationFail.OIDCToken.Expired","Message":"Expired","RequestId":"r"}"#;
+    let body =
+        r#"{"Code":"AuthenticationFail.OIDCToken.Expired","Message":"Expired","RequestId":"r"}"#;
     let script = Script::new([(400, body)]);
     let token = IdToken::Value(Secret::new("jwt-secret"));
     let error = fetch(&script, &oidc(token)).await.unwrap_err();
@@ -268,11 +284,21 @@ async fn a_uri_hands_out_keys() {
     assert_eq!(fetch(&script, &uri).await.unwrap().access_key_id, "STS.a");
     let table = [
         (500, "", "The credentials URI refused with HTTP 500"),
-        (200, r#"{"Code":"Failed"}"#, "The credentials URI says `Failed`"),
-        (200, r#"{"AccessKeyId":"a"}"#, "The credentials URI has no AccessKeySecret"),
+        (
+            200,
+            r#"{"Code":"Failed"}"#,
+            "The credentials URI says `Failed`",
+        ),
+        (
+            200,
+            r#"{"AccessKeyId":"a"}"#,
+            "The credentials URI has no AccessKeySecret",
+        ),
     ];
     for (status, body, expected) in table {
-        let error = fetch(&Script::new([(status, body)]), &uri).await.unwrap_err();
+        let error = fetch(&Script::new([(status, body)]), &uri)
+            .await
+            .unwrap_err();
         assert_eq!(one_line(&error), expected);
         assert!(!format!("{error:?}").contains("hunter2"));
     }
@@ -320,21 +346,37 @@ fn every_mode_of_the_cli_is_understood() {
     let table = [
         ("AK", json!({}), "keys"),
         ("stsToken", json!({"sts_token": "t"}), "temporary keys"),
-        ("RamRoleArn", json!({}), "role `acs:ram::1:role/web`, assumed with keys"),
+        (
+            "RamRoleArn",
+            json!({}),
+            "role `acs:ram::1:role/web`, assumed with keys",
+        ),
         (
             "RamRoleArn",
             json!({"sts_token": "t"}),
             "role `acs:ram::1:role/web`, assumed with temporary keys",
         ),
         ("EcsRamRole", json!({}), "RAM role of this instance"),
-        ("EcsRamRole", json!({"ram_role_name": "w"}), "RAM role `w` of this instance"),
+        (
+            "EcsRamRole",
+            json!({"ram_role_name": "w"}),
+            "RAM role `w` of this instance",
+        ),
         (
             "RamRoleArnWithRoleName",
             json!({"ram_role_name": "w"}),
             "role `acs:ram::1:role/web`, assumed with RAM role `w` of this instance",
         ),
-        ("External", json!({"process_command": "broker"}), "external process"),
-        ("CredentialsURI", json!({"credentials_uri": "http://x"}), "credentials URI"),
+        (
+            "External",
+            json!({"process_command": "broker"}),
+            "external process",
+        ),
+        (
+            "CredentialsURI",
+            json!({"credentials_uri": "http://x"}),
+            "credentials URI",
+        ),
         (
             "OIDC",
             json!({"oidc_provider_arn": "p", "oidc_token_file": "/token"}),
@@ -361,7 +403,10 @@ fn every_mode_of_the_cli_is_understood() {
 #[test]
 fn a_mode_that_is_not_written_is_inferred() {
     let table = [
-        (json!({"access_key_id": "i", "access_key_secret": "s"}), "AK"),
+        (
+            json!({"access_key_id": "i", "access_key_secret": "s"}),
+            "AK",
+        ),
         (
             json!({"access_key_id": "i", "access_key_secret": "s", "sts_token": "t"}),
             "StsToken",
@@ -481,7 +526,10 @@ async fn current(script: &Arc<Script>, profiles: Profiles) -> Result<Arc<Credent
         profiles,
         ..Ambient::default()
     };
-    credentials(script, ambient).of(&Source::Ambient).get().await
+    credentials(script, ambient)
+        .of(&Source::Ambient)
+        .get()
+        .await
 }
 
 #[tokio::test]
@@ -512,7 +560,10 @@ async fn an_ended_login_says_how_to_log_in_again() {
     let home = Home::new(&sso(1, 1));
     let source = home.profiles().current().unwrap().source;
     let error = fetch(&Script::new([]), &source).await.unwrap_err();
-    assert_eq!(error.message(), "The CloudSSO login of profile `current` has ended");
+    assert_eq!(
+        error.message(),
+        "The CloudSSO login of profile `current` has ended"
+    );
     assert!(error.hints()[0].contains("aliyun configure --profile current"));
 }
 
@@ -531,8 +582,15 @@ async fn an_oauth_login_is_renewed_and_written_back() {
     let fetched = current(&script, home.profiles()).await.unwrap();
     assert_eq!(fetched.access_key_id, "STS.o");
     let sent = script.sent();
-    assert!(sent[0].starts_with("POST https://oauth.alibabacloud.com/v1/token "), "{sent:?}");
-    assert!(script.body(0).contains("grant_type=refresh_token&refresh_token=older&client_id=41"));
+    assert!(
+        sent[0].starts_with("POST https://oauth.alibabacloud.com/v1/token "),
+        "{sent:?}"
+    );
+    assert!(
+        script
+            .body(0)
+            .contains("grant_type=refresh_token&refresh_token=older&client_id=41")
+    );
     assert!(sent[1].ends_with("authorization: Bearer new"), "{sent:?}");
     let written = std::fs::read_to_string(home.file()).unwrap();
     let written: Value = serde_json::from_str(&written).unwrap();
@@ -545,12 +603,12 @@ async fn an_oauth_login_is_renewed_and_written_back() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-fn ini(text: &str, section: &str) -> Result<String, String> {
+fn section_of(text: &str, section: &str) -> Result<String, String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials");
     std::fs::write(&file, text).unwrap();
     let scrub = |text: &str| text.replace(&directory.path().display().to_string(), "DIR");
-    match super::ini::read(Path::new(&file), section) {
+    match ini::read(Path::new(&file), section) {
         Ok(source) => Ok(source.describe()),
         Err(error) => Err(scrub(&one_line(&error))),
     }
@@ -562,16 +620,28 @@ fn files_of_the_sdks_are_understood() {
         access_key_secret=s\n\n[web]\ntype=ecs_ram_role\nrole_name=w\n[role]\n\
         type=ram_role_arn\naccess_key_id=i\naccess_key_secret=s\nrole_arn=a\n[bad]\n\
         type=rsa_key_pair\n[empty]\n";
-    assert_eq!(ini(text, "default").unwrap(), "keys");
-    assert_eq!(ini(text, "web").unwrap(), "RAM role `w` of this instance");
-    assert_eq!(ini(text, "role").unwrap(), "role `a`, assumed with keys");
+    assert_eq!(section_of(text, "default").unwrap(), "keys");
+    assert_eq!(
+        section_of(text, "web").unwrap(),
+        "RAM role `w` of this instance"
+    );
+    assert_eq!(
+        section_of(text, "role").unwrap(),
+        "role `a`, assumed with keys"
+    );
     let table = [
-        ("bad", "Section `bad` in `DIR/credentials` has the unknown type `rsa_key_pair`"),
-        ("empty", "Section `empty` in `DIR/credentials` has no `type`"),
+        (
+            "bad",
+            "Section `bad` in `DIR/credentials` has the unknown type `rsa_key_pair`",
+        ),
+        (
+            "empty",
+            "Section `empty` in `DIR/credentials` has no `type`",
+        ),
         ("none", "There is no section `none` in `DIR/credentials`"),
     ];
     for (section, expected) in table {
-        assert_eq!(ini(text, section).unwrap_err(), expected);
+        assert_eq!(section_of(text, section).unwrap_err(), expected);
     }
 }
 
@@ -582,7 +652,7 @@ async fn the_chain_goes_on_until_something_serves_and_stays_with_it() {
         panic!("no role");
     };
     let ambient = Ambient {
-        oidc: Some(*role),
+        oidc: OidcSetting::Role(*role),
         profiles_disabled: true,
         ..Ambient::default()
     };
@@ -591,9 +661,19 @@ async fn the_chain_goes_on_until_something_serves_and_stays_with_it() {
     assert_eq!(provider.get().await.unwrap().access_key_id, "STS.a");
     assert_eq!(provider.get().await.unwrap().access_key_id, "STS.a");
     let found = credentials.found().await.unwrap();
-    assert_eq!(found.provider, "instance metadata: RAM role of this instance");
-    let passed: Vec<_> = found.passed_over.iter().map(|passed| &*passed.provider).collect();
-    assert_eq!(passed, ["environment", "OIDC", "profile", "credentials file"]);
+    assert_eq!(
+        found.provider,
+        "instance metadata: RAM role of this instance"
+    );
+    let passed: Vec<_> = found
+        .passed_over
+        .iter()
+        .map(|passed| &*passed.provider)
+        .collect();
+    assert_eq!(
+        passed,
+        ["environment", "OIDC", "profile", "credentials file"]
+    );
     assert_eq!(script.sent.lock().unwrap()[1].method, Method::Put);
 }
 

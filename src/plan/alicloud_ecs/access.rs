@@ -51,10 +51,11 @@ fn named_profile(
         Ok(profile) => Some(profile),
         Err(error) => {
             let what = format!("cannot be used: {}", one_line(&error));
-            let hints = error.hints().join("; ");
+            let hint = error.hints().first().copied();
+            let help = hint.unwrap_or("Correct the file, or name another profile");
             match reading.is_needed {
-                true => reader.error(asked, &what, hints),
-                false => reader.warning(asked, &what, hints),
+                true => reader.error(asked, &what, help),
+                false => reader.warning(asked, &what, help),
             }
             None
         }
@@ -68,9 +69,9 @@ fn credentials(reader: &mut Reader<'_, '_>, profile: Option<Profile>) -> Source 
     let instance_role = reader.plain("ram_role_name");
     let arn = reader.checked("ram_role_arn", role_arn);
     let session = session(reader, arn.is_some());
-    let profile_has_role = profile.as_ref().is_some_and(|profile| {
-        matches!(profile.source, Source::AssumedRole(_) | Source::Oidc(_))
-    });
+    let profile_has_role = profile
+        .as_ref()
+        .is_some_and(|profile| matches!(profile.source, Source::AssumedRole(_) | Source::Oidc(_)));
     let not_used = "is not used: the profile says something else";
     let base = match (profile, instance_role, keys) {
         (Some(profile), instance_role, keys) => {
@@ -137,7 +138,11 @@ fn duration(reader: &mut Reader<'_, '_>) -> Option<u32> {
     const NAME: &str = "ram_session_expiration";
     let seconds = reader.positive(NAME, 43_200)?;
     if seconds < 900 {
-        reader.error(NAME, &format!("is {seconds}"), "A session lives at least 900 seconds");
+        reader.error(
+            NAME,
+            &format!("is {seconds}"),
+            "A session lives at least 900 seconds",
+        );
     }
     Some(seconds)
 }
@@ -220,9 +225,16 @@ fn region(
 ) -> Spanned<String> {
     let written = reader.checked("region", check::region);
     if let Some(region) = named.and_then(|profile| profile.region.clone()) {
-        if written.as_ref().is_some_and(|written| written.value != region) {
+        if written
+            .as_ref()
+            .is_some_and(|written| written.value != region)
+        {
             let what = format!("is not used: the profile says `{region}`");
-            reader.warning("region", &what, "What the profile says wins over the template");
+            reader.warning(
+                "region",
+                &what,
+                "What the profile says wins over the template",
+            );
         }
         let region = Spanned::default_value(region);
         reader.check("region", &region, check::region);
@@ -251,10 +263,7 @@ fn chosen_region(defaults: &Defaults<'_>) -> Option<String> {
     profiles.named(name).ok()?.region
 }
 
-fn endpoint(
-    reader: &mut Reader<'_, '_>,
-    profile: Option<&Profile>,
-) -> Option<Spanned<String>> {
+fn endpoint(reader: &mut Reader<'_, '_>, profile: Option<&Profile>) -> Option<Spanned<String>> {
     let written = reader.text("custom_endpoint_ecs");
     let of_profile = profile.and_then(|profile| profile.endpoint.clone());
     let endpoint = of_profile.map(Spanned::default_value).or(written)?;

@@ -95,7 +95,9 @@ fn every_rule_has_its_words() {
         (r#""ram_role_name":"r""#, &[]),
         (
             r#""ram_role_name":"r","access_key":"a","secret_key":"s""#,
-            &["warning: Option `ram_role_name` is where keys come from, so `access_key` is not used"],
+            &[
+                "warning: Option `ram_role_name` is where keys come from, so `access_key` is not used",
+            ],
         ),
         (
             r#""ram_role_arn":"acs:ram::186xxxxxxxxxx07:role/packer-test","ram_session_name":"ci""#,
@@ -467,6 +469,7 @@ fn the_environment_gives_the_region_and_force_sets_both_flags() {
     let defaults = Defaults {
         region: Some("eu-central-1"),
         force: true,
+        profiles: None,
     };
     let outcome = read_in(".", text, OPTIONS, |reader| read(reader, defaults));
     assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
@@ -574,7 +577,8 @@ fn a_role_is_assumed_with_a_profiles_keys_unless_it_has_a_role() {
 #[test]
 fn a_profile_that_is_not_there_is_an_error_where_it_is_needed() {
     let more = r#""profile":"q""#;
-    let what = "Option `profile` of `it` cannot be used: There is no profile `q` in `DIR/config.json`";
+    let what =
+        "Option `profile` of `it` cannot be used: There is no profile `q` in `DIR/config.json`";
     let (findings, _) = with_profile("", more, true);
     assert_eq!(findings, [format!("error: {what}")]);
     let (findings, _) = with_profile("", more, false);

@@ -61,7 +61,10 @@ fn check_claims(context: &Context<'_>, arn: &str, claims: &Value) -> Result<(), 
     let provider =
         provider.ok_or_else(|| no_permission("Parameter OIDCProviderArn is not valid"))?;
     if claims["exp"].as_i64() <= Some(context.wall().as_second()) {
-        return Err(refused("OIDCToken.Expired", "This JsonWebToken is expired."));
+        return Err(refused(
+            "OIDCToken.Expired",
+            "This JsonWebToken is expired.",
+        ));
     }
     if claims["iss"] != provider.issuer.as_str() {
         return Err(refused("OIDCToken.Invalid", "The issuer does not match."));
@@ -117,7 +120,10 @@ fn open_session(context: &mut Context<'_>, role: &str) -> Answer {
 /// for digits of an account.
 fn role_name(arn: &str) -> Option<&str> {
     let (account, role) = arn.strip_prefix("acs:ram::")?.split_once(":role/")?;
-    let valid = !role.is_empty() && account.chars().all(|c| c.is_ascii_digit() || "x*".contains(c));
+    let valid = !role.is_empty()
+        && account
+            .chars()
+            .all(|c| c.is_ascii_digit() || "x*".contains(c));
     valid.then_some(role)
 }
 
