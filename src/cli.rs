@@ -56,6 +56,8 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Print the least RAM policy that a template needs
+    Policy(Inspect),
     /// Import a disk image, without a template
     Import(Box<Import>),
     /// Delete what an interrupted run left behind

@@ -17,6 +17,7 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod policy;
 mod sandbox;
 mod template;
 mod validate;
@@ -36,6 +37,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Whoami(args) => whoami::run(&args),

@@ -17,6 +17,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Check a template.
     Validate(Box<ValidateArgs>),
+    /// Print the least RAM policy a template needs.
+    Policy(Box<ValidateArgs>),
     /// Show a template.
     Inspect(Box<InspectArgs>),
     /// Import a disk image.

@@ -33,7 +33,7 @@ impl Environment {
                 what,
                 is_meant: OIDC.iter().all(|name| self.get(name).is_some()),
             },
-            OidcSetting::Role,
+            |role| OidcSetting::Role(Box::new(role)),
         );
         let role = self.first(ROLES).map(str::to_owned);
         Ok(Ambient {

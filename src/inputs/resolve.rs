@@ -26,6 +26,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
         cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Whoami(typed) => Command::Whoami(Box::new(whoami(typed, environment)?)),
@@ -104,6 +105,19 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
     Ok(InspectArgs {
         template: template(typed.template, false, environment)?,
         report: report(typed.output, environment),
+    })
+}
+
+fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs> {
+    let mut report = report(typed.output, environment);
+    // What is found goes to standard error: the policy stands alone.
+    report.format = Format::Json;
+    Ok(ValidateArgs {
+        template: template(typed.template, false, environment)?,
+        region: environment.region().map(str::to_owned),
+        profiles: environment.profiles(),
+        report,
+        syntax_only: false,
     })
 }
 

@@ -9,6 +9,7 @@ mod harness;
 mod import;
 mod interrupt;
 mod network;
+mod policy;
 mod provision;
 mod qemu;
 mod record;

@@ -50,7 +50,7 @@ impl From<Keys> for Ambient {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OidcSetting {
     /// This one.
-    Role(OidcRole),
+    Role(Box<OidcRole>),
     /// Something is missing.
     Lacks {
         /// What, as a sentence.

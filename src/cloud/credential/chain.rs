@@ -178,7 +178,7 @@ fn environment(ambient: &Ambient) -> Candidate {
 fn oidc(ambient: &Ambient) -> Candidate {
     let (source, is_meant) = match &ambient.oidc {
         OidcSetting::Role(role) => {
-            let source = Source::Oidc(Box::new(role.clone()));
+            let source = Source::Oidc(role.clone());
             let more = source.describe();
             (Look::At(source, more), true)
         }

@@ -652,7 +652,7 @@ async fn the_chain_goes_on_until_something_serves_and_stays_with_it() {
         panic!("no role");
     };
     let ambient = Ambient {
-        oidc: OidcSetting::Role(*role),
+        oidc: OidcSetting::Role(role),
         profiles_disabled: true,
         ..Ambient::default()
     };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cloud::credential::OidcSetting;
 use crate::inputs::{CleanupScope, resolve};
 use crate::plan::OnError;
 
