@@ -1,13 +1,19 @@
 //! `policy`: the least RAM policy a template needs, for whoever writes it.
 
 use super::template::{self, Around};
+use crate::engine::event::Events;
 use crate::inputs::ValidateArgs;
 use crate::plan::alicloud_ecs::ProfileReading;
 use crate::plan::policy;
-use crate::report::{ExitStatus, Writers, page};
+use crate::report::{ExitStatus, Report, Writers, page};
 
 pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
-    let events = super::events(&args.report);
+    // What is found goes to standard error: the policy stands alone.
+    let writers = Writers {
+        stdout: Writers::of_process().stderr,
+        ..Writers::of_process()
+    };
+    let events = Events::new(Report::new(&args.report, writers));
     let around = Around {
         force: false,
         region: args.region.as_deref(),

@@ -109,14 +109,11 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
 }
 
 fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs> {
-    let mut report = report(typed.output, environment);
-    // What is found goes to standard error: the policy stands alone.
-    report.format = Format::Json;
     Ok(ValidateArgs {
         template: template(typed.template, false, environment)?,
         region: environment.region().map(str::to_owned),
         profiles: environment.profiles(),
-        report,
+        report: report(typed.output, environment),
         syntax_only: false,
     })
 }
