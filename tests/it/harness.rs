@@ -43,7 +43,11 @@ pub(crate) struct Outcome {
 impl Lab {
     /// With machines whose commands really run.
     pub(crate) async fn new() -> Self {
-        Self::with(machine_options()).await
+        Self::with(SandboxOptions {
+            machines: guests(),
+            ..options()
+        })
+        .await
     }
 
     /// Where everything is ready at once and machines take commands without
@@ -333,17 +337,13 @@ async fn until(condition: impl Fn() -> bool, what: &str) {
     panic!("waited a minute for {what}");
 }
 
-/// With machines whose commands really run.
-pub(crate) fn machine_options() -> SandboxOptions {
+/// Machines whose commands really run.
+pub(crate) fn guests() -> std::sync::Arc<Guests> {
     namespaces_available().expect("the tests need user namespaces");
-    let machines = Guests {
+    std::sync::Arc::new(Guests {
         confinement: Confinement::Namespaces,
         time_scale: TIME_SCALE,
-    };
-    SandboxOptions {
-        machines: std::sync::Arc::new(machines),
-        ..options()
-    }
+    })
 }
 
 pub(crate) fn options() -> SandboxOptions {

@@ -9,7 +9,7 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Outcome, machine_options, options, scrub};
+use crate::harness::{Lab, Outcome, guests, options, scrub};
 use crate::record::{
     assert_absent, assert_never_called, assert_order, assert_params, mappings, tags, the_image,
 };
@@ -520,7 +520,8 @@ async fn the_keys_of_a_profile_are_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_of_this_instance_needs_no_keys() {
-    let mut options = machine_options();
+    let mut options = options();
+    options.machines = guests();
     options.metadata = MetadataOptions {
         role: Some("ImageTestAle".to_owned()),
         requires_token: true,

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::error::ApiError;
 use crate::gateway::{self, Outcome};
-use crate::metadata;
+use crate::instance_metadata;
 use crate::observe;
 use crate::oss;
 use crate::request::Request;
@@ -58,8 +58,8 @@ async fn answer(
     if parts.method == Method::CONNECT {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "no tunnels");
     }
-    if parts.uri.path().starts_with(metadata::PREFIX) {
-        return metadata::answer(&shared, &parts).await;
+    if parts.uri.path().starts_with(instance_metadata::PREFIX) {
+        return instance_metadata::answer(&shared, &parts).await;
     }
     let observed = parts.uri.path().starts_with("/_sandbox/");
     if !observed && oss::target::is_oss(&parts, &shared.oss.domains) {
