@@ -24,10 +24,8 @@ const INSTANCE: &[&str] = &[
     "ecs:DeleteSnapshot",
     "ecs:DescribeImages",
     "ecs:DescribeInstances",
-    "ecs:DescribeSnapshots",
     "ecs:RunInstances",
     "ecs:StopInstance",
-    "ecs:TagResources",
 ];
 
 const KEY_PAIR: &[&str] = &[
@@ -63,7 +61,6 @@ const IMPORT: &[&str] = &[
     "ecs:DescribeSnapshots",
     "ecs:DescribeTasks",
     "ecs:ImportImage",
-    "ecs:TagResources",
     "oss:AbortMultipartUpload",
     "oss:DeleteBucket",
     "oss:DeleteObject",
@@ -145,7 +142,11 @@ fn of_instance(options: &AlicloudEcs, communicator: &Communicator, actions: &mut
         (run.ecs_ram_role_name.is_some(), &["ram:PassRole"]),
         (
             options.image.ignore_data_disks,
-            &["ecs:CreateSnapshot", "ecs:DescribeDisks"],
+            &[
+                "ecs:CreateSnapshot",
+                "ecs:DescribeDisks",
+                "ecs:DescribeSnapshots",
+            ],
         ),
         (
             options.image.delete_ssh_private_key,
@@ -175,6 +176,10 @@ fn of_image(image: &ImageOptions, actions: &mut Actions) {
     }
     if !image.share_accounts.is_empty() || !image.unshare_accounts.is_empty() {
         actions.insert("ecs:ModifyImageSharePermission");
+    }
+    if !image.tags.is_empty() {
+        // Its snapshots are tagged, too.
+        actions.insert("ecs:TagResources");
     }
     if image.force_delete {
         actions.insert("ecs:ModifyImageAttribute");

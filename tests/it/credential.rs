@@ -320,7 +320,10 @@ fn callers(lab: &Lab) -> Vec<String> {
 #[tokio::test]
 async fn keys_that_live_a_minute_serve_a_build_of_two() {
     let lab = without_keys(short_sessions()).await;
-    lab.write_template(&template::web(json!({"ram_role_name": "builder"})));
+    lab.write_template(&template::web(json!({
+        "ram_role_name": "builder",
+        "ssh_timeout": "1h",
+    })));
     lab.run(&["build", "template.json"]).await.success();
     let callers = callers(&lab);
     assert!(callers.len() >= 2, "{callers:?}");
@@ -336,6 +339,7 @@ async fn a_token_is_minted_for_each_session_of_a_long_build() {
     lab.write_template(&template::web(json!({
         "ram_role_arn": ROLE,
         "ram_session_name": "second",
+        "ssh_timeout": "1h",
     })));
     let outcome = lab.run(&["build", "template.json"]).await.success();
     let sessions = lab.calls("AssumeRoleWithOIDC").len();

@@ -23,6 +23,13 @@ async fn limited(policy: Value) -> Lab {
     .await
 }
 
+/// One build, which may wait long for a machine: an hour here is seconds.
+fn web(options: Value) -> Value {
+    let mut template = template::web(options);
+    template["builders"][0]["ssh_timeout"] = json!("1h");
+    template
+}
+
 /// What `policy` prints for `template.json`.
 async fn policy_of(template: &Value) -> Value {
     let lab = Lab::quick().await;
@@ -63,7 +70,7 @@ async fn the_printed_policy_is_enough_for_a_build() {
         }),
         json!({"vswitch_id": "vsw-1", "security_group_id": "sg-1", "ssh_private_ip": true}),
     ] {
-        let template = template::web(options);
+        let template = web(options);
         let lab = limited(policy_of(&template).await).await;
         lab.sandbox
             .seed()
@@ -78,7 +85,7 @@ async fn the_printed_policy_is_enough_for_a_build() {
 
 #[tokio::test]
 async fn the_printed_policy_holds_little_that_a_good_build_leaves_undone() {
-    let template = template::web(json!({}));
+    let template = web(json!({}));
     let policy = policy_of(&template).await;
     let lab = limited(policy.clone()).await;
     lab.write_template(&template);
@@ -92,6 +99,10 @@ async fn the_printed_policy_holds_little_that_a_good_build_leaves_undone() {
     let unused: Vec<_> = actions(&policy).difference(&called).cloned().collect();
     // What is looked for and deleted when a build fails.
     assert_snapshot!(unused.join("\n"), @"
+    ecs:DeleteImage
+    ecs:DeleteSnapshot
+    ecs:DescribeKeyPairs
+    ecs:DescribeSecurityGroups
     ");
 }
 
@@ -136,7 +147,7 @@ async fn the_printed_policy_is_enough_for_an_import() {
 #[tokio::test]
 async fn findings_do_not_mix_with_the_policy() {
     let lab = Lab::quick().await;
-    lab.write_template(&template::web(json!({"ram_session_name": "ci"})));
+    lab.write_template(&web(json!({"ram_session_name": "ci"})));
     let outcome = lab.run(&["policy", "template.json"]).await.success();
     assert!(
         outcome
@@ -145,7 +156,7 @@ async fn findings_do_not_mix_with_the_policy() {
     );
     let policy: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(policy["Version"], "1");
-    lab.write_template(&template::web(json!({"region": "nowhere at all"})));
+    lab.write_template(&web(json!({"region": "nowhere at all"})));
     lab.run(&["policy", "template.json"]).await.failure(2);
 }
 
@@ -153,13 +164,13 @@ async fn findings_do_not_mix_with_the_policy() {
 async fn without_the_right_to_ask_for_zones_they_are_tried() {
     let text = include_str!("../../examples/reference/ram-policy.json");
     let lab = limited(serde_json::from_str(text).unwrap()).await;
-    lab.write_template(&template::web(json!({})));
+    lab.write_template(&web(json!({})));
     let outcome = lab.run(&["build", "template.json"]).await.success();
     let notice = "These keys may not ask which zones sell ecs.g6.large";
     assert!(outcome.stdout.contains(notice), "{}", outcome.stdout);
     lab.sandbox
         .set_out_of_stock("cn-beijing-h", "ecs.g6.large", true);
-    lab.write_template(&template::web(json!({"image_name": "second"})));
+    lab.write_template(&web(json!({"image_name": "second"})));
     lab.run(&["build", "template.json"]).await.success();
     assert!(lab.calls("CreateVSwitch").len() > 2);
 }

@@ -69,6 +69,27 @@ enum Look {
     Nothing(String),
 }
 
+/// The places, in the order of the official SDKs.
+const PLACES: [fn(&Ambient) -> Candidate; 6] =
+    [environment, oidc, cli_profile, ini_profile, instance, uri];
+
+impl Candidate {
+    fn pass_over(&self, reason: String) -> PassedOver {
+        if self.is_meant {
+            tracing::warn!(
+                place = self.name,
+                reason,
+                "no keys where some were expected"
+            );
+        }
+        PassedOver {
+            provider: self.name.to_owned(),
+            reason,
+            is_failure: self.is_meant,
+        }
+    }
+}
+
 impl Chain {
     pub(super) fn new(ambient: Arc<Ambient>, network: Network) -> Self {
         Self {
@@ -96,41 +117,40 @@ impl Chain {
             });
         }
         let mut passed_over = Vec::new();
-        for look in [environment, oidc, cli_profile, ini_profile, instance, uri] {
-            let Candidate {
-                name,
-                source,
-                is_meant,
-            } = look(ambient);
-            let (reason, is_failure) = match source {
-                Look::Nothing(reason) => (reason, is_meant),
-                Look::At(source, more) => {
-                    let provider = provider(&source, ambient, &self.network);
-                    match provider.get().await {
-                        Ok(_) => {
-                            let found = Found {
-                                provider: format!("{name}: {more}"),
-                                passed_over,
-                            };
-                            return Ok(Inner { found, provider });
-                        }
-                        Err(error) => (one_line(&error), is_meant),
-                    }
+        for look in PLACES {
+            let candidate = look(ambient);
+            match self.try_out(&candidate).await {
+                Ok((provider, more)) => {
+                    let found = Found {
+                        provider: format!("{}: {more}", candidate.name),
+                        passed_over,
+                    };
+                    return Ok(Inner { found, provider });
                 }
-            };
-            if is_failure {
-                tracing::warn!(name, reason, "no keys where some were expected");
+                Err(reason) => passed_over.push(candidate.pass_over(reason)),
             }
-            passed_over.push(PassedOver {
-                provider: name.to_owned(),
-                reason,
-                is_failure,
-            });
         }
         Err(Nothing {
             error: nothing(&passed_over),
             passed_over,
         })
+    }
+
+    /// What provides keys at a place, and what to add to its name; or why it
+    /// has none.
+    async fn try_out<'a>(
+        &self,
+        candidate: &'a Candidate,
+    ) -> Result<(Arc<dyn CredentialProvider>, &'a str), String> {
+        let (source, more) = match &candidate.source {
+            Look::At(source, more) => (source, more),
+            Look::Nothing(reason) => return Err(reason.clone()),
+        };
+        let provider = provider(source, &self.ambient, &self.network);
+        match provider.get().await {
+            Ok(_) => Ok((provider, more.as_str())),
+            Err(error) => Err(one_line(&error)),
+        }
     }
 
     /// The profile somebody chose: then nothing else will do.

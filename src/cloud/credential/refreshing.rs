@@ -39,9 +39,9 @@ struct Kept {
 }
 
 impl Refreshing {
-    pub(super) fn new(provider: impl Provider + 'static, clock: Clock) -> Self {
+    pub(super) fn new(provider: Box<dyn Provider>, clock: Clock) -> Self {
         Self {
-            provider: Box::new(provider),
+            provider,
             clock,
             kept: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
@@ -167,7 +167,10 @@ mod tests {
             life,
             fails_from,
         };
-        (Refreshing::new(provider, Clock::default()), fetched)
+        (
+            Refreshing::new(Box::new(provider), Clock::default()),
+            fetched,
+        )
     }
 
     const HOUR: Duration = Duration::from_secs(3600);

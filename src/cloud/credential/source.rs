@@ -18,7 +18,7 @@ use super::login::{CloudSso, CloudSsoProvider, OAuth, OAuthProvider};
 use super::oidc::OidcProvider;
 use super::process::ExternalProcess;
 use super::refreshing::Refreshing;
-use super::role::{AssumedRole, RoleProvider};
+use super::role::{AssumedRole, RoleProvider, RoleSession};
 use super::uri::CredentialsUri;
 use super::{CredentialProvider, Keys, Provider, Static};
 
@@ -149,15 +149,7 @@ impl Credentials {
         let chain = Arc::new(Chain::new(Arc::clone(&ambient), network.clone()));
         let base: Arc<dyn CredentialProvider> = Arc::clone(&chain) as _;
         let default = match &ambient.assumed_role {
-            Some((arn, session)) => refreshing(
-                &network,
-                RoleProvider {
-                    network: network.clone(),
-                    base,
-                    arn: arn.clone(),
-                    session: session.clone(),
-                },
-            ),
+            Some((arn, session)) => assume(&network, base, arn, session),
             None => base,
         };
         Self {
@@ -172,15 +164,10 @@ impl Credentials {
     pub fn of(&self, source: &Source) -> Arc<dyn CredentialProvider> {
         match source {
             Source::Ambient => Arc::clone(&self.default),
-            Source::AssumedRole(role) => refreshing(
-                &self.network,
-                RoleProvider {
-                    network: self.network.clone(),
-                    base: self.of(&role.base),
-                    arn: role.arn.clone(),
-                    session: role.session.clone(),
-                },
-            ),
+            Source::AssumedRole(role) => {
+                let base = self.of(&role.base);
+                assume(&self.network, base, &role.arn, &role.session)
+            }
             other => provider(other, &self.ambient, &self.network),
         }
     }
@@ -202,65 +189,55 @@ impl Credentials {
 pub(super) fn provider(
     source: &Source,
     ambient: &Ambient,
-    network: &Network,
+    around: &Network,
 ) -> Arc<dyn CredentialProvider> {
-    let of_network = network.clone();
-    match source {
-        // A profile whose base is the environment does not exist.
-        Source::Ambient => Arc::new(Static::none()),
-        Source::Keys(keys) => Arc::new(Static::from(keys)),
-        Source::InstanceRole(role) => refreshing(
+    let network = around.clone();
+    let fetcher: Box<dyn Provider> = match source {
+        // No source within another is the environment, but a template's.
+        Source::Ambient => return Arc::new(Static::none()),
+        Source::Keys(keys) => return Arc::new(Static::from(keys)),
+        Source::AssumedRole(role) => {
+            let base = provider(&role.base, ambient, around);
+            return assume(around, base, &role.arn, &role.session);
+        }
+        Source::InstanceRole(role) => Box::new(InstanceRole {
             network,
-            InstanceRole {
-                network: of_network,
-                metadata: ambient.instance.clone(),
-                role: role.clone(),
-            },
-        ),
-        Source::AssumedRole(role) => refreshing(
+            metadata: ambient.instance.clone(),
+            role: role.clone(),
+        }),
+        Source::Oidc(role) => Box::new(OidcProvider {
             network,
-            RoleProvider {
-                network: of_network,
-                base: provider(&role.base, ambient, network),
-                arn: role.arn.clone(),
-                session: role.session.clone(),
-            },
-        ),
-        Source::Oidc(role) => refreshing(
+            role: role.as_ref().clone(),
+        }),
+        Source::Uri(uri) => Box::new(CredentialsUri {
             network,
-            OidcProvider {
-                network: of_network,
-                role: role.as_ref().clone(),
-            },
-        ),
-        Source::Uri(uri) => refreshing(
+            uri: uri.clone(),
+        }),
+        Source::Process(command) => Box::new(ExternalProcess {
+            command: command.clone(),
+            environment: ambient.environment.clone(),
+        }),
+        Source::CloudSso(login) => Box::new(CloudSsoProvider {
             network,
-            CredentialsUri {
-                network: of_network,
-                uri: uri.clone(),
-            },
-        ),
-        Source::Process(command) => refreshing(
-            network,
-            ExternalProcess {
-                command: command.clone(),
-                environment: ambient.environment.clone(),
-            },
-        ),
-        Source::CloudSso(login) => refreshing(
-            network,
-            CloudSsoProvider {
-                network: of_network,
-                login: login.as_ref().clone(),
-            },
-        ),
-        Source::OAuth(login) => refreshing(
-            network,
-            OAuthProvider::new(of_network, login.as_ref().clone()),
-        ),
-    }
+            login: login.as_ref().clone(),
+        }),
+        Source::OAuth(login) => Box::new(OAuthProvider::new(network, login.as_ref().clone())),
+    };
+    Arc::new(Refreshing::new(fetcher, around.clock))
 }
 
-fn refreshing(network: &Network, provider: impl Provider + 'static) -> Arc<dyn CredentialProvider> {
-    Arc::new(Refreshing::new(provider, network.clock))
+/// What provides the keys of a role.
+fn assume(
+    network: &Network,
+    base: Arc<dyn CredentialProvider>,
+    arn: &str,
+    session: &RoleSession,
+) -> Arc<dyn CredentialProvider> {
+    let fetcher = Box::new(RoleProvider {
+        network: network.clone(),
+        base,
+        arn: arn.to_owned(),
+        session: session.clone(),
+    });
+    Arc::new(Refreshing::new(fetcher, network.clock))
 }
