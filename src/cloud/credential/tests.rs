@@ -129,11 +129,14 @@ async fn an_old_metadata_server_is_asked_without_token_unless_forbidden() {
     assert!(error.hints()[0].contains("IMDSV1"), "{error:?}");
 }
 
+/// Answers, who asks, and what is said in the end.
+type Case<'a> = (&'a [(u16, &'a str)], &'a Source, &'a str);
+
 #[tokio::test]
 async fn what_is_wrong_with_the_instance_is_said() {
     let role = Source::InstanceRole(Some("web".into()));
     let none = Source::InstanceRole(None);
-    let table: [(&[(u16, &str)], &Source, &str); 5] = [
+    let table: [Case<'_>; 5] = [
         (
             &[(0, "")],
             &role,
