@@ -56,12 +56,14 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
-    /// Print the least RAM policy that building a template needs
-    Policy(Policy),
+    /// Print the least RAM policy that a template needs
+    Policy(Inspect),
     /// Import a disk image, without a template
     Import(Box<Import>),
     /// Delete what an interrupted run left behind
     Cleanup(Cleanup),
+    /// Show whose keys are used and where they come from
+    Whoami(Whoami),
     /// Look at disk images and convert them
     Disk(Disk),
     /// Run the simulated cloud for tests and demonstrations
@@ -240,24 +242,6 @@ pub struct Validate {
     pub without_effect: WithoutEffect,
 }
 
-/// `policy`.
-#[derive(Debug, Args)]
-#[command(args_override_self = true)]
-pub struct Policy {
-    /// The template and its variables.
-    #[command(flatten)]
-    pub template: Template,
-    /// For builds with `--force`
-    #[arg(long)]
-    pub force: bool,
-    /// Also allow what a build can do without, such as looking for stock
-    #[arg(long)]
-    pub useful: bool,
-    /// How the run is shown.
-    #[command(flatten)]
-    pub output: Output,
-}
-
 /// `inspect`.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
@@ -368,6 +352,21 @@ pub struct Cleanup {
     #[command(flatten)]
     pub cloud: Cloud,
     /// How the run is shown.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `whoami`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Whoami {
+    /// Ask as this profile of the Alibaba Cloud CLI
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// How to reach Alibaba Cloud.
+    #[command(flatten)]
+    pub cloud: Cloud,
+    /// How the answer is shown.
     #[command(flatten)]
     pub output: Output,
 }

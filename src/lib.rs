@@ -19,7 +19,6 @@ pub mod importer;
 pub mod inputs;
 pub mod journal;
 pub mod plan;
-pub mod policy;
 pub mod postprocessor;
 pub mod process;
 pub mod provisioner;

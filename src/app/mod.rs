@@ -21,6 +21,7 @@ mod policy;
 mod sandbox;
 mod template;
 mod validate;
+mod whoami;
 
 /// Runs the command that argv and environment ask for.
 pub fn run() -> ExitStatus {
@@ -39,6 +40,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),

@@ -1,26 +1,36 @@
-//! `policy`: the least RAM policy the builds of a template need.
+//! `policy`: the least RAM policy a template needs, for whoever writes it.
 
 use super::template::{self, Around};
 use crate::engine::event::Events;
-use crate::inputs::PolicyArgs;
-use crate::policy;
+use crate::inputs::ValidateArgs;
+use crate::plan::alicloud_ecs::ProfileReading;
+use crate::plan::policy;
 use crate::report::{ExitStatus, Report, Writers, page};
 
-pub(super) fn run(args: &PolicyArgs) -> ExitStatus {
-    // The document is for a file or a pipe.
-    let events = Events::new(Report::new(&args.report, Writers::beside_data()));
-    let around = Around {
-        force: args.force,
-        region: args.region.as_deref(),
+pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
+    // What is found goes to standard error: the policy stands alone.
+    let writers = Writers {
+        stdout: Writers::of_process().stderr,
+        ..Writers::of_process()
     };
-    let plan = template::read(&args.template, &around).and_then(|reading| {
-        template::start(&events, "policy", &reading.sources);
-        reading.into_plan(&events)
-    });
-    match plan {
+    let events = Events::new(Report::new(&args.report, writers));
+    let around = Around {
+        force: false,
+        region: args.region.as_deref(),
+        profiles: Some(ProfileReading {
+            profiles: &args.profiles,
+            is_needed: false,
+        }),
+    };
+    let reading = match template::read(&args.template, &around) {
+        Ok(reading) => reading,
+        Err(error) => return super::fail(&events, error),
+    };
+    template::start(&events, "policy", &reading.sources);
+    match reading.into_plan(&events) {
         Ok(plan) => {
-            let document = policy::document(&policy::of_plan(&plan), args.with_useful);
-            page::print(Writers::of_process(), &format!("{document:#}"));
+            let text = format!("{:#}\n", policy::document(&plan));
+            page::print(Writers::of_process(), &text);
             ExitStatus::Success
         }
         Err(error) => super::fail(&events, error),

@@ -25,7 +25,6 @@ use crate::publish::Publisher;
 
 mod check;
 mod check_disk;
-pub mod permissions;
 mod role;
 pub mod source;
 mod task;

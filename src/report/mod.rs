@@ -70,14 +70,6 @@ impl Writers {
             stderr: Box::new(std::io::stderr()),
         }
     }
-
-    /// Everything to standard error, for commands whose output is data.
-    pub fn beside_data() -> Self {
-        Self {
-            stdout: Box::new(std::io::stderr()),
-            stderr: Box::new(std::io::stderr()),
-        }
-    }
 }
 
 /// Shows a run in all configured ways.

@@ -29,7 +29,6 @@ mod instance;
 mod key_pair;
 mod name;
 mod network;
-pub mod permissions;
 mod source;
 mod spot;
 mod zone;

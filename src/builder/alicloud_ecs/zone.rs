@@ -37,10 +37,11 @@ impl AlicloudEcs<'_> {
         let zones = types.iter().map(|kind| self.zones_of(cx, &kind.value));
         let zones: Option<Vec<_>> = try_join_all(zones).await?.into_iter().collect();
         let zones = zones.unwrap_or_else(|| {
-            cx.events.message(
-                "Zones may not be listed (ecs:DescribeZones), so they are tried one after the \
-                 other; `zone_id` says which",
-            );
+            let kinds: Vec<_> = types.iter().map(ToString::to_string).collect();
+            cx.events.say(format!(
+                "These keys may not ask which zones sell {}: trying one after the other",
+                kinds.join(" or ")
+            ));
             vec![any_zone(self.region()); types.len()]
         });
         let offers = types
@@ -111,10 +112,10 @@ impl AlicloudEcs<'_> {
     }
 }
 
-/// Every zone the region may have: those in the middle of the alphabet first,
-/// which are open in most regions. What is not there is refused at once.
+/// What the zones of a region may be called, newer ones first. What is not
+/// there is refused at once.
 fn any_zone(region: &str) -> Vec<String> {
-    const LETTERS: &str = "hijkgfbedcalmn";
+    const LETTERS: &str = "hikjglfedcba";
     // `cn-beijing-h`, but `eu-central-1a`.
     let dash = if region.ends_with(|c: char| c.is_ascii_digit()) {
         ""
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn zones_are_named_as_in_their_region() {
         assert_eq!(any_zone("cn-beijing")[0], "cn-beijing-h");
-        assert_eq!(any_zone("eu-central-1")[0], "eu-central-1h");
+        assert_eq!(any_zone("us-west-1").last().unwrap(), "us-west-1a");
     }
 
     #[test]

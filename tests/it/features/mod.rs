@@ -4,7 +4,6 @@ mod builds;
 mod image;
 mod instance;
 mod network;
-mod permissions;
 mod replace;
 mod source;
 mod stock;
