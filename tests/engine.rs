@@ -83,11 +83,6 @@ fn connections(sandbox: &Sandbox) -> Connections {
         secret_key: Secret::new(sandbox.access_key_secret()),
         security_token: None,
     };
-    let keys = Keys {
-        access_key: sandbox.access_key_id().to_owned(),
-        secret_key: Secret::new(sandbox.access_key_secret()),
-        security_token: None,
-    };
     let network = Network {
         transport: Arc::new(HttpTransport::new().unwrap()),
         endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
