@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::BuildContext;
 use crate::error::{Error, Kind, Result};
-use crate::process::Environment;
+use crate::process::{self, Environment};
 
 /// A program that was found.
 #[derive(Debug, Clone)]
@@ -25,17 +25,7 @@ impl Program {
     /// # Errors
     /// [`Kind::Io`] with the package to install.
     pub(super) fn find(name: &str, environment: &Environment) -> Result<Self> {
-        let found = if name.contains('/') {
-            Some(PathBuf::from(name)).filter(|path| path.is_file())
-        } else {
-            let path = environment.get("PATH").unwrap_or_default();
-            let mut directories = std::env::split_paths(path);
-            directories.find_map(|directory| {
-                let path = directory.join(name);
-                path.is_file().then_some(path)
-            })
-        };
-        let path = found.ok_or_else(|| {
+        let path = process::find(name, environment).ok_or_else(|| {
             Error::new(Kind::Io, format!("There is no program `{name}`"))
                 .with_hint(package_of(name))
         })?;

@@ -84,7 +84,9 @@ impl Adapter {
         };
         let listener = bind(settings.port).await?;
         let address = listener.local_addr();
-        let port = address.map_err(|error| no_port().with_source(error))?.port();
+        let port = address
+            .map_err(|error| no_port().with_source(error))?
+            .port();
         Ok(Self {
             listener,
             port,
@@ -192,7 +194,10 @@ async fn bind(wanted: Option<u16>) -> Result<TcpListener> {
 }
 
 fn no_port() -> Error {
-    Error::new(Kind::Io, "The SSH adapter found no port of 127.0.0.1 to listen on")
+    Error::new(
+        Kind::Io,
+        "The SSH adapter found no port of 127.0.0.1 to listen on",
+    )
 }
 
 fn stopped() -> Error {
