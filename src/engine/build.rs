@@ -125,7 +125,10 @@ impl BuildRun<'_> {
     /// The phases up to the finished artifact.
     async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
-        provisioner::check(&self.build.provisioners, cx.environment)?;
+        let build = self.build;
+        let provisioners = build.provisioners.iter();
+        let provisioners = provisioners.chain(&build.error_cleanup_provisioner);
+        provisioner::check(provisioners, cx.environment)?;
         let machine = builder.prepare(&cx).await?;
         let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is

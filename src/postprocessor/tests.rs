@@ -644,7 +644,7 @@ mod archives {
             level: None,
         };
         let input = with_files(vec![path]);
-        let outcome = super::super::compress::run(&compress, &input, &world.context()).await;
+        let outcome = compress::run(&compress, &input, &world.context()).await;
         assert_eq!(outcome.unwrap_err().kind(), Kind::Cancelled);
         assert!(!target.exists());
     }

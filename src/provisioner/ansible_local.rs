@@ -291,6 +291,7 @@ fn path_variable(name: &str, paths: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::{Fake, Reply, World};
     use super::*;
 
     #[test]
@@ -305,5 +306,101 @@ mod tests {
         assert_eq!(path_variable("P", &[]), "");
         let paths = ["/a".to_owned(), "/b c".to_owned()];
         assert_eq!(path_variable("P", &paths), "P=\"${P:+$P:}\"'/a:/b c' ");
+    }
+
+    fn local(directory: &Path) -> AnsibleLocal {
+        AnsibleLocal {
+            playbooks: vec![
+                Playbook {
+                    upload: None,
+                    place: "site.yml".into(),
+                },
+                Playbook {
+                    upload: Some(directory.join("more.yml")),
+                    place: "home/me/more.yml".into(),
+                },
+            ],
+            playbook_dir: Some(directory.to_owned()),
+            playbook_paths: vec![],
+            role_paths: vec![],
+            collection_paths: vec![directory.join("mine")],
+            group_vars: None,
+            host_vars: None,
+            inventory_file: None,
+            inventory_groups: vec![],
+            extra_arguments: vec!["--tags={{build `ID`}}".into()],
+            command: "ansible-playbook".into(),
+            staging_directory: Some("/s".into()),
+            clean_staging_directory: true,
+            galaxy: Some(LocalGalaxy {
+                file: directory.join("req.yml"),
+                command: "ansible-galaxy".into(),
+                force: true,
+                roles_path: Some("/r".into()),
+                collections_path: None,
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_is_there_before_the_playbooks_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        std::fs::write(path.join("req.yml"), "roles: []\ncollections: []\n").unwrap();
+        std::fs::write(path.join("more.yml"), "[]").unwrap();
+        let world = World::new(Fake::default());
+        run(&local(path), &world.context()).await.unwrap();
+        let from = path.display();
+        let variables = "ANSIBLE_COLLECTIONS_PATH=\"${ANSIBLE_COLLECTIONS_PATH:+$ANSIBLE_COLLECTIONS_PATH:}\"\
+             '/s/collections/galaxy_collections:/s/collections' \
+             ANSIBLE_ROLES_PATH=\"${ANSIBLE_ROLES_PATH:+$ANSIBLE_ROLES_PATH:}\"'/r'";
+        let facts = "--extra-vars 'packer_build_name=\"web\" packer_builder_type=alicloud-ecs \
+             packer_http_addr=' --tags=i-1 -c local -i '/s/packer-provisioner-ansible-local'";
+        let calls = world.calls();
+        let calls: Vec<_> = calls
+            .iter()
+            .map(|call| match call.strip_prefix("upload ") {
+                // The rest is the file's mode and content.
+                Some(upload) => upload.split(' ').next().unwrap(),
+                None => call,
+            })
+            .collect();
+        assert_eq!(
+            calls,
+            [
+                "exec mkdir -p '/s'",
+                &format!("upload_dir {from}/ /s"),
+                "exec mkdir -p '/s/home/me'",
+                "/s/home/me/more.yml",
+                "/s/packer-provisioner-ansible-local",
+                "exec mkdir -p '/s/collections/mine'",
+                &format!("upload_dir {from}/mine/ /s/collections/mine"),
+                "/s/req.yml",
+                "exec cd '/s' && ansible-galaxy install -r '/s/req.yml' -p '/r' -f",
+                "exec cd '/s' && ansible-galaxy collection install -r '/s/req.yml' \
+                 -p '/s/collections/galaxy_collections' -f",
+                &format!("exec cd '/s' && {variables} ansible-playbook '/s/site.yml' {facts}"),
+                &format!(
+                    "exec cd '/s' && {variables} ansible-playbook '/s/home/me/more.yml' {facts}"
+                ),
+                "exec rm -rf '/s'",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failing_playbook_is_the_last() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("more.yml"), "[]").unwrap();
+        let local = AnsibleLocal {
+            galaxy: None,
+            ..local(directory.path())
+        };
+        let world = World::new(Fake::default().reply("exec cd '/s'", Reply::Exit(2)));
+        let error = run(&local, &world.context()).await.unwrap_err();
+        let text = crate::error::one_line(&error);
+        assert_eq!(text, "Error executing Ansible: Non-zero exit status: 2");
+        let last = world.calls().pop().unwrap();
+        assert!(last.contains("/s/site.yml"), "{last}");
     }
 }

@@ -67,7 +67,10 @@ pub struct BuildData {
 ///
 /// # Errors
 /// [`Kind::Io`] when a program is missing.
-pub fn check(provisioners: &[plan::Provisioner], environment: &Environment) -> Result<()> {
+pub fn check<'a>(
+    provisioners: impl IntoIterator<Item = &'a plan::Provisioner>,
+    environment: &Environment,
+) -> Result<()> {
     for provisioner in provisioners {
         if let plan::Kind::Ansible(ansible) = &provisioner.kind {
             ansible::check(ansible, environment).map_err(|error| error.at(provisioner.span))?;

@@ -151,3 +151,68 @@ fn direct_key(place: &Place, cx: &Context<'_>) -> Result<Option<PathBuf>> {
         (path, _) => Ok(Some(Path::new(path).to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments::tests::ansible;
+    use super::*;
+    use crate::provisioner::fake::{Fake, World};
+
+    fn world(facts: &[(&str, &str)]) -> World {
+        let mut world = World::new(Fake::default());
+        for (name, value) in facts {
+            world.data.values.insert((*name).into(), (*value).into());
+        }
+        world
+    }
+
+    #[test]
+    fn the_adapter_is_for_ssh() {
+        for (protocol, host, use_proxy, expected) in [
+            ("ssh", "10.0.0.1", None, Some(true)),
+            ("ssh", "10.0.0.1", Some(true), Some(true)),
+            ("ssh", "10.0.0.1", Some(false), Some(false)),
+            ("ssh", "", Some(false), Some(true)),
+            ("winrm", "10.0.0.1", None, Some(false)),
+            ("winrm", "10.0.0.1", Some(false), Some(false)),
+            ("winrm", "10.0.0.1", Some(true), None),
+        ] {
+            let world = world(&[("ConnType", protocol), ("Host", host)]);
+            let ansible = Ansible {
+                use_proxy,
+                ..ansible()
+            };
+            let found = needs_adapter(&ansible, &world.context()).ok();
+            assert_eq!(found, expected, "{protocol} {host} {use_proxy:?}");
+        }
+    }
+
+    #[test]
+    fn a_direct_connection_has_the_key_or_the_password() {
+        let place = || Place::new().unwrap();
+        let direct = |facts: &[(&str, &str)], place: &Place| {
+            Access::direct(&ansible(), place, &world(facts).context()).unwrap()
+        };
+        let read = |path: Option<PathBuf>| std::fs::read_to_string(path.unwrap()).unwrap();
+        let made = place();
+        let facts = [
+            ("ConnType", "ssh"),
+            ("SSHPrivateKey", "KEY"),
+            ("Password", ""),
+        ];
+        assert_eq!(read(direct(&facts, &made).key_file), "KEY\n");
+        let facts = [
+            ("SSHPrivateKey", "KEY"),
+            ("SSHPrivateKeyFile", "/k"),
+            ("Password", "p"),
+        ];
+        let access = direct(&facts, &place());
+        assert_eq!(access.key_file.as_deref(), Some(Path::new("/k")));
+        assert!(access.variables.is_none());
+        let made = place();
+        let access = direct(&[("ConnType", "winrm"), ("Password", "it's \"p\"")], &made);
+        assert!(access.key_file.is_none() && access.known_hosts.is_none());
+        let variables = r#"{"ansible_password":"it's \"p\""}"#;
+        assert_eq!(read(access.variables), variables);
+    }
+}

@@ -180,7 +180,7 @@ impl Arguments {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::*;
@@ -188,7 +188,8 @@ mod tests {
     use crate::plan::provisioner::{Adapter, Inventory};
     use crate::provisioner::fake::{Fake, World};
 
-    fn ansible() -> Ansible {
+    /// The options of a template that says nothing.
+    pub(in super::super) fn ansible() -> Ansible {
         Ansible {
             playbook_file: "/site/play.yml".into(),
             command: "ansible-playbook".into(),
