@@ -18,7 +18,7 @@ use self::access::Access;
 use self::place::Place;
 use super::galaxy;
 use super::{Context, Show, communicator_of, late};
-use crate::communicator::ssh::adapter::{Adapter, Settings};
+use crate::communicator::ssh::adapter::Adapter;
 use crate::engine::event::EventKind;
 use crate::error::{Error, Kind, Result};
 use crate::plan::provisioner::{Ansible, Galaxy};
@@ -64,23 +64,12 @@ pub(super) async fn run(ansible: &Ansible, cx: &Context<'_>) -> Result<()> {
     }
     cx.events
         .message("Setting up proxy adapter for Ansible....");
-    let adapter = Adapter::listen(&settings(ansible)).await?;
+    let adapter = Adapter::listen(&ansible.adapter).await?;
     let access = Access::through(&adapter, ansible, &place, cx)?;
     tokio::select! {
         biased;
         played = play(ansible, &access, &place, cx) => played,
         error = adapter.serve(communicator) => Err(error),
-    }
-}
-
-fn settings(ansible: &Ansible) -> Settings {
-    let adapter = ansible.adapter.clone();
-    Settings {
-        port: adapter.port,
-        key_type: adapter.key_type,
-        host_key_file: adapter.host_key_file,
-        authorized_key_file: adapter.authorized_key_file,
-        sftp_command: adapter.sftp_command,
     }
 }
 

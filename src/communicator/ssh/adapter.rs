@@ -8,7 +8,7 @@
 //! Source of facts: RFC 4254, section 6; Packer's `adapter`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use super::transport::Transport;
 use crate::communicator::{Communicator, ExitStatus, Pipes, Program};
 use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::communicator::KeyType;
+use crate::plan::provisioner::Adapter as Options;
 
 /// How many ports are tried from the wanted one on, as Packer does.
 const PORTS: u16 = 10;
@@ -39,21 +40,6 @@ const NOT_RUN: u32 = 255;
 
 /// How many requests may wait until one is looked at.
 const WAITING: usize = 16;
-
-/// What may differ between adapters.
-#[derive(Debug)]
-pub struct Settings {
-    /// The first port to try; any free one when there is none.
-    pub port: Option<u16>,
-    /// The sort of the generated keys.
-    pub key_type: KeyType,
-    /// The server's private key; generated when there is none.
-    pub host_key_file: Option<PathBuf>,
-    /// The public key that may log in; a pair is generated when there is none.
-    pub authorized_key_file: Option<PathBuf>,
-    /// What serves SFTP on the machine, instead of its subsystem.
-    pub sftp_command: Option<String>,
-}
 
 /// A server that listens, and serves while [`Adapter::serve`] is awaited.
 pub struct Adapter {
@@ -72,17 +58,17 @@ impl Adapter {
     /// # Errors
     /// [`Kind::Template`] when a key file cannot be used, [`Kind::Io`] when no
     /// port can be had.
-    pub async fn listen(settings: &Settings) -> Result<Self> {
-        let (host, client) = generate(settings.key_type).await?;
-        let (authorized, client) = match &settings.authorized_key_file {
+    pub async fn listen(options: &Options) -> Result<Self> {
+        let (host, client) = generate(options.key_type).await?;
+        let (authorized, client) = match &options.authorized_key_file {
             Some(path) => (load_public_key(path)?, None),
             None => (client.key().public_key().clone(), Some(client)),
         };
-        let host = match &settings.host_key_file {
+        let host = match &options.host_key_file {
             Some(path) => key::load_private_key(path)?,
             None => (*host.key()).clone(),
         };
-        let listener = bind(settings.port).await?;
+        let listener = bind(options.port).await?;
         let address = listener.local_addr();
         let port = address
             .map_err(|error| no_port().with_source(error))?
@@ -94,7 +80,7 @@ impl Adapter {
             config: Arc::new(config(host)),
             authorized: Arc::new(authorized),
             client,
-            sftp_command: settings.sftp_command.clone(),
+            sftp_command: options.sftp_command.clone(),
         })
     }
 
