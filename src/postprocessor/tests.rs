@@ -559,7 +559,7 @@ mod archives {
             let path = directory.path().join("made").join(name);
             let files = vec![one.clone(), two.clone()];
             let outcome = run(compress(&path, format), files.clone(), &world).await;
-            assert_eq!(outcome.artifacts[0].files, [path.clone()]);
+            assert_eq!(outcome.artifacts[0].files, std::slice::from_ref(&path));
             assert_eq!(outcome.discarded, [with_files(files)]);
             assert_eq!(output_of(program, arguments, &path), "first\nsecond\n");
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();
