@@ -14,6 +14,8 @@ use crate::template::source::{Span, Spanned};
 
 mod ansible;
 mod ansible_local;
+#[cfg(test)]
+mod ansible_tests;
 mod breakpoint;
 mod file;
 mod script;

@@ -3,7 +3,7 @@
 //! ```text
 //! run ── retries, continue_on_error
 //!  └─ attempt ── pause_before
-//!      └─ shell │ file │ ansible │ shell_local │ … ── each within its Limit
+//!      └─ shell │ file │ shell_local │ sleep ── each within its Limit
 //! ```
 //!
 //! Behaviour: Packer's provisioners and their meta keys. One difference:
