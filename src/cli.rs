@@ -255,9 +255,12 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Import {
-    /// The disk image: QCOW2, VHD or raw
+    /// The disk image: QCOW2, VHD, VMDK or raw
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Image of a data disk; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub data_disk: Vec<PathBuf>,
     /// Name of the image
     #[arg(long, value_name = "NAME")]
     pub image_name: String,
@@ -414,7 +417,7 @@ pub struct DiskConvert {
     /// Compress with the window of 4 KiB that qcow2's description asks for
     #[arg(long)]
     pub strict_window: bool,
-    /// Leave out what a clean ext2, ext3 or ext4 file system says is free
+    /// Leave out what a clean ext2, ext3, ext4 or XFS file system says is free
     #[arg(long)]
     pub drop_free_blocks: bool,
 }
@@ -546,8 +549,12 @@ pub enum Ci {
     Auto,
     /// None
     None,
-    /// GitHub Actions
+    /// GitHub Actions, Gitea, Forgejo
     Github,
+    /// GitLab CI
+    Gitlab,
+    /// Azure Pipelines
+    Azure,
 }
 
 /// The values of `--signature`.

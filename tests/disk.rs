@@ -1,7 +1,8 @@
 //! Disk images: what we read, check and write, compared with `qemu-img`.
 //!
 //! Every image is made by `qemu-img` here, in a directory of its own. Needs
-//! `qemu-img` (and `mkfs.ext4`, `e2fsck`, `debugfs` for free blocks).
+//! `qemu-img` (and `mkfs.ext4`, `e2fsck`, `debugfs`, and `xfsprogs` for free
+//! blocks).
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -18,8 +19,12 @@ mod cli;
 mod free;
 #[path = "disk/hostile.rs"]
 mod hostile;
+#[path = "disk/partition.rs"]
+mod partition;
 #[path = "disk/write.rs"]
 mod write;
+#[path = "disk/xfs.rs"]
+mod xfs;
 
 /// A directory for the images of a test, removed at its end.
 struct Images(tempfile::TempDir);

@@ -22,7 +22,7 @@ use crate::journal::Journal;
 use crate::journal::tags::RunTags;
 use crate::plan::Plan;
 use crate::process::Environment;
-use crate::report::ExitStatus;
+use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
     let events = super::events(&args.report);
@@ -137,12 +137,8 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let github_run = args
-        .report
-        .github
-        .as_ref()
-        .and_then(|github| github.run_id.clone());
-    let ci = github_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run));
+    let ci_run = args.report.ci.as_ref().and_then(System::run);
+    let ci = ci_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run.to_owned()));
     let tags = RunTags::new(
         run_id,
         Timestamp::now(),

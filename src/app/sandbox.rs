@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::machine::MachineHost;
+use alicloud_image_sandbox::qemu::Qemu;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
 
 use crate::cli;
@@ -117,7 +119,8 @@ fn options(args: &SandboxArgs) -> Result<SandboxOptions> {
     Ok(options)
 }
 
-fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
+/// Public images are confined processes, imported ones virtual machines.
+fn machines(scripted: bool, time_scale: f64) -> Result<Arc<dyn MachineHost>> {
     let confinement = if scripted {
         Confinement::Scripted
     } else {
@@ -132,10 +135,11 @@ fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
             .with_hint("`alicloud-image sandbox --scripted-guests` runs no commands at all")
         })?;
     }
-    Ok(Arc::new(Guests {
+    let guests = Guests {
         confinement,
         time_scale,
-    }))
+    };
+    Ok(Arc::new(Qemu::new(Arc::new(guests))))
 }
 
 fn cannot_start(error: std::io::Error) -> Error {

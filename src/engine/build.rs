@@ -47,6 +47,11 @@ pub(super) async fn run(
             BuildRun {
                 build,
                 cx,
+                machine_stop: match build.builder {
+                    plan::Builder::AlicloudEcs(_) => cx.stop.clone(),
+                    // This machine's guests know nothing of a sandbox's seconds.
+                    plan::Builder::Qemu(_) => cx.stop.in_real_time(),
+                },
                 events: &events,
                 cloud: cloud.as_ref(),
             }
@@ -69,6 +74,8 @@ pub(super) async fn run(
 struct BuildRun<'a> {
     build: &'a plan::Build,
     cx: &'a RunContext<'a>,
+    /// For everything that is done with the machine.
+    machine_stop: Stop,
     events: &'a Events,
     cloud: Option<&'a Cloud>,
 }
@@ -125,10 +132,11 @@ impl BuildRun<'_> {
     /// The phases up to the finished artifact.
     async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
+        postprocessor::preflight(&self.build.post_processors, &cx, self.cx.connections).await?;
         let build = self.build;
         let provisioners = build.provisioners.iter();
         let provisioners = provisioners.chain(&build.error_cleanup_provisioner);
-        provisioner::check(provisioners, cx.environment)?;
+        provisioner::preflight(provisioners, cx.environment)?;
         let machine = builder.prepare(&cx).await?;
         let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is
@@ -162,12 +170,14 @@ impl BuildRun<'_> {
             self.run_provisioners(None, &data).await?;
             return Ok(data);
         };
-        let ssh = cx
-            .step(
-                "Connect",
-                connect::ssh(options, machine, self.cx.settings, cx),
-            )
-            .await?;
+        let connecting = async {
+            tokio::select! {
+                biased;
+                connected = connect::ssh(options, machine, self.cx.settings, cx) => connected,
+                error = builder.gone() => Err(error),
+            }
+        };
+        let ssh = cx.step("Connect", connecting).await?;
         connect::add_secrets(&mut data, self.events);
         let mut outcome = self.run_provisioners(Some(&ssh), &data).await;
         if outcome.is_ok() {
@@ -183,7 +193,7 @@ impl BuildRun<'_> {
         machine: Option<&dyn Communicator>,
         data: &BuildData,
     ) -> Result<()> {
-        let cx = self.provision_context(machine, data, self.cx.stop);
+        let cx = self.provision_context(machine, data, &self.machine_stop);
         for provisioner in &self.build.provisioners {
             let outcome = self
                 .build_context()
@@ -213,7 +223,7 @@ impl BuildRun<'_> {
         }
         self.events
             .say("Provisioning step had errors: Running the cleanup provisioner, if present...");
-        let cx = self.provision_context(machine, data, self.cx.stop);
+        let cx = self.provision_context(machine, data, &self.machine_stop);
         match provisioner::run(provisioner, &cx).await {
             Ok(()) => error,
             Err(cleanup) => error.context(format!(
@@ -269,7 +279,7 @@ impl BuildRun<'_> {
         BuildContext {
             build: &self.build.name,
             events: self.events,
-            stop: self.cx.stop,
+            stop: &self.machine_stop,
             journal: self.cx.journal,
             tags: &self.cx.settings.tags,
             environment: &self.cx.settings.environment,

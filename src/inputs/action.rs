@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::command::{CleanupArgs, Command, TemplateArgs};
 use super::env::Environment;
 use crate::error::{Error, Kind, Result};
-use crate::report::Settings;
+use crate::report::{Settings, System};
 
 /// The program's name as the action's main entry point.
 pub const MAIN_PROGRAM: &str = "alicloud-image-action";
@@ -310,8 +310,9 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
         }
-        if let Some(github) = &mut report.github {
-            github.directory.clone_from(&directory.relative);
+        if let Some(System::GitHub(github)) = &mut report.ci {
+            let seen = &mut github.workspace.directory;
+            seen.clone_from(&directory.relative);
         }
     };
     match &mut command {

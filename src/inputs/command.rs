@@ -100,6 +100,8 @@ pub struct InspectArgs {
 pub struct ImportArgs {
     /// The disk image.
     pub file: PathBuf,
+    /// Images of the data disks.
+    pub data_disks: Vec<PathBuf>,
     /// The options of `alicloud-import`, as JSON.
     pub options: serde_json::Value,
     /// Replace an image that has the same name.
@@ -224,7 +226,7 @@ pub struct TemplateArgs {
 /// `vars`.
 #[derive(Debug, Clone, Default)]
 pub struct VariableInputs {
-    /// The environment, for `PKR_VAR_*` and `{{env}}`.
+    /// The environment, for `{{env}}`.
     pub environment: BTreeMap<String, String>,
     /// Variable files, later ones win.
     pub files: Vec<PathBuf>,

@@ -81,12 +81,25 @@ pub const VARIABLES: &[Variable] = &[
     variable("ECS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_ECS"),
     variable("VPC_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_VPC"),
     variable("STS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_STS"),
-    variable("PKR_VAR_*", "Value of the input variable with this name"),
     variable(
         "PACKER_LOG",
         "Anything but `0`: API calls on standard error",
     ),
     variable("PACKER_NO_COLOR", "Any value: no colours"),
+    variable(
+        "PACKER_CACHE_DIR",
+        "Where the `qemu` builder keeps what it downloads; by default `packer` in XDG_CACHE_HOME or in ~/.cache",
+    ),
+    variable("XDG_CACHE_HOME", "Where caches are"),
+    variable(
+        "PACKER_KEY_INTERVAL",
+        "As the option `boot_key_interval` of the `qemu` builder, for templates without it",
+    ),
+    variable(
+        "DISPLAY",
+        "Set: `qemu` builds may open a window; also WAYLAND_DISPLAY",
+    ),
+    variable("WAYLAND_DISPLAY", "As DISPLAY"),
     variable("NO_COLOR", "Any value: no colours"),
     variable(
         "FORCE_COLOR",
@@ -95,7 +108,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("RUNNER_DEBUG", "`1`: as --verbose (GitHub sets it)"),
     variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
     variable("HOME", "Where the journals are, in .alicloud-image"),
-    variable("TMPDIR", "Where the journals are when HOME is not set"),
+    variable(
+        "TMPDIR",
+        "Where the journals are when HOME is not set, and sockets of `qemu` builds",
+    ),
     variable("ALICLOUD_IMAGE_JOURNAL_DIR", "As --journal-dir"),
     variable(
         "ALICLOUD_IMAGE_TIME_SCALE",
@@ -115,8 +131,39 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_WORKSPACE",
         "What annotations' paths are relative to",
     ),
-    variable("GITHUB_RUN_ID", "The link in the summary's footer"),
+    variable(
+        "GITHUB_RUN_ID",
+        "The link in the summary's footer, and a tag of what is created",
+    ),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
+    variable("GITLAB_CI", "`true`: write for GitLab CI"),
+    variable(
+        "ALICLOUD_IMAGE_CODE_QUALITY",
+        "Where findings go as a code quality report, on GitLab",
+    ),
+    variable(
+        "CI_PROJECT_DIR",
+        "What the paths of that report are relative to",
+    ),
+    variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
+    variable("TF_BUILD", "`True`: write for Azure Pipelines"),
+    variable(
+        "AGENT_TEMPDIRECTORY",
+        "Where the summary goes, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCESDIRECTORY",
+        "What issues' paths are relative to, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_BUILDID",
+        "Tag of what is created, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCEVERSION",
+        "The commit in the summary's footer, on Azure Pipelines",
+    ),
+    variable("JENKINS_URL", "Write for no CI system"),
     variable("INPUT_*", "Inputs of the GitHub action"),
     variable("STATE_*", "Facts from the main step, in the post step"),
 ];
@@ -211,6 +258,11 @@ impl Environment {
         (!value.is_empty()).then_some(value)
     }
 
+    /// As [`Self::get`], owned.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
     /// A variable that holds a path; none when it is empty.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.variables.get(OsStr::new(name))?;
@@ -224,7 +276,7 @@ impl Environment {
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Every variable that is text, for `{{env}}` and `PKR_VAR_*`.
+    /// Every variable that is text, for `{{env}}`.
     pub fn texts(&self) -> BTreeMap<String, String> {
         self.variables
             .iter()

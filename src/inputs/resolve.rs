@@ -112,6 +112,7 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
     settings.fail_on_leftovers = typed.fail_on_leftovers;
     Ok(ImportArgs {
         file: typed.file,
+        data_disks: typed.data_disk,
         options,
         force: typed.force,
         deadline: minutes(typed.timeout_minutes),
@@ -335,7 +336,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         color: color(typed.color, format, environment),
         timestamps: typed.timestamp_ui,
         verbose: typed.verbose.max(verbose(environment)),
-        github: ci::github(typed.ci, environment),
+        ci: ci::system(typed.ci, environment),
         output_file: typed.output_file,
         fail_on_leftovers: false,
         secrets: secrets(environment),

@@ -62,8 +62,15 @@ pub struct Import {
     pub architecture: Option<String>,
     /// `image_system_size`, GiB; the disk's virtual size when absent.
     pub system_size: Option<Spanned<u32>>,
-    /// `format`; what the file is when absent.
+    /// `format`: what is sent; qcow2 when absent.
     pub format: Option<Spanned<DiskFormat>>,
+    /// `skip_conversion`: send the file as it is.
+    pub skip_conversion: bool,
+    /// `keep_free_blocks`: send what the file system says is free, too.
+    pub keep_free_blocks: bool,
+    /// `strict_window`: compress with the window that qcow2's description asks
+    /// for.
+    pub strict_window: bool,
     /// `image_license_type`.
     pub license_type: Option<String>,
     /// `image_import_role_name`.
@@ -118,6 +125,7 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         .map(str::to_owned);
     boot_mode(reader, architecture.as_deref(), &mut image);
     warn_of_unused(reader);
+    let skip_conversion = skip_conversion(reader);
     Import {
         bucket: reader.required(
             "oss_bucket_name",
@@ -134,6 +142,9 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         platform: reader.expect_one_of("image_platform", PLATFORMS),
         system_size: system_size(reader),
         format: format(reader),
+        skip_conversion,
+        keep_free_blocks: reader.flag("keep_free_blocks"),
+        strict_window: reader.flag("strict_window"),
         license_type: reader
             .one_of("image_license_type", &same(&["Auto", "Aliyun", "BYOL"]))
             .map(str::to_owned),
@@ -246,7 +257,6 @@ fn warn_of_unused(reader: &mut Reader<'_, '_>) {
     const NO_MACHINE: &[&str] = &[
         "image_delete_ssh_private_key",
         "image_disk_mappings",
-        "image_ignore_data_disks",
         "image_version",
         "skip_create_image",
         "skip_image_validation",
@@ -260,6 +270,21 @@ fn warn_of_unused(reader: &mut Reader<'_, '_>) {
             reader.warning(name, "has no effect on an import", "It can be left out");
         }
     }
+}
+
+/// Options of the conversion mean nothing without it.
+fn skip_conversion(reader: &mut Reader<'_, '_>) -> bool {
+    let skips = reader.flag("skip_conversion");
+    if !skips {
+        return false;
+    }
+    for name in ["keep_free_blocks", "strict_window"] {
+        if reader.is_set(name) {
+            let what = "has no effect with `skip_conversion`";
+            reader.warning(name, what, "It can be left out");
+        }
+    }
+    true
 }
 
 /// Platforms of ImportImage; the list may grow.

@@ -37,7 +37,7 @@ const UNREACHABLE: u32 = 4;
 ///
 /// # Errors
 /// [`Kind::Io`] when it is not.
-pub(super) fn check(ansible: &Ansible, environment: &Environment) -> Result<()> {
+pub(super) fn preflight(ansible: &Ansible, environment: &Environment) -> Result<()> {
     if ansible.skip_version_check {
         return Ok(());
     }

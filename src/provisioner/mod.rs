@@ -67,13 +67,13 @@ pub struct BuildData {
 ///
 /// # Errors
 /// [`Kind::Io`] when a program is missing.
-pub fn check<'a>(
+pub fn preflight<'a>(
     provisioners: impl IntoIterator<Item = &'a plan::Provisioner>,
     environment: &Environment,
 ) -> Result<()> {
     for provisioner in provisioners {
         if let plan::Kind::Ansible(ansible) = &provisioner.kind {
-            ansible::check(ansible, environment).map_err(|error| error.at(provisioner.span))?;
+            ansible::preflight(ansible, environment).map_err(|error| error.at(provisioner.span))?;
         }
     }
     Ok(())

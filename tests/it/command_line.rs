@@ -793,6 +793,7 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
     images: [{"build":"web","type":"alicloud-ecs","region":"cn-beijing","image_id":"m-ID","image_name":"web","source_image":"aliyun_3_x64_20G_alibase_20240819.vhd","snapshot_ids":["s-ID"],"size_gib":20,"created":"TIME"}]
     leftovers: []
     region: cn-beijing
+    screenshots: 
     snapshot-ids: ["s-ID"]
     status: success
     "#);
@@ -860,6 +861,7 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
     images: []
     leftovers: []
     region: 
+    screenshots: 
     snapshot-ids: []
     status: failure
     ");

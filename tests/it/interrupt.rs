@@ -27,6 +27,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::harness::{Lab, Outcome, quick_options};
+use crate::template;
 use crate::web::{web, with_provisioners};
 
 /// A build that provisions until it is stopped.
@@ -359,6 +360,24 @@ async fn a_directory_for_journals_that_cannot_be_written() {
     Error: Cannot create the journal's directory `web.json/journals`: Not a directory (os error 20)
     hint: Name a writable directory with `--journal-dir`
     ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_stops_the_run_and_leaves_nothing() {
+    let lab = Lab::quick().await;
+    let names = ["web", "db", "app", "ci"];
+    let builders = names.map(|name| template::builder(name, json!({"ssh_timeout": "1h"})));
+    lab.write_template(&template::template(&builders));
+    // The journal of four builds takes more than a page of memory.
+    let outcome = lab
+        .run_with_journals_on(4096, &["build", "template.json"])
+        .await
+        .failure(1);
+    assert!(!lab.calls("CreateVpc").is_empty());
+    let text = outcome.text();
+    assert!(text.contains("No space left on device"), "{text}");
+    assert!(text.contains("==> 0 resources left"), "{text}");
+    assert_eq!(lab.temporary(), vec![]);
 }
 
 // Expired.

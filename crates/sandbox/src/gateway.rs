@@ -61,14 +61,22 @@ pub(crate) async fn call(shared: &std::sync::Arc<Shared>, request: &Request) -> 
             tokio::time::sleep(*delay).await;
             execute(shared, request, &action)
         }
-        Some(Effect::DropAfter | Effect::CorruptBody) | None => execute(shared, request, &action),
+        Some(Effect::HoldBefore) => {
+            shared.hold().await;
+            execute(shared, request, &action)
+        }
+        Some(Effect::HoldAfter | Effect::DropAfter | Effect::CorruptBody) | None => {
+            execute(shared, request, &action)
+        }
     };
     capture_all(shared, captures).await;
     record(shared, request, at, &request_id, &result);
     driver::drive_new_instances(shared);
     shared.notify();
-    if matches!(fault, Some(Effect::DropAfter)) {
-        return Outcome::Reset;
+    match fault {
+        Some(Effect::DropAfter) => return Outcome::Reset,
+        Some(Effect::HoldAfter) => shared.hold().await,
+        _ => {}
     }
     Outcome::Answer { result, request_id }
 }

@@ -36,6 +36,7 @@ mod faults;
 mod gateway;
 pub mod imported;
 mod key_stock;
+mod metadata;
 mod observe;
 mod options;
 pub mod oss;

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     /// Counts changes of the state, to wake the drivers of machines.
     pub(crate) changes: watch::Sender<u64>,
+    /// How many calls a fault holds.
+    pub(crate) held: watch::Sender<usize>,
 }
 
 /// Everything under the lock.
@@ -76,6 +78,7 @@ impl Shared {
                 report_from: 0,
             }),
             changes: watch::Sender::new(0),
+            held: watch::Sender::new(0),
         })
     }
 
@@ -85,6 +88,15 @@ impl Shared {
         let now = self.clock.now();
         world.cloud.settle(now);
         (world, now)
+    }
+
+    /// Waits until held calls are released. A client that goes away ends the
+    /// wait too.
+    pub(crate) async fn hold(&self) {
+        let mut held = self.held.subscribe();
+        self.held.send_modify(|count| *count += 1);
+        // A closed channel is impossible while `self` holds the sender.
+        let _ = held.wait_for(|count| *count == 0).await;
     }
 
     /// Wakes the drivers of machines.

@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 
 use super::multipart::Upload;
 use super::object::ObjectOptions;
-use super::upload::{Part, PartSource, Progress, SMALLEST_PART, part_size, whole};
+use super::upload::{Part, PartQueue, PartSource, Progress, SMALLEST_PART, part_size, whole};
 use super::{Crc64, Oss};
 use crate::clock::Clock;
 use crate::cloud::credential::Static;
@@ -250,8 +250,12 @@ impl Server {
 struct InOrder(VecDeque<Part>);
 
 impl PartSource for InOrder {
-    fn next(&mut self) -> Result<Option<Part>> {
-        Ok(self.0.pop_front())
+    fn part_size(&self) -> u64 {
+        SMALLEST_PART
+    }
+
+    fn run(&mut self, queue: &PartQueue) -> Result<()> {
+        self.0.drain(..).try_for_each(|part| queue.put(part))
     }
 }
 

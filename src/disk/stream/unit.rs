@@ -52,7 +52,7 @@ pub(super) type Ranges = Vec<Range<u64>>;
 pub(super) struct Work<'a> {
     pub(super) disk: &'a dyn Disk,
     free: &'a FreeBlocks,
-    plan: Plan<'a>,
+    plan: Plan,
     cluster: u64,
     unit: u64,
 }
@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
     pub(super) fn new(
         disk: &'a dyn Disk,
         free: &'a FreeBlocks,
-        plan: Plan<'a>,
+        plan: Plan,
         output: Output,
     ) -> Self {
         let cluster = match output {
@@ -153,9 +153,9 @@ pub(super) struct Worker<'a> {
 
 impl Worker<'_> {
     /// Does a unit; `unit` is reused for its memory.
-    pub(super) fn run(&mut self, stored: &Ranges, unit: &mut Unit) -> Result<()> {
+    pub(super) fn run(&mut self, stored: &Ranges, level: u8, unit: &mut Unit) -> Result<()> {
         unit.clear();
-        self.compressor.set_level(self.work.plan.level());
+        self.compressor.set_level(level);
         let Work { disk, cluster, .. } = *self.work;
         let start = stored[0].start / self.work.unit * self.work.unit;
         let end = stored.last().map_or(start, |range| range.end);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::inputs::{CleanupScope, resolve};
 use crate::plan::OnError;
+use crate::report::settings::GitHub;
 
 fn run(program: &str, variables: &[(&str, &str)]) -> Result<Command> {
     let base = [("GITHUB_WORKSPACE", "/github/workspace"), ("HOME", "/h")];
@@ -65,10 +66,15 @@ fn a_build_takes_every_input() {
         Some("http://127.0.0.1:8080")
     );
     assert_eq!(args.report.verbose, 1);
-    assert_eq!(
-        args.report.github.unwrap().directory,
-        Path::new("images/db")
-    );
+    let workspace = github(args.report).workspace;
+    assert_eq!(workspace.directory, Path::new("images/db"));
+}
+
+fn github(settings: Settings) -> GitHub {
+    match settings.ci {
+        Some(System::GitHub(github)) => github,
+        other => panic!("not for GitHub: {other:?}"),
+    }
 }
 
 #[test]
@@ -90,16 +96,14 @@ fn keys_from_inputs_replace_the_whole_family() {
 
 #[test]
 fn summary_and_annotations_can_be_switched_off() {
-    let github = build(&[
+    let args = build(&[
         ("INPUT_TEMPLATE", "t.json"),
         ("GITHUB_STEP_SUMMARY", "/s"),
         ("INPUT_SUMMARY", "false"),
         ("INPUT_ANNOTATIONS", "false"),
-    ])
-    .report
-    .github
-    .unwrap();
-    assert!(github.summary.is_none() && !github.annotations);
+    ]);
+    let github = github(args.report);
+    assert!(github.summary.path.is_none() && !github.annotations);
 }
 
 #[test]

@@ -170,6 +170,14 @@ fn broken_rules_are_found() {
             "error: Option `http_directory` cannot be used with `http_content`",
         ),
         (
+            r#""http_interface":"eth0","http_bind_address":"0.0.0.0""#,
+            "error: Option `http_interface` cannot be used with `http_bind_address`",
+        ),
+        (
+            r#""net_bridge":"br0","http_bind_address":"127.0.0.1""#,
+            "error: Option `http_bind_address` is 127.0.0.1, which a guest on `net_bridge` cannot reach",
+        ),
+        (
             r#""cd_files":["absent"]"#,
             "error: Option `cd_files` names `absent`, which does not exist",
         ),
@@ -212,6 +220,37 @@ fn urls_other_than_http_and_files_are_refused() {
 }
 
 #[test]
+fn a_checksum_file_on_this_machine_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sum, other) = ("a".repeat(64), "b".repeat(64));
+    let sums = format!("{other}  y.iso\n{sum}  x.iso\n");
+    fs::write(directory.path().join("SUMS"), sums).unwrap();
+    let read = |url: &str, checksum: &str| {
+        let text = format!(r#"{{"iso_url":"{url}","iso_checksum":"{checksum}"}}"#);
+        let outcome = read_text(directory.path(), &text);
+        (outcome.read.source.checksum, outcome.findings)
+    };
+    let (checksum, findings) = read("https://h/d/x.iso", "file:SUMS");
+    assert_eq!(findings, Vec::<String>::new());
+    let expected = checksum::parse(&sum).unwrap();
+    assert_eq!(checksum, expected);
+    let url = format!("file:file://{}/SUMS", directory.path().display());
+    assert_eq!(read("x.iso", &url).0, expected);
+    let (checksum, findings) = read("x.iso", "file:https://h/SUMS");
+    assert_eq!(checksum, Checksum::File("https://h/SUMS".to_owned()));
+    assert!(findings.is_empty());
+    let option = "error: Option `iso_checksum` of `it` names";
+    assert_eq!(
+        read("z.iso", "file:SUMS").1,
+        [format!("{option} `SUMS`, which has no checksum of `z.iso`")]
+    );
+    assert_eq!(
+        read("x.iso", "file:absent").1,
+        [format!("{option} `absent`, which does not exist")]
+    );
+}
+
+#[test]
 fn the_wait_before_typing_is_a_guess_only_where_needed() {
     for (more, seconds) in [
         (r#""boot_command":"x""#, 10),
@@ -243,8 +282,13 @@ fn what_follows_from_other_options() {
         read(r#""ssh_host_port_min":3000"#).network.host_ports.low,
         3000
     );
-    assert!(read(r#""net_bridge":"br0""#).http.address.is_unspecified());
-    assert!(read("").http.address.is_loopback());
+    let listens = |more| match read(more).http.address {
+        HttpAddress::Given(address) => address.to_string(),
+        HttpAddress::Interface(name) => name.value,
+    };
+    assert_eq!(listens(r#""net_bridge":"br0""#), "0.0.0.0");
+    assert_eq!(listens(""), "127.0.0.1");
+    assert_eq!(listens(r#""http_interface":"eth0""#), "eth0");
     let steps = read(r#""boot_steps":[["a","First"],["b"]]"#).boot.steps;
     assert_eq!(steps[0].description.as_deref(), Some("First"));
     assert_eq!(steps[1].command.value, "b");
