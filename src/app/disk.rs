@@ -79,8 +79,8 @@ fn convert(
     let progress = Progress::new(disk.virtual_size(), events);
     let control = Control {
         is_stopped: &|| stop.is_stopped(),
-        is_send_queue_full: &|| false,
         progress: &|done| progress.show(done),
+        ..Control::none()
     };
     let outcome = super::block_on(async {
         let signals = Signals::install()?;

@@ -173,6 +173,16 @@ async fn a_new_account_gets_bucket_and_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_whose_creation_lost_its_reply_is_used() {
+    let mut lab = empty_lab().await;
+    lab.may_leave_resources();
+    lab.sandbox
+        .inject(fault("PutBucket", When::Once, Effect::DropAfter));
+    import(&lab, &[]).await.success();
+    assert_eq!(images(&lab), ["imported"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_small_disk_is_sent_in_one_request() {
     let lab = lab().await;
     std::fs::write(lab.path("disk.raw"), raw_disk(MIB)).unwrap();
