@@ -56,10 +56,14 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Print the least RAM policy that a template needs
+    Policy(Inspect),
     /// Import a disk image, without a template
     Import(Box<Import>),
     /// Delete what an interrupted run left behind
     Cleanup(Cleanup),
+    /// Show whose keys are used and where they come from
+    Whoami(Whoami),
     /// Look at disk images and convert them
     Disk(Disk),
     /// Run the simulated cloud for tests and demonstrations
@@ -346,6 +350,21 @@ pub struct Cleanup {
     #[command(flatten)]
     pub cloud: Cloud,
     /// How the run is shown.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `whoami`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Whoami {
+    /// Ask as this profile of the Alibaba Cloud CLI
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// How to reach Alibaba Cloud.
+    #[command(flatten)]
+    pub cloud: Cloud,
+    /// How the answer is shown.
     #[command(flatten)]
     pub output: Output,
 }

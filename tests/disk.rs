@@ -363,7 +363,12 @@ fn what_cannot_be_read_says_why() {
     images.ok("qemu-img create -f vhdx x.vhdx 1M");
     images.ok("qemu-img create --object secret,id=s,data=x -f qcow2 \
          -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M");
+    images.ok("qemu-img create -f qcow2 aes.qcow2 1M");
+    let mut bytes = std::fs::read(images.path("aes.qcow2")).unwrap();
+    bytes[35] = 1;
+    std::fs::write(images.path("aes.qcow2"), bytes).unwrap();
     for (name, expected) in [
+        ("aes.qcow2", "encrypted (AES)"),
         ("flat.vmdk", "a VMDK descriptor of other files"),
         ("x.vhdx", "a VHDX image"),
         ("luks.qcow2", "encrypted (LUKS)"),

@@ -3,7 +3,7 @@
 # upload with four threads. Both read the same uncompressed qcow2.
 
 # Packages that make a root file system of about 1 GB.
-packages=linux-image-amd64,build-essential,python3,git,vim,openssh-server,curl,perl,man-db,locales,gdb
+packages=linux-image-amd64,build-essential,python3,git,vim,openssh-server,curl,perl,man-db,locales,golang-src
 
 # Where the partition begins.
 offset=1048576
@@ -30,29 +30,39 @@ prepare_disks() {
 # that apt uses; without it, a part of this machine's own.
 make_root() {
     [ -f "$disks/root.complete" ] && return 0
-    rm -rf "$disks/root"
+    rm -rf --one-file-system "$disks/root"
     need debootstrap debootstrap
     release=$(. /etc/os-release && echo "$VERSION_CODENAME")
     mirror=$(apt-get indextargets --format '$(SITE)' "Codename: $release" | head -n 1)
     if ! debootstrap --include="$packages" "$release" "$disks/root" "$mirror" > "$disks/debootstrap.log" 2>&1; then
         echo "debootstrap failed ($disks/debootstrap.log): taking a part of this machine's /usr instead" >&2
-        rm -rf "$disks/root"
+        unmount_root
+        rm -rf --one-file-system "$disks/root"
         mkdir -p "$disks/root/usr"
         for part in bin sbin lib share include; do
             [ "$(du -sm "$disks/root" | cut -f 1)" -gt 1000 ] || cp -a "/usr/$part" "$disks/root/usr/"
         done
     fi
-    rm -rf "$disks/root/var/cache/apt/archives" "$disks/root/proc" "$disks/root/sys" "$disks/root/dev"
+    unmount_root
+    for left_out in var/cache/apt/archives proc sys dev; do
+        rm -rf --one-file-system "$disks/root/$left_out"
+    done
     touch "$disks/root.complete"
+}
+
+# unmount_root: what debootstrap mounted, when it could not unmount it.
+unmount_root() {
+    for place in proc sys dev/pts dev; do
+        umount "$disks/root/$place" 2> /dev/null || true
+    done
 }
 
 # write_and_delete: about 1 GB of files like those that are there, without
 # mounting anything: tar is what deleted package files look like.
 write_and_delete() {
-    tar -C "$disks/root" -cf "$disks/garbage.tar" usr
-    truncate -s "<1G" "$disks/garbage.tar"
-    split -b 64M "$disks/garbage.tar" "$disks/garbage."
-    rm "$disks/garbage.tar"
+    # Twice, in case that once is less.
+    { tar -C "$disks/root" -c usr && tar -C "$disks/root" -c usr; } |
+        head -c 1G | split -b 64M - "$disks/garbage."
     for piece in "$disks"/garbage.*; do echo "write $piece ${piece##*/}"; done > "$disks/commands"
     debugfs -w -f "$disks/commands" "$disks/disk.raw?offset=$offset" > "$disks/debugfs.log" 2>&1
     sed 's/^write [^ ]* /rm /' "$disks/commands" > "$disks/rm"
@@ -119,7 +129,10 @@ large_disk() {
     large=$disks/large.raw
     rm -f "$large"
     truncate -s 2T "$large"
-    echo 'start=2048, type=83, bootable' | sfdisk -q "$large"
+    # Type and boot flag of an MBR's first entry; the table itself ends at 2 TiB.
+    printf '\200\0\0\0\203\0\0\0\0\010\0\0\377\377\377\177' |
+        dd of="$large" bs=1 seek=446 conv=notrunc status=none
+    printf '\125\252' | dd of="$large" bs=1 seek=510 conv=notrunc status=none
     for place in $(seq 1 31); do
         dd if=/dev/urandom of="$large" bs=1M count=8 seek=$((place * 65536)) conv=notrunc status=none
     done
@@ -138,7 +151,6 @@ bench_disk() {
     build
     prepare_disks
     export ALICLOUD_IMAGE_TIME_SCALE=0.001
-    # What is kept of the runs must not be on a disk in memory.
     start_sandbox "$program" --time-scale $ALICLOUD_IMAGE_TIME_SCALE --delays none
     oss_client="sh script/lib/bench_oss.sh $sandbox_url"
     $oss_client bucket

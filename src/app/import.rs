@@ -20,7 +20,7 @@ use crate::importer::{self, TYPE};
 use crate::inputs::ImportArgs;
 use crate::journal::Journal;
 use crate::journal::tags::RunTags;
-use crate::plan::alicloud_ecs::Defaults;
+use crate::plan::alicloud_ecs::{Defaults, ProfileReading};
 use crate::plan::files::Places;
 use crate::plan::import::{self as plan, Import};
 use crate::process::Environment;
@@ -117,7 +117,7 @@ async fn import_disks(
     stop: &Stop,
 ) -> Result<Ended> {
     let start = Instant::now();
-    let connections = super::build::connections(&args.cloud, None)?;
+    let connections = super::build::connections(&args.cloud, None, stop.clock())?;
     let cloud = connections.for_import(options)?;
     let events = events.for_build(BUILD);
     let tags = RunTags::new(journal.run(), Timestamp::now(), RESOURCE_TTL, Vec::new());
@@ -156,6 +156,10 @@ fn read(args: &ImportArgs) -> (Sources, Import, Diagnostics) {
     let defaults = Defaults {
         region: args.cloud.region.as_deref(),
         force: args.force,
+        profiles: Some(ProfileReading {
+            profiles: &args.cloud.ambient.profiles,
+            is_needed: true,
+        }),
     };
     let places = Places {
         working_directory: PathBuf::from("."),

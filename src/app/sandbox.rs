@@ -11,11 +11,11 @@ use alicloud_image_sandbox::qemu::Qemu;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
 
 use crate::cli;
+use crate::cloud::credential::{Ambient, Keys};
 use crate::cloud::endpoint::Endpoints;
 use crate::engine::signal::Signals;
 use crate::error::{Error, Kind, Result};
 use crate::inputs::SandboxArgs;
-use crate::plan::alicloud_ecs::Keys;
 use crate::report::{ExitStatus, Settings, Writers, page};
 use crate::secret::Secret;
 
@@ -27,12 +27,12 @@ pub(super) struct Embedded {
 
 impl Embedded {
     /// Its key pair; whatever the template has belongs to the real cloud.
-    pub(super) fn keys(&self) -> Keys {
-        Keys {
+    pub(super) fn ambient(&self) -> Ambient {
+        Ambient::from(Keys {
             access_key: self.sandbox.access_key_id().to_owned(),
             secret_key: Secret::new(self.sandbox.access_key_secret()),
             security_token: None,
-        }
+        })
     }
 
     pub(super) fn endpoints(&self) -> Result<Endpoints> {

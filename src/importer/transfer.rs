@@ -78,6 +78,7 @@ impl Importer<'_> {
 
     fn object_options(&self) -> ObjectOptions {
         ObjectOptions {
+            encryption: self.options.object_encryption.clone(),
             tags: self.options.object_tags.clone().into_iter().collect(),
             ..ObjectOptions::default()
         }

@@ -52,6 +52,8 @@ pub struct Import {
     pub oss_endpoint: Option<String>,
     /// `oss_object_tags`.
     pub object_tags: BTreeMap<String, String>,
+    /// `oss_server_side_encryption` of the object.
+    pub object_encryption: Option<String>,
     /// `skip_clean`: keep the object.
     pub skip_clean: bool,
     /// `image_os_type`.
@@ -135,6 +137,7 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         key: key(reader),
         oss_endpoint: endpoint(reader, &access.region.value),
         object_tags: object_tags(reader),
+        object_encryption: object_encryption(reader),
         skip_clean: reader.flag("skip_clean"),
         os_type: reader
             .one_of("image_os_type", &same(&["linux", "windows"]))
@@ -232,6 +235,17 @@ fn object_tags(reader: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
         reader.error("oss_object_tags", &what, help);
     }
     tags
+}
+
+fn object_encryption(reader: &mut Reader<'_, '_>) -> Option<String> {
+    const OPTION: &str = "oss_server_side_encryption";
+    let algorithm = reader.one_of(OPTION, &same(&["AES256", "KMS", "SM4"]))?;
+    reader.warning(
+        OPTION,
+        "is set, and ECS is known to refuse encrypted buckets",
+        "Leave it out unless a rule demands it: the object is private, and deleted after the import",
+    );
+    Some(algorithm.to_owned())
 }
 
 fn system_size(reader: &mut Reader<'_, '_>) -> Option<Spanned<u32>> {
@@ -397,6 +411,14 @@ mod tests {
             (
                 r#","image_platform":"Centos""#,
                 "warning: Option `image_platform` of `it` is `Centos`, which is not known",
+            ),
+            (
+                r#","oss_server_side_encryption":"SM4""#,
+                "warning: Option `oss_server_side_encryption` of `it` is set, and ECS",
+            ),
+            (
+                r#","skip_conversion":true,"strict_window":true"#,
+                "warning: Option `strict_window` of `it` has no effect with `skip_conversion`",
             ),
             (
                 r#","image_version":"1""#,

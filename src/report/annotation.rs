@@ -72,7 +72,7 @@ impl Annotations {
         all.extend(notice(end));
         for annotation in &mut all {
             let place = annotation.place.take();
-            annotation.place = place.and_then(|place| self.workspace.seen_from(place));
+            annotation.place = place.and_then(|place| self.workspace.seen_from(&place));
         }
         all
     }
@@ -131,9 +131,11 @@ impl Annotations {
 impl Workspace {
     /// The place with its file as seen from the workspace; none when it is
     /// elsewhere.
-    pub(super) fn seen_from(&self, place: Place) -> Option<Place> {
-        let file = self.relative(Path::new(&place.file))?;
-        Some(Place { file, ..place })
+    pub(super) fn seen_from(&self, place: &Place) -> Option<Place> {
+        Some(Place {
+            file: self.relative(Path::new(&place.file))?,
+            ..place.clone()
+        })
     }
 
     fn relative(&self, path: &Path) -> Option<String> {

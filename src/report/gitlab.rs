@@ -72,7 +72,7 @@ impl CodeQuality {
 
     /// Findings without a place in a file of the project are only in the log.
     fn issue(&self, finding: &Finding) -> Option<Value> {
-        let place = self.workspace.seen_from(finding.place.clone()?)?;
+        let place = self.workspace.seen_from(finding.place.as_ref()?)?;
         let (file, line) = (&place.file, place.line);
         let help = finding.help.iter().map(|help| format!(". {help}"));
         let description: String = std::iter::once(finding.message.clone())

@@ -193,7 +193,7 @@ fn a_file_appears_only_when_it_is_complete() {
 
 #[test]
 fn levels_that_were_noted_make_the_same_bytes_again() {
-    // 64 KiB in every MiB: epochs are counted in units, not in bytes.
+    // 64 KiB in every other unit: epochs are counted in units, not in bytes.
     let images = Images::new();
     let file = std::fs::File::create(images.path("sparse.raw")).unwrap();
     file.set_len(200 << 20).unwrap();

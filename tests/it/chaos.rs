@@ -51,6 +51,19 @@ impl Trouble {
         Self::Terminated,
     ];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::KilledBefore => "killed before",
+            Self::KilledAfter => "killed after",
+            Self::LostReply => "reply lost",
+            Self::Throttled => "throttled",
+            Self::ServerError => "503",
+            Self::Expired => "keys expired",
+            Self::Interrupted => "SIGINT",
+            Self::Terminated => "SIGTERM",
+        }
+    }
+
     fn at(self, call: usize) -> Fault {
         let number = u32::try_from(call).unwrap();
         let error = |http, code: &str| Effect::Error {
@@ -278,7 +291,7 @@ async fn meet_each_call(subject: Subject) {
 /// Prints the table: `.` for a call that was survived, `X` for one that was
 /// not.
 async fn meet_everything(subject: Subject, calls: usize) {
-    let mut table = format!("{subject:?}, {calls} calls\n");
+    let mut table = format!("{}: {calls} calls\n", subject.arguments()[0]);
     let mut all = Vec::new();
     for trouble in Trouble::ALL {
         let cells = (1..=calls).map(|call| (subject, trouble, call));
@@ -289,7 +302,7 @@ async fn meet_everything(subject: Subject, calls: usize) {
         };
         let row: String = (1..=calls).map(cell).collect();
         // Writing to a string cannot fail.
-        let _ = writeln!(table, "{:<14} {row}", format!("{trouble:?}"));
+        let _ = writeln!(table, "{:<14} {row}", trouble.name());
         all.extend(failed);
     }
     show(&table);
@@ -300,7 +313,7 @@ fn told(failures: &[(Trouble, usize, String)]) -> String {
     failures.iter().fold(String::new(), |mut text, failure| {
         let (trouble, call, wrong) = failure;
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{trouble:?} at call {call}: {wrong}");
+        let _ = writeln!(text, "{} at call {call}: {wrong}", trouble.name());
         text
     })
 }

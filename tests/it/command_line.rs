@@ -56,8 +56,10 @@ async fn help_lists_the_commands_and_exit_codes() {
       build        Build the images of a template
       validate     Check a template without creating anything
       inspect      Show what a template contains
+      policy       Print the least RAM policy that a template needs
       import       Import a disk image, without a template
       cleanup      Delete what an interrupted run left behind
+      whoami       Show whose keys are used and where they come from
       disk         Look at disk images and convert them
       sandbox      Run the simulated cloud for tests and demonstrations
       version      Print the version

@@ -420,7 +420,8 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_STS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_RAM", url.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT_OSS", url),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", url.clone()),
+        ("ALICLOUD_IMAGE_METADATA_ENDPOINT", url),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
             sandbox.guest_port().to_string(),

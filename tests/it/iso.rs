@@ -66,11 +66,17 @@ fn example(name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_iso_becomes_an_image_and_an_instance_of_it_another_one() {
     let lab = lab().await;
-    let iso = format!("iso_url={}", iso().display());
-    let outcome = lab
-        .run(&["build", "-var", &iso, &example("golden.json")])
-        .await
-        .success();
+    let iso = iso();
+    let variables = [
+        format!("-var=iso_url={}", iso.display()),
+        format!("-var=iso_checksum=file:{}.sha256", iso.display()),
+        "-var=accelerator=tcg".to_owned(),
+    ];
+    let mut arguments = vec!["build"];
+    arguments.extend(variables.iter().map(String::as_str));
+    let template = example("golden.json");
+    arguments.push(&template);
+    let outcome = lab.run(&arguments).await.success();
     assert!(
         outcome.stdout.contains("==> 0 resources left\n"),
         "{}",
@@ -91,4 +97,13 @@ async fn an_iso_becomes_an_image_and_an_instance_of_it_another_one() {
     assert!(text.contains("==> 0 resources left\n"), "{text}");
     assert_ne!(outcome.outputs["image-id"], golden);
     assert_eq!(lab.sandbox.images().len(), 2);
+}
+
+#[test]
+fn the_documentation_shows_the_templates_that_are_tested() {
+    let read = |path: &str| std::fs::read_to_string(repository().join(path)).unwrap();
+    let page = read("docs/iso-to-ecs.md");
+    for template in ["examples/iso/golden.json", "examples/iso/web.json"] {
+        assert!(page.contains(&read(template)), "{template}");
+    }
 }

@@ -173,6 +173,12 @@ impl Sandbox {
         self.shared.world().0.calls.clone()
     }
 
+    /// Requests to the instance metadata: method, path after `/latest/`, and
+    /// status, in the order they were answered.
+    pub fn metadata_requests(&self) -> Vec<String> {
+        self.shared.world().0.metadata_requests.clone()
+    }
+
     /// Everything that lives and was not seeded.
     pub fn alive(&self) -> Vec<Alive> {
         alive(&self.shared.world().0.cloud)

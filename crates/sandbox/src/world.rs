@@ -15,7 +15,7 @@ use crate::clock::{Clock, Moment};
 use crate::faults::Faults;
 use crate::key_stock::KeyStock;
 use crate::machine::MachineHost;
-use crate::options::{OssOptions, SandboxOptions};
+use crate::options::{MetadataOptions, OssOptions, SandboxOptions};
 use crate::oss::content::Store;
 use crate::report::Report;
 use crate::state::Cloud;
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) latency: Duration,
     pub(crate) keys: KeyStock,
     pub(crate) oss: OssOptions,
+    pub(crate) metadata: MetadataOptions,
     pub(crate) store: Store,
     world: Mutex<World>,
     /// Counts changes of the state, to wake the drivers of machines.
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) authority: Authority,
     pub(crate) calls: Vec<Call>,
+    /// Method, path and status of each request to the instance metadata.
+    pub(crate) metadata_requests: Vec<String>,
     pub(crate) tokens: BTreeMap<TokenKey, TokenUse>,
     /// Instances whose machine has a driver.
     pub(crate) driven: HashSet<String>,
@@ -60,6 +63,8 @@ pub(crate) struct TokenUse {
 
 impl Shared {
     pub(crate) fn new(options: &SandboxOptions, guest_port: u16) -> io::Result<Self> {
+        let session_life = options.session_life;
+        let session_life = session_life.map(|life| life.mul_f64(options.time_scale));
         Ok(Self {
             clock: Clock::start(),
             host: Arc::clone(&options.machines),
@@ -67,12 +72,14 @@ impl Shared {
             latency: options.latency.mul_f64(options.time_scale),
             keys: KeyStock::default(),
             oss: options.oss.clone(),
+            metadata: options.metadata.clone(),
             store: Store::new()?,
             world: Mutex::new(World {
                 cloud: Cloud::new(options, guest_port),
                 faults: Faults::default(),
-                authority: Authority::new(options.access_keys.clone()),
+                authority: Authority::new(options.access_keys.clone(), session_life),
                 calls: Vec::new(),
+                metadata_requests: Vec::new(),
                 tokens: BTreeMap::new(),
                 driven: HashSet::new(),
                 report_from: 0,

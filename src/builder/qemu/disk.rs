@@ -289,5 +289,13 @@ mod tests {
         let error = made(more, &base, "e").await.unwrap_err();
         assert_eq!(error.message(), "Cannot resize the disk");
         assert!(!out.join("e.convert").exists());
+        let shrink = format!(r#"{more},"qemu_img_args":{{"resize":["--shrink"]}}"#);
+        let paths = made(&shrink, &base, "g").await.unwrap();
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(1, false));
+        for verb in ["create", "convert"] {
+            let more = format!(r#""disk_size":"1M","qemu_img_args":{{"{verb}":["--absent"]}}"#);
+            let error = made(&more, Path::new(""), verb).await.unwrap_err();
+            assert_eq!(error.message(), format!("Cannot {verb} the disk"));
+        }
     }
 }

@@ -44,21 +44,11 @@ impl Qemu<'_> {
         );
         let (source, accelerator) = (source?, accelerator?);
         let output = place::output(cx, options).await?;
-        let disks = disk::paths(&options.disks, &output);
-        let making = disk::make(
-            cx,
-            &qemu_img,
-            &options.disks,
-            &options.source,
-            &source,
-            &disks,
-        );
-        let (made, media) = tokio::join!(
-            cx.step("Create disks", making),
+        let (disks, media) = tokio::join!(
+            self.disks(cx, &qemu_img, &source, &output),
             self.media(cx, &source, &private)
         );
-        made?;
-        let (cds, floppy) = media?;
+        let (disks, (cds, floppy)) = (disks?, media?);
         let (http, http_address) = self.http(cx).await?;
         let efi = self.efi(&output)?;
         let mut ports = Vec::new();
@@ -92,6 +82,21 @@ impl Qemu<'_> {
             ports,
             key_pair: self.key_pair(cx).await?,
         })
+    }
+
+    /// The disks, the main one first.
+    async fn disks(
+        &self,
+        cx: &BuildContext<'_>,
+        qemu_img: &Program,
+        source: &str,
+        output: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let options = &self.options.disks;
+        let paths = disk::paths(options, output);
+        let making = disk::make(cx, qemu_img, options, &self.options.source, source, &paths);
+        cx.step("Create disks", making).await?;
+        Ok(paths)
     }
 
     /// The CDs and the floppy.

@@ -485,8 +485,8 @@ async fn a_stop_ends_an_upload_at_once() {
 fn parts_are_small_but_not_too_many() {
     const GIB: u64 = 1 << 30;
     assert_eq!(part_size(0), SMALLEST_PART);
-    assert_eq!(part_size(50 * GIB), SMALLEST_PART);
-    for gib in [60, 100, 500, 2048] {
+    assert_eq!(part_size(39 * GIB), SMALLEST_PART);
+    for gib in [40, 100, 500, 2048] {
         let size = part_size(gib * GIB);
         assert!((gib * GIB).div_ceil(size) <= 10_000, "{gib}");
         assert!(size <= 210 << 20, "{gib}");

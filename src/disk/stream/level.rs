@@ -12,7 +12,7 @@ use crate::error::Result;
 const LADDER: [u8; 3] = [DEFAULT_LEVEL, 4, 6];
 
 /// Units of an epoch: enough that noting a level costs nothing, few enough
-/// that a disk of a gigabyte reaches the last level in its first fifth.
+/// that a disk of a gigabyte reaches the last level in its first tenth.
 const EPOCH: u64 = 64;
 
 /// The level of each unit, asked for in their order.
@@ -44,11 +44,19 @@ impl<'a> Levels<'a> {
             return Ok(level);
         }
         if unit.is_multiple_of(EPOCH) {
+            let (full, looks) = (self.full, self.looks);
             self.climb();
             self.current = (self.control.settle_level)(unit / EPOCH, LADDER[self.step])?;
             // A level that was noted earlier is where this pass goes on from.
             let noted = LADDER.iter().position(|level| *level == self.current);
             self.step = noted.unwrap_or(self.step);
+            tracing::debug!(
+                unit,
+                full,
+                looks,
+                level = self.current,
+                "the level is settled"
+            );
         }
         self.looks += 1;
         self.full += u64::from((self.control.is_send_queue_full)());

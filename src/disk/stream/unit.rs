@@ -10,8 +10,9 @@ use crate::disk::{Disk, ExtentKind, Extents, extents};
 use crate::error::Result;
 
 /// Bytes of the disk in a unit, unless the image has larger clusters: enough
-/// that handing units between threads costs nothing.
-const UNIT: u64 = 1 << 20;
+/// that handing units between threads costs nothing. Six per two threads are in
+/// memory at times.
+const UNIT: u64 = 512 << 10;
 
 /// A cluster of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +161,8 @@ impl Worker<'_> {
         let start = stored[0].start / self.work.unit * self.work.unit;
         let end = stored.last().map_or(start, |range| range.end);
         unit.end = end;
+        // Growing step by step would take twice the memory.
+        unit.bytes.reserve_exact((end - start) as usize);
         let free = self.work.free.inside(disk, &(start..end))?;
         let wanted = without_free_clusters(stored, &free, cluster);
         self.input.fill(0);

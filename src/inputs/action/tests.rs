@@ -1,4 +1,5 @@
 use super::*;
+use crate::cloud::credential::OidcSetting;
 use crate::inputs::{CleanupScope, resolve};
 use crate::plan::OnError;
 use crate::report::settings::GitHub;
@@ -87,11 +88,41 @@ fn keys_from_inputs_replace_the_whole_family() {
         ("SECURITY_TOKEN", "someone else's"),
     ])
     .cloud
+    .ambient
     .keys
     .unwrap();
     assert_eq!(keys.access_key, "id");
     assert_eq!(keys.secret_key.expose(), "secret");
     assert_eq!(keys.security_token, None);
+}
+
+#[test]
+fn a_role_is_assumed_with_githubs_token_whatever_an_earlier_step_exported() {
+    let ambient = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+        ("INPUT_OIDC-PROVIDER-ARN", "acs:ram::1:oidc-provider/ci"),
+        ("INPUT_ROLE-SESSION-EXPIRATION", "900"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://ci.example"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "right"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "exported"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "exported"),
+    ])
+    .cloud
+    .ambient;
+    assert_eq!(ambient.keys, None);
+    let OidcSetting::Role(oidc) = ambient.oidc else {
+        panic!("no role");
+    };
+    assert_eq!(oidc.role_arn, "acs:ram::1:role/r");
+    assert_eq!(oidc.session.duration, Some(900));
+    assert_eq!(oidc.session.name.as_deref(), Some("alicloud-image"));
+    let with_keys = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+    ]);
+    let (arn, _) = with_keys.cloud.ambient.assumed_role.unwrap();
+    assert_eq!(arn, "acs:ram::1:role/r");
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::StringMap,
         "Tags of the object, at most 10.",
     ),
+    option(
+        "oss_server_side_encryption",
+        K::String,
+        "Have OSS encrypt the object: `AES256`, `KMS` or `SM4`. ECS is known to refuse encrypted buckets.",
+    ),
     defaulted(
         "skip_clean",
         K::Bool,

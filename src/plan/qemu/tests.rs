@@ -293,3 +293,39 @@ fn what_follows_from_other_options() {
     assert_eq!(steps[0].description.as_deref(), Some("First"));
     assert_eq!(steps[1].command.value, "b");
 }
+
+#[test]
+fn what_is_written_is_taken() {
+    let Outcome { read, findings, .. } = with(
+        r#""cd_label":"cidata","http_port_min":8100,"http_port_max":8200,
+           "iso_target_extension":"img","iso_target_path":"isos","iso_skip_cache":true,
+           "qmp_enable":true,"qmp_socket_path":"/run/q","use_default_display":true,
+           "vtpm":true,"use_tpm1":true,"tpm_device_type":"tpm-crb","boot_key_interval":"5ms",
+           "vnc_bind_address":"0.0.0.0","vnc_port_min":5950,"vnc_port_max":5960,
+           "host_port_min":3000,"host_port_max":3001,"disk_cache":"none",
+           "disk_detect_zeroes":"on","floppy_content":{"a":"b"},"shutdown_timeout":"9m",
+           "qemu_img_args":{"create":["-o","x"],"convert":["-W"],"resize":["--shrink"]}"#,
+    );
+    assert_eq!(findings, Vec::<String>::new());
+    let ports = |low, high| Ports { low, high };
+    assert_eq!(
+        (read.cd.label.as_str(), read.http.ports),
+        ("cidata", ports(8100, 8200))
+    );
+    assert_eq!(read.source.target_extension, "img");
+    assert_eq!(read.source.target_path, Some("isos".into()));
+    assert!(read.source.skip_cache && read.screen.use_default_display);
+    assert_eq!(read.screen.qmp_socket, Some(QmpSocket::At("/run/q".into())));
+    let tpm = read.firmware.tpm.unwrap();
+    assert_eq!((tpm.version_1, tpm.device.as_str()), (true, "tpm-crb"));
+    assert_eq!(read.boot.key_interval, Some(Duration::from_millis(5)));
+    assert!(read.screen.vnc_address.is_unspecified());
+    assert_eq!(read.screen.vnc_ports, ports(5950, 5959));
+    assert_eq!(read.network.host_ports, ports(3000, 3000));
+    assert_eq!((read.disks.cache, read.disks.detect_zeroes), ("none", "on"));
+    assert_eq!(read.floppy.content["a"], "b");
+    assert_eq!(read.shutdown.timeout, Some(Duration::from_secs(540)));
+    let arguments = read.disks.image_arguments;
+    let all = [arguments.create, arguments.convert, arguments.resize].concat();
+    assert_eq!(all, ["-o", "x", "-W", "--shrink"]);
+}

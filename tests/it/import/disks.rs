@@ -178,6 +178,21 @@ async fn every_field_reaches_the_call() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_object_is_private_and_encrypted_when_asked() {
+    let lab = lab().await;
+    let more = ["--option=oss_server_side_encryption=AES256"];
+    let outcome = import(&lab, &more).await;
+    let params = lab.call("InitiateMultipartUpload").params;
+    assert_eq!(params["x-oss-server-side-encryption"], "AES256");
+    assert_eq!(params["x-oss-object-acl"], "private");
+    // The simulated ECS refuses it, as the real one refuses encrypted buckets.
+    assert_ne!(outcome.code, 0);
+    let said = "InvalidOSSBucket.EncryptUnsupported";
+    assert!(outcome.text().contains(said), "{}", outcome.text());
+    assert_nothing(&lab);
+}
+
 /// A GPT with an EFI system partition and nothing for a BIOS.
 fn gpt(disk: &mut [u8]) {
     disk[446..510].fill(0);

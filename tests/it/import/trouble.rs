@@ -177,3 +177,35 @@ async fn a_killed_upload_sends_no_part_twice() {
     assert_eq!(stored("OK"), distinct, "a part was stored twice");
     assert_eq!(images(&lab), ["imported"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_fault_of_setting_up_costs_only_time() {
+    let calls = [
+        "PutBucket",
+        "CreateRole",
+        "AttachPolicyToRole",
+        "PutObject",
+        "ListPoliciesForRole",
+    ];
+    for action in calls {
+        for effect in [
+            Effect::DropAfter,
+            Effect::DropBefore,
+            refuse(503, "ServiceUnavailable"),
+        ] {
+            let mut lab = empty_lab().await;
+            lab.may_leave_resources();
+            if action == "ListPoliciesForRole" {
+                lab.sandbox.seed().import_role();
+            }
+            std::fs::write(lab.path("disk.raw"), super::raw_disk(MIB)).unwrap();
+            let what = format!("{action}: {effect:?}");
+            lab.sandbox.inject(fault(action, When::Once, effect));
+            let outcome = import(&lab, &["--option=skip_conversion=true"]).await;
+            assert_eq!(outcome.code, 0, "{what}\n{}", outcome.text());
+            assert_eq!(images(&lab), ["imported"], "{what}");
+            let left = lab.temporary().into_iter().map(|one| one.kind);
+            assert_eq!(left.collect::<Vec<_>>(), ["bucket"], "{what}");
+        }
+    }
+}
