@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -128,6 +128,17 @@ pub struct Command<'a> {
     pub environment: &'a Environment,
     /// Further variables, which replace those of the environment.
     pub variables: Vec<(String, String)>,
+}
+
+/// Where a program is that [`run`] would start, if it is anywhere.
+pub fn find(program: &str, environment: &Environment) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| path.is_file();
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(is_program);
+    }
+    let path = environment.get("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(path).map(|directory| directory.join(program));
+    candidates.find(is_program)
 }
 
 /// Runs a program to its end and hands its output over while it runs. Its

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::engine::event::Stream;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// A connection to a machine. Lost connections are made again by the next
 /// call. Every call ends early when the build is stopped.
@@ -41,8 +41,43 @@ pub trait Communicator: Send + Sync {
     /// Copies a directory's contents into a local directory.
     async fn download_dir(&self, source: &str, destination: &Path) -> Result<()>;
 
+    /// Runs a program whose bytes pass unchanged in both directions, for
+    /// somebody else's SSH client (see [`ssh::adapter`]).
+    ///
+    /// # Errors
+    /// [`Kind::Connect`] when the program cannot be started, or the protocol
+    /// has no such thing; [`Kind::Io`] when a pipe of this side breaks.
+    async fn relay(&self, _program: Program<'_>, _pipes: Pipes<'_>) -> Result<ExitStatus> {
+        let message = "This kind of connection cannot pass bytes through";
+        Err(Error::new(Kind::Connect, message))
+    }
+
     /// Ends the connection. Later calls fail.
     async fn close(&self);
+}
+
+/// What [`Communicator::relay`] runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Program<'a> {
+    /// A command line for the user's shell.
+    Command {
+        /// Its bytes, as the client sent them.
+        line: &'a [u8],
+        /// Whether a terminal would do; it gets one if the template says so.
+        terminal: bool,
+    },
+    /// The SFTP server.
+    Sftp,
+}
+
+/// The standard streams of a relayed program.
+pub struct Pipes<'a> {
+    /// What it reads.
+    pub stdin: &'a mut (dyn AsyncRead + Send + Unpin),
+    /// What it writes.
+    pub stdout: &'a mut (dyn AsyncWrite + Send + Unpin),
+    /// What it complains about.
+    pub stderr: &'a mut (dyn AsyncWrite + Send + Unpin),
 }
 
 /// Takes the output of a command.

@@ -133,6 +133,10 @@ impl BuildRun<'_> {
     async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
         postprocessor::preflight(&self.build.post_processors, &cx, self.cx.connections).await?;
+        let build = self.build;
+        let provisioners = build.provisioners.iter();
+        let provisioners = provisioners.chain(&build.error_cleanup_provisioner);
+        provisioner::preflight(provisioners, cx.environment)?;
         let machine = builder.prepare(&cx).await?;
         let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is

@@ -77,7 +77,11 @@ pub(super) fn build_data(
         }
         communicator::Communicator::Ssh(ssh) => {
             set("ConnType", "ssh");
-            set("Port", &machine.port.unwrap_or(ssh.port).to_string());
+            let port = machine.port.or(settings.guest_port).unwrap_or(ssh.port);
+            set("Port", &port.to_string());
+            let key_file = ssh.private_key_file.as_ref();
+            let key_file = key_file.map(|file| file.value.display().to_string());
+            set("SSHPrivateKeyFile", &key_file.unwrap_or_default());
             set("User", &ssh.username.value);
             set("Password", ssh.password.as_ref().map_or("", Secret::expose));
             set(

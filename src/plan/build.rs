@@ -278,12 +278,7 @@ impl<'a> Planner<'a> {
         let types = post_processor::TYPES;
         let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
             let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
-            self.refuse_type(
-                "post-processor",
-                &block.type_name,
-                &names,
-                post_processor::LATER,
-            );
+            self.refuse_type("post-processor", &block.type_name, &names, &[]);
             return None;
         };
         let body = self.render(&block.body, builder, Stage::Late);

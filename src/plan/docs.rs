@@ -66,9 +66,26 @@ const SECTIONS: &[Section] = &[
         options::shell_local::OPTIONS,
     ),
     ("Provisioner `sleep`", "", options::sleep::OPTIONS),
+    (
+        "Provisioner `ansible`",
+        "Runs Ansible on this machine, against the instance.",
+        options::ansible::OPTIONS,
+    ),
+    (
+        "Provisioner `ansible-local`",
+        "Runs Ansible in the instance, which must have it.",
+        options::ansible_local::OPTIONS,
+    ),
+    (
+        "Provisioner `breakpoint`",
+        "Waits for Enter at a terminal; goes on with a warning where there is none, as in CI.",
+        options::breakpoint::OPTIONS,
+    ),
     ("All post-processors", "", meta::POST_PROCESSOR),
     ("Post-processor `manifest`", "", options::manifest::OPTIONS),
     ("Post-processor `checksum`", "", options::checksum::OPTIONS),
+    ("Post-processor `compress`", "", options::compress::OPTIONS),
+    ("Post-processor `artifice`", "", options::artifice::OPTIONS),
     (
         "Post-processor `alicloud-import`",
         "Also those of `alicloud-ecs` for access and image, except what is about its instance.",

@@ -33,6 +33,15 @@ impl Places {
         }
     }
 
+    /// Why the path cannot be used as a directory; nothing when it can.
+    pub fn directory_problem(&self, path: &Path) -> Option<String> {
+        match fs::metadata(self.working_directory.join(path)) {
+            Ok(found) if found.is_dir() => None,
+            Ok(_) => Some("is not a directory".to_owned()),
+            Err(error) => Some(reason(&error)),
+        }
+    }
+
     /// Why the path cannot be used as a file or directory.
     pub fn problem(&self, path: &Path) -> Option<String> {
         let found = fs::metadata(self.working_directory.join(path));
@@ -114,6 +123,12 @@ mod tests {
         assert_eq!(file("."), Some("is a directory".to_owned()));
         assert_eq!(file("absent"), Some("does not exist".to_owned()));
         assert_eq!(places.problem(Path::new(".")), None);
+        let directory = |path: &str| places.directory_problem(Path::new(path));
+        assert_eq!(directory("."), None);
+        assert_eq!(
+            directory("script.sh"),
+            Some("is not a directory".to_owned())
+        );
         assert_eq!(places.expand_home("~/k"), Path::new("/home/me/k"));
         assert_eq!(places.expand_home("a/~/k"), Path::new("a/~/k"));
     }

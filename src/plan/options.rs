@@ -6,8 +6,13 @@
 use crate::template::decode::{OptionKind as K, OptionSpec, Status};
 
 pub mod access;
+pub mod ansible;
+pub mod ansible_local;
+pub mod artifice;
+pub mod breakpoint;
 pub mod checksum;
 pub mod communicator;
+pub mod compress;
 pub mod disk;
 pub mod file;
 pub mod image;

@@ -2,13 +2,15 @@
 
 use crate::plan::import::Import;
 use crate::plan::provisioner::ShellLocal;
-use crate::template::source::Span;
+use crate::template::source::{Span, Spanned};
 
+mod compress;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{LATER, TYPES, Type};
+pub use compress::{Codec, Compress, Format};
+pub use read::{TYPES, Type};
 
 /// One step of a sequence.
 #[derive(Debug, Clone)]
@@ -34,6 +36,10 @@ pub enum Kind {
     ShellLocal(Box<ShellLocal>),
     /// An image made of the artifact's disk.
     AlicloudImport(Box<Import>),
+    /// One file made of the artifact's files.
+    Compress(Compress),
+    /// Other files as the artifact.
+    Artifice(Artifice),
 }
 
 impl Kind {
@@ -44,6 +50,8 @@ impl Kind {
             Self::Checksum(_) => "checksum",
             Self::ShellLocal(_) => "shell-local",
             Self::AlicloudImport(_) => "alicloud-import",
+            Self::Compress(_) => "compress",
+            Self::Artifice(_) => "artifice",
         }
     }
 }
@@ -59,6 +67,13 @@ pub struct Manifest {
     pub strip_time: bool,
     /// Values rendered at run time with build data.
     pub custom_data: Option<Vec<(String, String)>>,
+}
+
+/// Options of `artifice`.
+#[derive(Debug, Clone)]
+pub struct Artifice {
+    /// Paths and patterns; rendered again at run time.
+    pub files: Vec<Spanned<String>>,
 }
 
 /// Options of `checksum`.

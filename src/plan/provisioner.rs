@@ -12,6 +12,11 @@ use crate::plan::reader::Reader;
 use crate::template::decode::OptionSpec;
 use crate::template::source::{Span, Spanned};
 
+mod ansible;
+mod ansible_local;
+#[cfg(test)]
+mod ansible_tests;
+mod breakpoint;
 mod file;
 mod script;
 mod shell;
@@ -19,6 +24,9 @@ mod shell_local;
 #[cfg(test)]
 mod tests;
 
+pub use ansible::{Adapter, Ansible, Galaxy, Inventory};
+pub use ansible_local::{AnsibleLocal, Galaxy as LocalGalaxy, Playbook};
+pub use breakpoint::Breakpoint;
 pub use shell_local::read as read_shell_local;
 
 /// The first line of a script made of inline lines.
@@ -63,17 +71,28 @@ pub const TYPES: &[Type] = &[
         needs_machine: false,
         read: sleep,
     },
+    Type {
+        name: "ansible",
+        options: &[options::ansible::OPTIONS],
+        needs_machine: true,
+        read: ansible::read,
+    },
+    Type {
+        name: "ansible-local",
+        options: &[options::ansible_local::OPTIONS],
+        needs_machine: true,
+        read: ansible_local::read,
+    },
+    Type {
+        name: "breakpoint",
+        options: &[options::breakpoint::OPTIONS],
+        needs_machine: false,
+        read: breakpoint::read,
+    },
 ];
 
 /// Packer's provisioners that later versions will have.
-pub const LATER: &[&str] = &[
-    "ansible",
-    "ansible-local",
-    "breakpoint",
-    "powershell",
-    "windows-restart",
-    "windows-shell",
-];
+pub const LATER: &[&str] = &["powershell", "windows-restart", "windows-shell"];
 
 fn sleep(reader: &mut Reader<'_, '_>) -> Kind {
     let duration = reader.duration("duration");
@@ -105,6 +124,12 @@ pub enum Kind {
     ShellLocal(Box<ShellLocal>),
     /// A wait.
     Sleep(Duration),
+    /// A playbook on this machine, against the instance.
+    Ansible(Box<Ansible>),
+    /// Playbooks in the instance.
+    AnsibleLocal(Box<AnsibleLocal>),
+    /// A stop until somebody presses Enter.
+    Breakpoint(Breakpoint),
 }
 
 impl Kind {
@@ -115,6 +140,9 @@ impl Kind {
             Self::File(_) => "file",
             Self::ShellLocal(_) => "shell-local",
             Self::Sleep(_) => "sleep",
+            Self::Ansible(_) => "ansible",
+            Self::AnsibleLocal(_) => "ansible-local",
+            Self::Breakpoint(_) => "breakpoint",
         }
     }
 }

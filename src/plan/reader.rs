@@ -183,6 +183,17 @@ impl<'v, 'd> Reader<'v, 'd> {
         }
     }
 
+    /// A number from `least` to `most`.
+    pub fn between(&mut self, name: &str, least: i64, most: i64) -> Option<i64> {
+        let number = self.decoder.int(name)?.value;
+        if (least..=most).contains(&number) {
+            return Some(number);
+        }
+        let help = format!("Write a number between {least} and {most}");
+        self.error(name, &format!("is {number}"), help);
+        None
+    }
+
     /// A TCP port.
     pub fn port(&mut self, name: &str, default: u16) -> u16 {
         let port = self.positive(name, u32::from(u16::MAX));

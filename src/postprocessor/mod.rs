@@ -20,7 +20,9 @@ use crate::journal::tags::RunTags;
 use crate::plan::post_processor as plan;
 use crate::provisioner::{Context, shell_local};
 
+mod artifice;
 mod checksum;
+mod compress;
 mod import;
 mod manifest;
 
@@ -247,6 +249,16 @@ async fn dispatch(
                 keep_is_forced: false,
             })
         }
+        plan::Kind::Compress(compress) => Ok(Processed {
+            artifact: compress::run(compress, input, cx).await?,
+            keep_by_default: false,
+            keep_is_forced: false,
+        }),
+        plan::Kind::Artifice(artifice) => Ok(Processed {
+            artifact: artifice::run(artifice, input, cx)?,
+            keep_by_default: true,
+            keep_is_forced: false,
+        }),
     }
 }
 

@@ -44,6 +44,11 @@ pub(super) fn flatten(user: &[(String, String)], format: &str, data: &BuildData)
         .collect()
 }
 
+/// A text as one word of a POSIX shell.
+pub(super) fn shell_word(text: &str) -> String {
+    format!("'{}'", quoted(text))
+}
+
 /// Leaves and opens the single quotes around each single quote.
 fn quoted(value: &str) -> String {
     value.replace('\'', r#"'"'"'"#)

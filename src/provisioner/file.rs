@@ -94,7 +94,12 @@ async fn upload(
     uploaded.map_err(|error| error.context(format!("Could not upload {from} to {to}")))
 }
 
-async fn upload_file(communicator: &dyn Communicator, from: &str, to: &str) -> Result<()> {
+/// Uploads a single file with its permissions.
+pub(super) async fn upload_file(
+    communicator: &dyn Communicator,
+    from: &str,
+    to: &str,
+) -> Result<()> {
     let unreadable = |error| local(format!("Could not read {from}"), error);
     let mut file = tokio::fs::File::open(from).await.map_err(unreadable)?;
     let metadata = file.metadata().await.map_err(unreadable)?;

@@ -21,8 +21,12 @@ use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::provisioner as plan;
 use crate::process::Environment;
 
+mod ansible;
+mod ansible_local;
+mod breakpoint;
 mod environment;
 mod file;
+mod galaxy;
 pub(crate) mod late;
 mod shell;
 pub(crate) mod shell_local;
@@ -56,6 +60,23 @@ pub struct BuildData {
     pub values: BTreeMap<String, String>,
     /// Whether the user forced (`-force`), for the manifest.
     pub force: bool,
+}
+
+/// Looks for what provisioners need on this machine, before a build makes
+/// anything.
+///
+/// # Errors
+/// [`Kind::Io`] when a program is missing.
+pub fn preflight<'a>(
+    provisioners: impl IntoIterator<Item = &'a plan::Provisioner>,
+    environment: &Environment,
+) -> Result<()> {
+    for provisioner in provisioners {
+        if let plan::Kind::Ansible(ansible) = &provisioner.kind {
+            ansible::preflight(ansible, environment).map_err(|error| error.at(provisioner.span))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a provisioner as its meta keys say: after a pause, within its limit,
@@ -127,6 +148,9 @@ async fn dispatch(kind: &plan::Kind, cx: &Context<'_>, limit: Limit) -> Result<(
         plan::Kind::File(file) => limit.apply(cx, file::run(file, cx)).await,
         plan::Kind::ShellLocal(local) => limit.apply(cx, shell_local::run(local, cx)).await,
         plan::Kind::Sleep(duration) => limit.apply(cx, cx.stop.sleep(*duration)).await,
+        plan::Kind::Ansible(it) => limit.apply(cx, ansible::run(it, cx)).await,
+        plan::Kind::AnsibleLocal(it) => limit.apply(cx, ansible_local::run(it, cx)).await,
+        plan::Kind::Breakpoint(it) => limit.apply(cx, breakpoint::run(it, cx)).await,
     }
 }
 

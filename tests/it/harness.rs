@@ -22,6 +22,8 @@ pub(crate) const TIME_SCALE: f64 = 0.02;
 /// The same where no machine runs anything.
 pub(crate) const QUICK: f64 = 0.005;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_alicloud-image");
+
 /// A sandbox, a working directory, and the binary.
 pub(crate) struct Lab {
     pub(crate) sandbox: Sandbox,
@@ -165,8 +167,17 @@ impl Lab {
         command.stdin(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Starts the binary at a terminal, made by script(1). A pipe is its
+    /// keyboard; both streams come as standard output.
+    pub(crate) fn start_at_terminal(&self, arguments: &[&str]) -> Child {
+        let line = format!("{BINARY} {}", arguments.join(" "));
+        let mut command = Command::new("script");
+        let command = self.in_lab(command.args(["-qec", &line, "/dev/null"]));
+        command.stdin(Stdio::piped()).spawn().unwrap()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_alicloud-image"));
+        let mut command = Command::new(BINARY);
         self.in_lab(command.args(arguments));
         command
     }
@@ -211,6 +222,11 @@ impl Lab {
     /// Waits until a file in the working directory exists.
     pub(crate) async fn wait_for_file(&self, name: &str) {
         until(|| self.path(name).exists(), &format!("the file {name}")).await;
+    }
+
+    /// Waits until something is so.
+    pub(crate) async fn wait_until(&self, condition: impl Fn() -> bool, what: &str) {
+        until(condition, what).await;
     }
 
     pub(crate) fn calls(&self, action: &str) -> Vec<Call> {

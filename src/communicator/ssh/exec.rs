@@ -13,7 +13,7 @@ use crate::engine::event::Stream;
 use crate::error::{Error, Kind, Result};
 
 /// The extended data stream that is standard error.
-const STDERR: u32 = 1;
+pub(super) const STDERR: u32 = 1;
 
 /// What a command gets besides its text.
 #[derive(Debug, Clone, Copy)]
@@ -32,20 +32,28 @@ pub(super) async fn run(
     output: &mut dyn Output,
 ) -> Result<ExitStatus> {
     prepare(session, setting).await?;
-    let request = session.write().exec(true, format!("{command}\n"));
-    request.await.map_err(|error| lost().with_source(error))?;
-    match session.reply().await {
-        Reply::Accepted => {}
-        Reply::Refused => return Err(refused("to run the command")),
-        // The command may have begun, and may be what ended the connection.
-        Reply::Gone => return Ok(ExitStatus::Disconnected),
+    if !start(session, format!("{command}\n").into_bytes()).await? {
+        return Ok(ExitStatus::Disconnected);
     }
     // No input: what reads it must not wait for ever.
     let _ = session.write().eof().await;
     Ok(follow(session, output).await)
 }
 
-async fn prepare(session: &mut Session, setting: Setting) -> Result<()> {
+/// Starts a command. Not when the connection went away: then the command may
+/// have begun all the same, and may be what ended it.
+pub(super) async fn start(session: &mut Session, command: Vec<u8>) -> Result<bool> {
+    let request = session.write().exec(true, command);
+    request.await.map_err(|error| lost().with_source(error))?;
+    match session.reply().await {
+        Reply::Accepted => Ok(true),
+        Reply::Refused => Err(refused("to run the command")),
+        Reply::Gone => Ok(false),
+    }
+}
+
+/// Asks for what comes before a command.
+pub(super) async fn prepare(session: &mut Session, setting: Setting) -> Result<()> {
     if setting.lend_agent {
         // Without an answer: commands that need the agent will say so.
         let request = session.write().agent_forward(false);
@@ -70,7 +78,7 @@ async fn prepare(session: &mut Session, setting: Setting) -> Result<()> {
     }
 }
 
-fn refused(what: &str) -> Error {
+pub(super) fn refused(what: &str) -> Error {
     Error::new(Kind::Connect, format!("The SSH server refused {what}"))
 }
 
@@ -86,16 +94,23 @@ async fn follow(session: &mut Session, output: &mut dyn Output) -> ExitStatus {
             ChannelMsg::ExtendedData { data, ext: STDERR } => {
                 stderr.push(&data, |line| output.line(Stream::Stderr, line));
             }
-            ChannelMsg::ExitStatus { exit_status } => status = ExitStatus::Code(exit_status),
-            ChannelMsg::ExitSignal { signal_name, .. } => {
-                status = ExitStatus::Code(128 + number(&signal_name));
-            }
-            _ => {}
+            other => status = reported(&other).unwrap_or(status),
         }
     }
     stdout.finish(|line| output.line(Stream::Stdout, line));
     stderr.finish(|line| output.line(Stream::Stderr, line));
     status
+}
+
+/// What a message says about how the command ended.
+pub(super) fn reported(message: &ChannelMsg) -> Option<ExitStatus> {
+    match message {
+        ChannelMsg::ExitStatus { exit_status } => Some(ExitStatus::Code(*exit_status)),
+        ChannelMsg::ExitSignal { signal_name, .. } => {
+            Some(ExitStatus::Code(128 + number(signal_name)))
+        }
+        _ => None,
+    }
 }
 
 /// The number of a signal on Linux; 0 for those without a fixed one.

@@ -3,6 +3,7 @@
 //! ```text
 //! connect ── transport (direct, proxy, bastion) ── host_key ── authenticate
 //!    └─ session ─┬─ exec
+//!                ├─ relay ◄── adapter ◄── SSH clients of this machine
 //!                ├─ sftp, or scp when there is none
 //!                └─ forward (tunnels, agent)
 //! ```
@@ -11,6 +12,7 @@
 //! clouds and reads no environment. Source of facts: RFC 4251 to 4254,
 //! OpenSSH, and Packer's documentation of the communicator.
 
+pub mod adapter;
 pub mod algorithm;
 mod authenticate;
 mod connect;
@@ -22,6 +24,7 @@ pub mod key;
 mod known_hosts;
 mod lines;
 mod path;
+mod relay;
 mod scp;
 mod session;
 mod sftp;
@@ -50,7 +53,7 @@ use self::scp::Scp;
 use self::session::{Connection, Session, lost};
 use self::sftp::Sftp;
 use self::transfer::Transfer;
-use super::{Communicator, ExitStatus, Output};
+use super::{Communicator, ExitStatus, Output, Pipes, Program};
 use crate::engine::event::Events;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
@@ -340,6 +343,14 @@ impl Communicator for Ssh {
         };
         let result = self.stop.race(run).await?;
         result.map_err(|error| error.context(format!("Could not download {source}")))
+    }
+
+    async fn relay(&self, program: Program<'_>, pipes: Pipes<'_>) -> Result<ExitStatus> {
+        let run = async {
+            let mut session = self.session().await?;
+            relay::run(&mut session, program, self.setting, pipes).await
+        };
+        self.stop.race(run).await?
     }
 
     async fn close(&self) {

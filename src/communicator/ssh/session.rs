@@ -266,6 +266,11 @@ impl Session {
         &self.write
     }
 
+    /// The sending half, to be used while messages are awaited.
+    pub(super) fn shared_write(&self) -> Arc<ChannelWriteHalf<Msg>> {
+        Arc::clone(&self.write)
+    }
+
     /// The connection it is on.
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection

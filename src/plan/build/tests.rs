@@ -398,7 +398,7 @@ fn except_drops_a_post_processor_and_what_follows_it() {
 #[test]
 fn all_errors_of_all_blocks_are_found_at_once() {
     let text = template(
-        r#","provisioners":[{"type":"shel"},{"type":"shell"},{"type":"ansible"}],
+        r#","provisioners":[{"type":"shel"},{"type":"shell"}],
             "post-processors":["manifst",{"type":"checksum","outptu":"x"}]"#,
     )
     .replace(r#""region":"cn-beijing""#, r#""regoin":"cn-beijing""#);
@@ -415,7 +415,6 @@ fn all_errors_of_all_blocks_are_found_at_once() {
             "error: Unknown option `regoin` in builder `web`",
             "error: There is no provisioner of type `shel`",
             "error: Option `inline` of provisioner `shell` is missing",
-            "error: The provisioner `ansible` is not supported yet",
             "error: There is no post-processor of type `manifst`",
             "error: Unknown option `outptu` in post-processor `checksum`",
         ]

@@ -1,6 +1,6 @@
 //! Reads the options of post-processors.
 
-use super::{Checksum, ChecksumType, Kind, Manifest};
+use super::{Artifice, Checksum, ChecksumType, Kind, Manifest, compress};
 use crate::plan::alicloud_ecs::Defaults;
 use crate::plan::provisioner::read_shell_local;
 use crate::plan::reader::{Reader, alternatives};
@@ -40,10 +40,17 @@ pub const TYPES: &[Type] = &[
         options: import::OPTIONS,
         read: |reader, defaults| Kind::AlicloudImport(Box::new(import::read(reader, defaults))),
     },
+    Type {
+        name: "compress",
+        options: &[options::compress::OPTIONS],
+        read: |reader, _| Kind::Compress(compress::read(reader)),
+    },
+    Type {
+        name: "artifice",
+        options: &[options::artifice::OPTIONS],
+        read: |reader, _| Kind::Artifice(artifice(reader)),
+    },
 ];
-
-/// Packer's post-processors that later versions will have.
-pub const LATER: &[&str] = &["artifice", "compress"];
 
 const CHECKSUM_OUTPUT: &str = "packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum";
 const CHECKSUM_FIELDS: &[&str] = &["BuildName", "BuilderType", "ChecksumType"];
@@ -66,6 +73,17 @@ fn manifest(reader: &mut Reader<'_, '_>) -> Manifest {
         strip_time: reader.flag("strip_time"),
         custom_data: (!custom_data.is_empty()).then(|| custom_data.into_iter().collect()),
     }
+}
+
+fn artifice(reader: &mut Reader<'_, '_>) -> Artifice {
+    let files = reader.texts("files");
+    for file in &files {
+        reader.check_late("files", file, &[]);
+    }
+    if files.is_empty() && !reader.is_set("files") {
+        reader.missing("files", "Name the files that become the artifact");
+    }
+    Artifice { files }
 }
 
 fn checksum(reader: &mut Reader<'_, '_>) -> Checksum {

@@ -48,3 +48,50 @@ fn checksum_knows_its_digests() {
         ["error: Option `checksum_types` of `it` contains `crc32`, which is not a digest"]
     );
 }
+
+#[test]
+fn compress_knows_its_formats_and_levels() {
+    let Kind::Compress(compress) = with("compress", "{}").read else {
+        panic!("not compress")
+    };
+    assert_eq!(compress.output, "packer_{{.BuildName}}_{{.BuilderType}}");
+    assert_eq!(compress.format, Format::Tar(Some(Codec::Gzip)));
+    assert_eq!(compress.level, None);
+    for (text, expected) in [
+        (
+            r#"{"output":"a.tar.xz"}"#,
+            "error: Option `output` of `it` asks for the format `xz`, which cannot be written",
+        ),
+        (
+            r#"{"output":"a.zip","format":"bgzf"}"#,
+            "error: Option `format` of `it` asks for the format `bgzf`, which cannot be written",
+        ),
+        (
+            r#"{"compression_level":10}"#,
+            "error: Option `compression_level` of `it` is 10",
+        ),
+        (
+            r#"{"output":"a.lz4","compression_level":9}"#,
+            "warning: Option `compression_level` of `it` has no effect on this format",
+        ),
+        (
+            r#"{"output":"{{.Name}}"}"#,
+            "error: Option `output` of `it` cannot be rendered: There is no field `.Name` here",
+        ),
+    ] {
+        assert_eq!(with("compress", text).findings, [expected], "{text}");
+    }
+}
+
+#[test]
+fn artifice_wants_files() {
+    for text in ["{}", r#"{"files":[]}"#] {
+        let findings = with("artifice", text).findings;
+        assert_eq!(findings, ["error: Option `files` of `it` is missing"]);
+    }
+    let Kind::Artifice(artifice) = with("artifice", r#"{"files":"a,b*"}"#).read else {
+        panic!("not artifice")
+    };
+    let files: Vec<_> = artifice.files.iter().map(|file| &file.value).collect();
+    assert_eq!(files, ["a", "b*"]);
+}

@@ -83,21 +83,32 @@ pub(super) fn is_late(text: &str) -> bool {
 
 /// `environment_vars` then `env`.
 pub(super) fn environment(reader: &mut Reader<'_, '_>) -> Vec<(String, String)> {
-    let mut environment = Vec::new();
-    for variable in reader.texts("environment_vars") {
+    let variables = reader.texts("environment_vars");
+    let mut environment = pairs(reader, "environment_vars", variables);
+    environment.extend(reader.map("env"));
+    environment
+}
+
+/// The names and values of an option's `NAME=value` texts.
+pub(super) fn pairs(
+    reader: &mut Reader<'_, '_>,
+    option: &str,
+    variables: Vec<Spanned<String>>,
+) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for variable in variables {
         match variable.value.split_once('=') {
             Some((name, value)) if !name.is_empty() => {
-                environment.push((name.to_owned(), value.to_owned()));
+                pairs.push((name.to_owned(), value.to_owned()));
             }
             _ => {
                 let what = "contains a text that is not `NAME=value`";
                 let help = "Write for example `DEBIAN_FRONTEND=noninteractive`";
-                reader.error_at(variable.span, "environment_vars", what, help);
+                reader.error_at(variable.span, option, what, help);
             }
         }
     }
-    environment.extend(reader.map("env"));
-    environment
+    pairs
 }
 
 /// A format with two `%s`.

@@ -4,7 +4,7 @@ use super::*;
 use crate::plan::testing::{Outcome, read_in};
 
 /// Reads options in a directory with a script and a directory.
-fn with(name: &str, text: &str) -> Outcome<Kind> {
+pub(super) fn with(name: &str, text: &str) -> Outcome<Kind> {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("a.sh"), "true").unwrap();
     fs::create_dir(directory.path().join("files")).unwrap();
@@ -12,7 +12,7 @@ fn with(name: &str, text: &str) -> Outcome<Kind> {
     read_in(directory.path(), text, kind.options, kind.read)
 }
 
-fn read_good(name: &str, text: &str) -> Kind {
+pub(super) fn read_good(name: &str, text: &str) -> Kind {
     let outcome = with(name, text);
     assert!(
         outcome.findings.is_empty(),
@@ -222,6 +222,12 @@ fn every_rule_has_its_words() {
             ],
         ),
     ];
+    assert_findings(table);
+}
+
+/// Asserts what is found in each of: a type, its options, and what is said of
+/// them.
+pub(super) fn assert_findings(table: &[(&str, &str, &[&str])]) {
     for (name, text, expected) in table {
         let outcome = with(name, text);
         let found: Vec<_> = outcome

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::harness::{Lab, Outcome};
 use crate::template::{provisioned, web};
 
+mod ansible;
+mod breakpoint;
 mod meta;
 mod output;
 mod post_process;

@@ -112,3 +112,38 @@ async fn a_manifest_collects_builds_until_forced() {
         .success();
     assert_eq!(count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_user_become_an_archive_beside_the_image() {
+    let lab = Lab::without_machines().await;
+    let post_processors = json!([[
+        {"type": "shell-local", "inline": [
+            "mkdir -p logs", "echo one > logs/1.log", "echo two > logs/2.log"
+        ]},
+        {"type": "artifice", "files": ["logs/*.log"]},
+        {"type": "compress", "output": "out/logs_{{.BuildName}}.tar.gz"}
+    ]]);
+    let outcome = build(&lab, post_processors).await.success();
+    let archive = lab.path("out/logs_web.tar.gz");
+    let read = std::process::Command::new("tar")
+        .arg("-xzOf")
+        .arg(archive)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(read.stdout).unwrap(), "one\ntwo\n");
+    assert!(!lab.path("logs").exists(), "the archive has them now");
+    assert!(outcome.outputs["image-id"].starts_with("m-"));
+    let shown = "--> web: compressed artifacts in: out/logs_web.tar.gz";
+    assert!(outcome.stdout.contains(shown), "{}", outcome.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_cannot_be_written_is_refused_at_once() {
+    let lab = Lab::without_machines().await;
+    let post_processors = json!([{"type": "compress", "output": "disk.tar.xz"}]);
+    let outcome = build(&lab, post_processors).await.failure(2);
+    let text = outcome.text();
+    let error = "asks for the format `xz`, which cannot be written";
+    assert!(text.contains(error) && text.contains("`tar.gz`"), "{text}");
+    assert_eq!(lab.sandbox.calls().len(), 0);
+}

@@ -1,0 +1,9 @@
+//! Options of the `breakpoint` provisioner.
+
+use super::{K, OptionSpec, defaulted, option};
+
+/// The table.
+pub const OPTIONS: &[OptionSpec] = &[
+    option("note", K::String, "Text to show."),
+    defaulted("disable", K::Bool, "false", "Do not stop here."),
+];
