@@ -60,6 +60,17 @@ const SECTIONS: &[Section] = &[
         "",
         options::shell_local::OPTIONS,
     ),
+    ("Provisioner `powershell`", "", options::powershell::OPTIONS),
+    (
+        "Provisioner `windows-shell`",
+        "",
+        options::windows_shell::OPTIONS,
+    ),
+    (
+        "Provisioner `windows-restart`",
+        "",
+        options::windows_restart::OPTIONS,
+    ),
     ("Provisioner `sleep`", "", options::sleep::OPTIONS),
     ("All post-processors", "", meta::POST_PROCESSOR),
     ("Post-processor `manifest`", "", options::manifest::OPTIONS),

@@ -15,3 +15,4 @@ mod reference;
 mod template;
 mod trouble;
 mod web;
+mod windows;

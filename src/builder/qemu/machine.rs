@@ -22,7 +22,7 @@ use crate::builder::{BuildContext, Machine};
 use crate::communicator::ssh::key::KeyPair;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::resource::Kind;
-use crate::plan::communicator::{Communicator, Ssh};
+use crate::plan::communicator::Communicator;
 use crate::plan::qemu::{Accelerator, HttpContent, QmpSocket, VncPassword, boot_command};
 use crate::provisioner::BuildData;
 use crate::provisioner::late;
@@ -160,7 +160,7 @@ impl Qemu<'_> {
         ports: &mut Vec<Port>,
     ) -> Result<Option<(u16, u16)>> {
         let network = &self.options.network;
-        let Communicator::Ssh(ssh) = self.communicator else {
+        let Some(guest_port) = self.communicator.port() else {
             cx.events
                 .say("No communicator is set; skipping port forwarding setup.");
             return Ok(None);
@@ -175,7 +175,7 @@ impl Qemu<'_> {
         cx.events.say(format!(
             "Found port for communicator (SSH, WinRM, etc): {number}."
         ));
-        Ok(Some((number, ssh.port)))
+        Ok(Some((number, guest_port)))
     }
 
     fn vnc(&self, ports: &mut Vec<Port>) -> Result<SocketAddr> {
@@ -463,25 +463,33 @@ impl Qemu<'_> {
         forwarding: Option<(u16, u16)>,
     ) -> Result<(String, Option<u16>)> {
         let localhost = Ipv4Addr::LOCALHOST.to_string();
-        let Communicator::Ssh(ssh) = self.communicator else {
+        let Some(port) = self.communicator.port() else {
             return Ok((localhost, None));
         };
         if let Some((host_port, _)) = forwarding {
             return Ok((localhost, Some(host_port)));
         }
-        match (&self.options.network.bridge, &ssh.host, &running.qmp) {
-            (None, _, _) => Ok((localhost, Some(ssh.port))),
-            (Some(_), Some(host), _) => Ok((host.clone(), Some(ssh.port))),
+        match (
+            &self.options.network.bridge,
+            self.communicator.host(),
+            &running.qmp,
+        ) {
+            (None, _, _) => Ok((localhost, Some(port))),
+            (Some(_), Some(host), _) => Ok((host.clone(), Some(port))),
             (Some(_), None, Some(qmp)) => {
-                let finding = guest_address::of_guest(cx, qmp, limit_of(ssh));
+                let finding = guest_address::of_guest(cx, qmp, self.connect_limit());
                 let host = running.process.while_running(finding).await?;
-                Ok((host, Some(ssh.port)))
+                Ok((host, Some(port)))
             }
             (Some(_), None, None) => {
                 let message = "The guest's address cannot be found without QEMU's control socket";
                 Err(Error::new(ErrorKind::Connect, message).with_hint("Set `ssh_host`"))
             }
         }
+    }
+
+    fn connect_limit(&self) -> Duration {
+        self.communicator.timeout().unwrap_or(BRIDGE_LIMIT)
     }
 
     /// What templates in the boot command and in `qemuargs` may name.
@@ -514,10 +522,6 @@ impl Qemu<'_> {
         .map(|(name, value)| (name.to_owned(), value))
         .into()
     }
-}
-
-fn limit_of(ssh: &Ssh) -> Duration {
-    ssh.timeout.unwrap_or(BRIDGE_LIMIT)
 }
 
 fn render(text: &str, fields: &BTreeMap<String, String>) -> Result<String> {

@@ -20,7 +20,6 @@ mod forward;
 mod host_key;
 pub mod key;
 mod known_hosts;
-mod lines;
 mod path;
 mod scp;
 mod session;

@@ -129,15 +129,7 @@ fn the_documented_examples_plan_or_say_what_is_not_supported_yet() {
         ),
         (
             include_str!("../../../tests/templates/06-user-data-winrm.json"),
-            vec![
-                "error: Option `communicator` of builder `alicloud-ecs` is `winrm`, which is not \
-                 supported yet"
-                    .to_owned(),
-                keys_later("winrm_port"),
-                keys_later("winrm_username"),
-                keys_later("winrm_password"),
-                "error: The provisioner `powershell` is not supported yet".to_owned(),
-            ],
+            vec![],
         ),
         (
             include_str!("../../../tests/templates/07-import.json"),
