@@ -241,6 +241,89 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provisioner::fake::{Fake, Reply, World};
+
+    fn options() -> PowerShell {
+        PowerShell {
+            inline: vec!["dir {{ build `ID` }}".to_owned()],
+            scripts: Vec::new(),
+            environment: vec![("A".to_owned(), "$b".to_owned())],
+            env_var_format: "$env:%s=\"%s\"; ".to_owned(),
+            execute_command: "run {{.Path}} with {{.Vars}}".to_owned(),
+            elevated: None,
+            remote_path: Some("c:/s.ps1".to_owned()),
+            remote_env_var_path: Some("c:/e.ps1".to_owned()),
+            skip_clean: false,
+            start_retry_timeout: Duration::from_secs(300),
+            valid_exit_codes: vec![0],
+            pause_after: Duration::ZERO,
+        }
+    }
+
+    async fn provision(options: &PowerShell, world: &World) -> Result<()> {
+        let limit = Limit::new(Duration::ZERO, "powershell");
+        run(options, &world.context(), limit).await
+    }
+
+    #[tokio::test]
+    async fn both_scripts_are_uploaded_again_after_a_lost_connection() {
+        let fake = Fake::default().reply("upload c:/s.ps1", Reply::NoConnection);
+        let world = World::new(fake);
+        provision(&options(), &world).await.unwrap();
+        let environment = "upload c:/e.ps1 644 \"$env:A=\\\"`$b\\\"; \
+                           $env:PACKER_BUILDER_TYPE=\\\"alicloud-ecs\\\"; \
+                           $env:PACKER_BUILD_NAME=\\\"web\\\"; \"";
+        let script = "upload c:/s.ps1 644 \"dir i-1\\r\\n\"";
+        let expected = [
+            environment,
+            script,
+            environment,
+            script,
+            "exec run c:/s.ps1 with c:/e.ps1",
+            "exec del /f /q \"c:\\s.ps1\" \"c:\\e.ps1\"",
+        ];
+        assert_eq!(world.calls(), expected);
+    }
+
+    #[tokio::test]
+    async fn files_are_removed_after_a_failure_but_not_from_a_lost_machine() {
+        for (reply, removes) in [(Reply::Exit(1), true), (Reply::Disconnect, false)] {
+            let world = World::new(Fake::default().reply("exec run", reply));
+            provision(&options(), &world).await.unwrap_err();
+            let last = world.calls().pop().unwrap();
+            assert_eq!(last.starts_with("exec del"), removes, "{last}");
+        }
+        let allowed = PowerShell {
+            valid_exit_codes: vec![0, 16_001],
+            skip_clean: true,
+            ..options()
+        };
+        let world = World::new(Fake::default().reply("exec run", Reply::Disconnect));
+        provision(&allowed, &world).await.unwrap();
+        assert!(world.calls().pop().unwrap().starts_with("exec run"));
+    }
+
+    #[tokio::test]
+    async fn a_task_of_the_user_runs_the_script() {
+        let options = PowerShell {
+            elevated: Some(Elevated {
+                user: "SYSTEM".to_owned(),
+                password: Secret::new(""),
+                execute_command: "elevated {{.Path}}".to_owned(),
+            }),
+            ..options()
+        };
+        let world = World::new(Fake::default());
+        provision(&options, &world).await.unwrap();
+        let calls = world.calls();
+        assert!(
+            calls[2].contains("<Arguments>/c elevated c:/s.ps1 &gt; "),
+            "{calls:?}"
+        );
+        let start =
+            "exec powershell -executionpolicy bypass -file \"c:/Windows/Temp/packer-elevated";
+        assert!(calls[3].starts_with(start), "{calls:?}");
+    }
 
     #[test]
     fn values_are_quoted_for_powershell() {

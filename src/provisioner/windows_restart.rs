@@ -130,3 +130,63 @@ impl Restart<'_> {
             .map_err(|error| error.context(format!("Could not render `{name}`")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provisioner::fake::{Fake, Reply, World};
+
+    fn options() -> WindowsRestart {
+        WindowsRestart {
+            command: "restart {{ build `ID` }}".to_owned(),
+            check_command: Some("check".to_owned()),
+            timeout: Duration::from_secs(3600),
+            registry_keys: Vec::new(),
+        }
+    }
+
+    async fn restart(options: &WindowsRestart, world: &World) -> Result<()> {
+        let limit = Limit::new(Duration::ZERO, "windows-restart");
+        run(options, &world.context(), limit).await
+    }
+
+    #[tokio::test]
+    async fn a_machine_is_back_when_it_neither_goes_down_nor_fails_the_check() {
+        let test = "exec shutdown /r /f /t 60";
+        let fake = Fake::default()
+            .reply("exec restart i-1", Reply::Exit(1190))
+            .reply(test, Reply::Exit(1115))
+            .reply(test, Reply::NoConnection)
+            .reply("exec check", Reply::NoConnection)
+            .reply("exec check", Reply::Exit(1));
+        let world = World::new(fake);
+        restart(&options(), &world).await.unwrap();
+        let going_down = "exec shutdown /r /f /t 60 /c \"packer restart test\"";
+        let expected = [
+            "exec restart i-1",
+            going_down,
+            going_down,
+            "exec check",
+            "exec check",
+            "exec check",
+        ];
+        assert_eq!(world.calls(), expected);
+    }
+
+    #[tokio::test]
+    async fn the_test_is_called_off_and_the_time_is_limited() {
+        let fake = Fake::default()
+            .reply("exec restart", Reply::Disconnect)
+            .reply("exec check", Reply::Hang);
+        let world = World::new(fake);
+        let error = restart(&options(), &world).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Timeout);
+        assert_eq!(world.calls()[2], "exec shutdown /a");
+        let failed = World::new(Fake::default().reply("exec restart", Reply::Exit(5)));
+        let error = restart(&options(), &failed).await.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "Restart script exited with non-zero exit status: 5"
+        );
+    }
+}

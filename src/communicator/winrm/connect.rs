@@ -17,14 +17,9 @@ use crate::error::{Error, Kind, Result};
 
 const GREETING: &str = "WinRM connected.";
 
-/// Nominal limits and pauses.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
-const LAST_ANSWER: Duration = Duration::from_secs(15);
+/// Nominal pauses.
 const PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(30);
-
-/// A scaled clock does not make networks faster.
-const SHORTEST_ANSWER: Duration = Duration::from_millis(500);
 
 /// After so many refusals in a row the user is told.
 const REFUSALS_TO_TELL: u32 = 3;
@@ -52,8 +47,7 @@ impl Waiting<'_> {
 
     async fn persist(&self, progress: &mut Progress, stop: &Stop) -> Result<()> {
         loop {
-            let patience = stop.clock().real(progress.patience()).max(SHORTEST_ANSWER);
-            match self.attempt(patience).await {
+            match self.attempt().await {
                 Ok(()) => return Ok(()),
                 Err(Failure::Fatal(error)) => return Err(error),
                 Err(failure) => progress.failed(failure),
@@ -65,16 +59,13 @@ impl Waiting<'_> {
         }
     }
 
-    async fn attempt(&self, patience: Duration) -> Result<(), Failure> {
+    async fn attempt(&self) -> Result<(), Failure> {
         let script = format!(
             "if (Test-Path variable:global:ProgressPreference) {{ $global:ProgressPreference = \
              'SilentlyContinue' }}; Write-Output '{GREETING}'"
         );
         let mut greeting = Greeting::default();
-        let status = self
-            .shells
-            .run(&encoded(&script), patience, &mut greeting)
-            .await?;
+        let status = self.shells.run(&encoded(&script), &mut greeting).await?;
         match status {
             ExitStatus::Code(0) if greeting.heard => {
                 self.events.message(GREETING);
@@ -115,7 +106,6 @@ impl Waiting<'_> {
 /// What happened so far.
 #[derive(Debug, Default)]
 struct Progress {
-    attempts: u32,
     /// In a row.
     refusals: u32,
     last: Option<Seen>,
@@ -123,7 +113,6 @@ struct Progress {
 
 impl Progress {
     fn failed(&mut self, failure: Failure) {
-        self.attempts = self.attempts.saturating_add(1);
         let is_refusal = matches!(failure, Failure::Refused(_));
         self.refusals = if is_refusal { self.refusals + 1 } else { 0 };
         let seen = match failure {
@@ -136,11 +125,6 @@ impl Progress {
         };
         tracing::debug!("WinRM is not ready: {seen}");
         self.last = Some(seen);
-    }
-
-    /// How long the next attempt may take to connect.
-    fn patience(&self) -> Duration {
-        (FIRST_ANSWER * 2_u32.pow((self.attempts / 4).min(3))).min(LAST_ANSWER)
     }
 
     fn pause(&self) -> Duration {
@@ -182,16 +166,5 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         progress.failed(Failure::NotReady(seen()));
         assert_eq!(progress.pause(), PAUSE);
-    }
-
-    #[test]
-    fn patience_grows_to_its_limit() {
-        let mut progress = Progress::default();
-        let mut limits = Vec::new();
-        for _ in 0..5 {
-            limits.push(progress.patience().as_secs());
-            progress.attempts += 4;
-        }
-        assert_eq!(limits, [2, 4, 8, 15, 15]);
     }
 }

@@ -88,15 +88,10 @@ impl Endpoint {
         })
     }
 
-    /// Sends a message and gives the answer. `patience` is how long connecting
-    /// may take.
-    pub(super) async fn call(
-        &self,
-        request: Request<'_>,
-        patience: Duration,
-    ) -> Result<Element, Failure> {
+    /// Sends a message and gives the answer.
+    pub(super) async fn call(&self, request: Request<'_>) -> Result<Element, Failure> {
         let message = request.message(self.url.as_str());
-        let limit = patience + OPERATION_TIMEOUT + SLACK;
+        let limit = OPERATION_TIMEOUT + SLACK;
         let post = async {
             match self.options.use_ntlm {
                 true => self.post_in_session(&message).await,

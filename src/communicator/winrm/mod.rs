@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::connect::Waiting;
 use self::failure::Failure;
 use self::http::Endpoint;
-use self::shell::{PATIENCE, Shells};
+use self::shell::Shells;
 use self::transfer::Upload;
 use super::{Communicator, ExitStatus, Output};
 use crate::engine::event::Events;
@@ -105,7 +105,7 @@ impl Communicator for Winrm {
         self.check_open()?;
         let run = async {
             self.shells.end_leftovers().await;
-            self.shells.run(command, PATIENCE, output).await
+            self.shells.run(command, output).await
         };
         self.stop.race(run).await?.map_err(Failure::into_error)
     }

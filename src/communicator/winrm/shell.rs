@@ -13,9 +13,6 @@ use crate::communicator::lines::Lines;
 use crate::communicator::{ExitStatus, Output};
 use crate::engine::event::Stream;
 
-/// How long connecting may take, once it has worked.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
-
 /// How long a good-bye may take.
 const DELETE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -45,21 +42,15 @@ impl Shells {
     pub(super) async fn run(
         &self,
         line: &str,
-        patience: Duration,
         output: &mut dyn Output,
     ) -> Result<ExitStatus, Failure> {
-        let running = self.start(line, false, patience).await?;
+        let running = self.start(line, false).await?;
         Ok(running.follow(output).await)
     }
 
     /// Starts a command; with a pipe it reads what [`Running::send`] gives it.
-    pub(super) async fn start(
-        &self,
-        line: &str,
-        piped: bool,
-        patience: Duration,
-    ) -> Result<Running<'_>, Failure> {
-        let answer = self.endpoint.call(Request::Create, patience).await?;
+    pub(super) async fn start(&self, line: &str, piped: bool) -> Result<Running<'_>, Failure> {
+        let answer = self.endpoint.call(Request::Create).await?;
         let shell = found(soap::shell_id(&answer), "a shell without id")?;
         self.lock().push(shell.clone());
         let request = Request::Command {
@@ -67,7 +58,7 @@ impl Shells {
             line,
             piped,
         };
-        let answer = self.endpoint.call(request, patience).await?;
+        let answer = self.endpoint.call(request).await?;
         let command = found(soap::command_id(&answer), "a command without id")?;
         Ok(Running {
             shells: self,
@@ -87,7 +78,7 @@ impl Shells {
     /// A machine that does not answer, or does not know the shell any more, has
     /// none to delete.
     async fn delete(&self, shell: &str) {
-        let delete = self.endpoint.call(Request::Delete { shell }, DELETE_LIMIT);
+        let delete = self.endpoint.call(Request::Delete { shell });
         if let Ok(Err(failure)) = tokio::time::timeout(DELETE_LIMIT, delete).await {
             tracing::debug!("a WinRM shell was not deleted: {failure:?}");
         }
@@ -111,7 +102,7 @@ impl Running<'_> {
             data,
             end,
         };
-        self.shells.endpoint.call(request, PATIENCE).await.map(drop)
+        self.shells.endpoint.call(request).await.map(drop)
     }
 
     /// Hands output over until the command ends.
@@ -148,7 +139,7 @@ impl Running<'_> {
             shell: &self.shell,
             command: &self.command,
         };
-        match self.shells.endpoint.call(request, PATIENCE).await {
+        match self.shells.endpoint.call(request).await {
             Ok(answer) => Ok(Some(answer)),
             Err(Failure::Fault(fault)) if fault.is_operation_timeout() => Ok(None),
             Err(failure) => Err(failure),

@@ -229,13 +229,6 @@ impl Fault {
     pub(super) fn is_operation_timeout(&self) -> bool {
         self.code == Some(2_150_858_793)
     }
-
-    /// Whether the shell or the command is not there any more.
-    pub(super) fn is_gone(&self) -> bool {
-        // ERROR_WSMAN_INVALID_SELECTORS, ERROR_WINRS_SHELL_NOT_FOUND, and
-        // ERROR_OPERATION_ABORTED while the service stops.
-        matches!(self.code, Some(2_150_858_843 | 2_150_859_066 | 995))
-    }
 }
 
 #[cfg(test)]
@@ -294,7 +287,7 @@ mod tests {
                     </f:WSManFault></s:Detail></s:Fault></s:Body></s:Envelope>";
         let fault = Fault::of(&Element::parse(text).unwrap()).unwrap();
         assert_eq!(fault.text, "inner");
-        assert!(fault.is_operation_timeout() && !fault.is_gone());
+        assert!(fault.is_operation_timeout());
         let text = text
             .replace("inner ", "")
             .replace(" Code=\"2150858793\"", "");

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::failure::Failure;
 use super::powershell::encoded;
-use super::shell::{PATIENCE, Running, Shells};
+use super::shell::{Running, Shells};
 use crate::communicator::{ExitStatus, Output};
 use crate::engine::event::Stream;
 use crate::error::{Error, Kind, Result};
@@ -78,7 +78,7 @@ pub(super) struct Upload<'a> {
 impl<'a> Upload<'a> {
     pub(super) async fn start(shells: &'a Shells) -> Result<Self> {
         let line = encoded(RECEIVE_FILES);
-        let started = shells.start(&line, true, PATIENCE).await;
+        let started = shells.start(&line, true).await;
         Ok(Self {
             running: started.map_err(Failure::into_error)?,
             sum: Sha256::new(),
@@ -223,7 +223,7 @@ pub(super) async fn download(
 ) -> Result<()> {
     let line = encoded(&SEND_FILE.replace("PATH", &STANDARD.encode(source)));
     let mut said = Decoded::default();
-    let status = shells.run(&line, PATIENCE, &mut said).await;
+    let status = shells.run(&line, &mut said).await;
     let status = status.map_err(Failure::into_error)?;
     said.rest.check(status)?;
     if said.is_damaged {

@@ -108,7 +108,7 @@ fn key(path: &str) -> String {
 pub(crate) fn absolute(path: &str, directory: &str) -> String {
     let path = path.trim().trim_matches('"').replace('\\', "/");
     let full = if path.as_bytes().get(1) == Some(&b':') {
-        path
+        path[..1].to_uppercase() + &path[1..]
     } else if path.starts_with('/') {
         format!("C:{path}")
     } else {

@@ -584,7 +584,10 @@ async fn command(session: &mut Session, scope: &mut Scope, text: &str) -> Flow {
             let path = plain.first().cloned().unwrap_or_default();
             let full = session.path(&path);
             match session.computer.files(|files| files.read(&full)) {
-                Some(content) => session.write(&content),
+                Some(content) => {
+                    let text = String::from_utf8_lossy(&content).into_owned();
+                    text.lines().for_each(|line| session.say(line));
+                }
                 None => {
                     let error = format!("Cannot find path '{path}' because it does not exist.");
                     return scope.failed(session, error);

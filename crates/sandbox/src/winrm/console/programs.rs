@@ -29,6 +29,8 @@ pub(super) async fn run(session: &mut Session, script: &str) -> Option<Result<i3
         "[System.IO.File]::Create(",
     ]) {
         Some(receive_files(session).await.map(|()| 0))
+    } else if uses(&["::OpenText(", "::OpenWrite(", "::FromBase64String("]) {
+        Some(restore_file(session, script).map(|()| 0))
     } else if uses(&["::ToBase64String(", "[System.IO.File]::Open("]) {
         Some(send_file(session, script).map(|()| 0))
     } else if uses(&["Schedule.Service", "RegisterTaskDefinition"]) {
@@ -120,6 +122,27 @@ fn close(session: &mut Session, file: Option<(String, Vec<u8>)>) -> Result<(), S
         return Ok(());
     };
     session.computer.files(|files| files.write(&path, content))
+}
+
+/// Packer's way: lines of base64 in one file become another file.
+fn restore_file(session: &mut Session, script: &str) -> Result<(), String> {
+    let mut paths = script.split("GetFullPath(\"").skip(1);
+    let mut path = || paths.next()?.split_once('"').map(|(path, _)| path);
+    let (from, to) = (path().unwrap_or_default(), path().unwrap_or_default());
+    let temporary = session.get("TEMP").unwrap_or_default().to_owned();
+    let from = session.path(&from.replace("$env:TEMP", &temporary));
+    let to = session.path(to.trim_matches('\''));
+    let lines = session.computer.files(|files| files.read(&from));
+    let lines = String::from_utf8_lossy(lines.as_deref().map_or(&[], Vec::as_slice)).into_owned();
+    let mut content = Vec::new();
+    for line in lines.lines() {
+        content.extend(decoded(line.trim())?);
+    }
+    let parent = absolute(&format!("{to}/.."), "C:");
+    session.computer.files(|files| {
+        files.create_directory(&parent);
+        files.write(&to, content)
+    })
 }
 
 fn send_file(session: &mut Session, script: &str) -> Result<(), String> {
