@@ -22,6 +22,7 @@ trap 'stop_sandboxes; rm -rf "$work"' EXIT
 export ALICLOUD_IMAGE_TIME_SCALE=0.02
 start_sandbox "$program" --time-scale $ALICLOUD_IMAGE_TIME_SCALE
 
+# With -I, as the script has the name of a module it imports.
 # machine NAME LOGINS USER_DATA: builds an image and lets the clients in.
 machine() {
     printf '[powershell]\n%s\n' "$3" > "$work/$1.ps1"
@@ -36,7 +37,7 @@ machine() {
   }],
   "provisioners": [{
     "type": "shell-local",
-    "inline": ["'$environment/bin/python' script/peer/winrm.py {{ build \`Host\` }} $2"]
+    "inline": ["'$environment/bin/python' -I script/peer/winrm.py {{ build \`Host\` }} $2"]
   }]
 }
 END
