@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::windows_script::{self, Discard, Script};
+use super::windows_script::{self, Discard, Retry, Script};
 use super::{Context, Limit, Show, communicator_of, duration_text, environment, late};
 use crate::communicator::{Communicator, ExitStatus};
 use crate::engine::event::EventKind;
@@ -143,11 +143,14 @@ impl Session<'_> {
             Script::File(_) => content,
         };
         let environment = with_mark(environment.as_bytes().to_vec());
-        let limit = options.start_retry_timeout;
-        let status = windows_script::while_unreachable(cx, limit, async || {
-            self.upload_and_start(&content, &environment, command).await
-        });
-        windows_script::check_end(status.await?, &options.valid_exit_codes)
+        let retry = Retry::within(options.start_retry_timeout);
+        let status = loop {
+            let ended = self.upload_and_start(&content, &environment, command).await;
+            if let Some(status) = retry.settle(cx, ended).await? {
+                break status;
+            }
+        };
+        windows_script::check_end(status, &options.valid_exit_codes)
             .map_err(|error| error.at(script.span()))
     }
 

@@ -82,7 +82,8 @@ impl Restart<'_> {
     /// Returns also when the machine does not answer any more.
     async fn wait_until_it_answers_as_usual(&self) -> Result<()> {
         loop {
-            match self.communicator.exec(TEST, &mut Discard).await {
+            let ended = self.communicator.exec(TEST, &mut Discard).await;
+            match ended {
                 Ok(ExitStatus::Code(0)) => break,
                 Ok(ExitStatus::Code(_)) => self.cx.stop.sleep(WHILE_GOING_DOWN).await?,
                 Ok(ExitStatus::Disconnected) => return Ok(()),

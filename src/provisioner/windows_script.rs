@@ -82,24 +82,34 @@ pub(super) async fn upload(
     uploaded.map_err(|error| error.context(format!("Could not upload script to {to}")))
 }
 
-/// Tries a step again while no connection can be made, so that a script may
-/// restart the machine.
-pub(super) async fn while_unreachable<T>(
-    cx: &Context<'_>,
+/// A step that is tried again while no connection can be made, so that a
+/// script may restart the machine.
+pub(super) struct Retry {
+    start: Instant,
     limit: Duration,
-    mut step: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        let error = match step().await {
-            Ok(value) => return Ok(value),
+}
+
+impl Retry {
+    /// Begins the time in which the step is tried again.
+    pub(super) fn within(limit: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            limit,
+        }
+    }
+
+    /// The value of the step; none when it shall be tried again.
+    pub(super) async fn settle<T>(&self, cx: &Context<'_>, result: Result<T>) -> Result<Option<T>> {
+        let error = match result {
+            Ok(value) => return Ok(Some(value)),
             Err(error) => error,
         };
-        let time_left = cx.stop.clock().elapsed(start) < limit;
+        let time_left = cx.stop.clock().elapsed(self.start) < self.limit;
         if error.kind() != Kind::Connect || !time_left {
             return Err(error);
         }
         cx.stop.sleep(RETRY_DELAY).await?;
+        Ok(None)
     }
 }
 

@@ -4,9 +4,9 @@
 //! and the last one stays there. Difference from Packer: inline commands never
 //! touch this machine's disk, and have the line ends that `cmd` needs.
 
-use super::windows_script::{self, Script};
+use super::windows_script::{self, Retry, Script};
 use super::{Context, Limit, Show, communicator_of, environment, late};
-use crate::communicator::Communicator;
+use crate::communicator::{Communicator, ExitStatus};
 use crate::error::Result;
 use crate::plan::provisioner::WindowsShell;
 
@@ -56,9 +56,23 @@ async fn run_script(
         script.display()
     ));
     let content = script.content().await?;
-    let status = windows_script::while_unreachable(cx, options.start_retry_timeout, async || {
-        windows_script::upload(communicator, &content, &options.remote_path).await?;
-        communicator.exec(command, &mut Show(cx.events)).await
-    });
-    windows_script::check_end(status.await?, &options.valid_exit_codes)
+    let retry = Retry::within(options.start_retry_timeout);
+    let status = loop {
+        let ended = upload_and_start(options, communicator, cx, &content, command).await;
+        if let Some(status) = retry.settle(cx, ended).await? {
+            break status;
+        }
+    };
+    windows_script::check_end(status, &options.valid_exit_codes)
+}
+
+async fn upload_and_start(
+    options: &WindowsShell,
+    communicator: &dyn Communicator,
+    cx: &Context<'_>,
+    content: &[u8],
+    command: &str,
+) -> Result<ExitStatus> {
+    windows_script::upload(communicator, content, &options.remote_path).await?;
+    communicator.exec(command, &mut Show(cx.events)).await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
@@ -232,7 +232,8 @@ impl Endpoint {
             .post(self.url.clone())
             .header(CONTENT_TYPE, SOAP)
             .header(AUTHORIZATION, token)
-            .body("");
+            // Windows insists on it, and the client leaves it out for no body.
+            .header(CONTENT_LENGTH, "0");
         self.send(request).await
     }
 

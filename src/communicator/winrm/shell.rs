@@ -109,28 +109,39 @@ impl Running<'_> {
     pub(super) async fn follow(self, output: &mut dyn Output) -> ExitStatus {
         let mut shown = Shown::default();
         let status = loop {
-            let received = match self.receive().await {
-                Ok(Some(answer)) => soap::received(&answer),
-                Ok(None) => continue,
-                Err(failure) => {
-                    tracing::debug!("a WinRM command was lost: {failure:?}");
-                    break ExitStatus::Disconnected;
-                }
-            };
-            let Some(received) = received else {
-                tracing::debug!("the output of a WinRM command cannot be read");
-                break ExitStatus::Disconnected;
-            };
-            for (stream, data) in received.output {
-                shown.push(stream, &data, output);
-            }
-            if let Some(code) = received.exit_code {
-                break ExitStatus::Code(code);
+            if let Some(status) = self.next(&mut shown, output).await {
+                break status;
             }
         };
-        shown.finish(output);
         self.end(status).await;
         status
+    }
+
+    /// Waits for output and hands it over; the status once the command has
+    /// ended or is lost.
+    pub(super) async fn next(
+        &self,
+        shown: &mut Shown,
+        output: &mut dyn Output,
+    ) -> Option<ExitStatus> {
+        let received = match self.receive().await {
+            Ok(Some(answer)) => soap::received(&answer),
+            Ok(None) => return None,
+            Err(failure) => {
+                tracing::debug!("a WinRM command was lost: {failure:?}");
+                None
+            }
+        };
+        let Some(received) = received else {
+            shown.finish(output);
+            return Some(ExitStatus::Disconnected);
+        };
+        for (stream, data) in received.output {
+            shown.push(stream, &data, output);
+        }
+        let code = received.exit_code?;
+        shown.finish(output);
+        Some(ExitStatus::Code(code))
     }
 
     /// None when nothing happened for a while.
@@ -146,7 +157,8 @@ impl Running<'_> {
         }
     }
 
-    async fn end(self, status: ExitStatus) {
+    /// Ends the shell; one on a machine that is lost has gone with it.
+    pub(super) async fn end(self, status: ExitStatus) {
         let is_there = status != ExitStatus::Disconnected;
         if is_there {
             self.shells.delete(&self.shell).await;
@@ -157,7 +169,7 @@ impl Running<'_> {
 
 /// Both streams, cut into lines.
 #[derive(Default)]
-struct Shown {
+pub(super) struct Shown {
     stdout: Lines,
     stderr: Lines,
     errors: ErrorText,
@@ -175,7 +187,7 @@ impl Shown {
         }
     }
 
-    fn finish(mut self, output: &mut dyn Output) {
+    fn finish(&mut self, output: &mut dyn Output) {
         self.stdout.finish(|line| output.line(Stream::Stdout, line));
         let errors = &mut self.errors;
         self.stderr.finish(|line| {

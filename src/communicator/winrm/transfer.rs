@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::failure::Failure;
 use super::powershell::encoded;
-use super::shell::{Running, Shells};
+use super::shell::{Running, Shells, Shown};
 use crate::communicator::{ExitStatus, Output};
 use crate::engine::event::Stream;
 use crate::error::{Error, Kind, Result};
@@ -222,18 +222,27 @@ pub(super) async fn download(
     destination: &mut (dyn AsyncWrite + Send + Unpin),
 ) -> Result<()> {
     let line = encoded(&SEND_FILE.replace("PATH", &STANDARD.encode(source)));
-    let mut said = Decoded::default();
-    let status = shells.run(&line, &mut said).await;
-    let status = status.map_err(Failure::into_error)?;
+    let running = shells.start(&line, false).await;
+    let running = running.map_err(Failure::into_error)?;
+    let (mut shown, mut said) = (Shown::default(), Decoded::default());
+    let status = loop {
+        let ended = running.next(&mut shown, &mut said).await;
+        let written = destination.write_all(&said.content).await;
+        written.map_err(|error| {
+            Error::new(Kind::Io, "Could not write the downloaded file").with_source(error)
+        })?;
+        said.content.clear();
+        if let Some(status) = ended {
+            break status;
+        }
+    };
+    running.end(status).await;
     said.rest.check(status)?;
     if said.is_damaged {
         let message = "The machine sent something else than the file";
         return Err(Error::new(Kind::Connect, message));
     }
-    let written = destination.write_all(&said.content).await;
-    written.map_err(|error| {
-        Error::new(Kind::Io, "Could not write the downloaded file").with_source(error)
-    })
+    Ok(())
 }
 
 /// What a script of ours said.

@@ -233,6 +233,9 @@ impl Connection {
         if method != Some("POST") {
             return Reply::new("405 Method Not Allowed");
         }
+        if request.header("content-length").is_empty() {
+            return Reply::new("411 Length Required");
+        }
         if let Err(refusal) = self.log_in(request) {
             return refusal;
         }

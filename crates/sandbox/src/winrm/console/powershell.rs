@@ -5,14 +5,17 @@
 //! said, and passed over unless `$ErrorActionPreference` is `Stop`. Facts:
 //! about_Parsing, about_Try_Catch_Finally, about_Automatic_Variables.
 
+mod cmdlets;
+mod syntax;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use self::cmdlets::{native, pipeline};
+use self::syntax::{assignment, bracketed, cut, statements};
 use super::{Session, Target, programs};
-use crate::winrm::computer::Shutdown;
 
 /// How a statement ends.
 enum Flow {
@@ -196,83 +199,6 @@ async fn run(session: &mut Session, scope: &mut Scope, text: &str) -> Flow {
     Flow::Next
 }
 
-/// Cuts a script at line ends and `;` that are outside of everything.
-fn statements(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for part in cut(text, &[';', '\n']) {
-        let part = part.trim();
-        if part.is_empty() || part.starts_with('#') {
-            continue;
-        }
-        let lower = part.to_lowercase();
-        let goes_on = ["else", "elseif", "catch", "finally"].iter().any(|word| {
-            let rest = lower.strip_prefix(word);
-            rest.is_some_and(|rest| rest.trim_start().starts_with(['{', '(']))
-        });
-        match found.last_mut().filter(|_| goes_on) {
-            Some(last) => *last += &format!(" {part}"),
-            None => found.push(part.to_owned()),
-        }
-    }
-    found
-}
-
-/// Cuts a text at letters that are outside of quotes and brackets.
-fn cut<'a>(text: &'a str, at: &[char]) -> Vec<&'a str> {
-    let (mut parts, mut start) = (Vec::new(), 0);
-    let mut depth = 0_i32;
-    let mut quote: Option<char> = None;
-    let mut escaped = false;
-    for (index, letter) in text.char_indices() {
-        if escaped {
-            escaped = false;
-            continue;
-        }
-        match (quote, letter) {
-            (Some('\''), '`') => {}
-            (_, '`') => escaped = true,
-            (Some(open), letter) if letter == open => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(letter),
-            (None, '{' | '(') => depth += 1,
-            (None, '}' | ')') => depth -= 1,
-            (None, letter) if depth == 0 && at.contains(&letter) => {
-                parts.push(&text[start..index]);
-                start = index + letter.len_utf8();
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-/// What is between the first bracket and the one that closes it, and the rest.
-fn bracketed(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_start();
-    let inner_and_rest = text.get(1..).filter(|_| text.starts_with(['{', '(']))?;
-    // One bracket too many at the end of what is inside.
-    let mut depth = 1_i32;
-    let mut quote: Option<char> = None;
-    for (index, letter) in inner_and_rest.char_indices() {
-        match (quote, letter) {
-            (Some(open), letter) if letter == open => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(letter),
-            (None, '{' | '(') => depth += 1,
-            (None, '}' | ')') => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some((
-                &inner_and_rest[..index],
-                inner_and_rest[index + 1..].trim_start(),
-            ));
-        }
-    }
-    None
-}
-
 async fn run_statement(session: &mut Session, scope: &mut Scope, statement: &str) -> Flow {
     let statement = statement.trim();
     let word_end = statement
@@ -312,24 +238,6 @@ async fn run_statement(session: &mut Session, scope: &mut Scope, statement: &str
         _ => {}
     }
     pipeline(session, scope, statement).await
-}
-
-/// `$name = expression`, `${env:name} = expression`; the name in lower case,
-/// unless it is one of the environment.
-fn assignment(statement: &str) -> Option<(String, &str)> {
-    let (left, right) = statement.strip_prefix('$')?.split_once('=')?;
-    let name = left.trim().trim_matches(['{', '}']);
-    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | ':');
-    (!name.is_empty() && name.chars().all(is_name)).then_some(())?;
-    let lower = name.to_lowercase();
-    let name = match lower.strip_prefix("env:") {
-        Some(_) => format!("env:{}", &name[4..]),
-        None => lower
-            .trim_start_matches("global:")
-            .trim_start_matches("script:")
-            .to_owned(),
-    };
-    Some((name, right.trim()))
 }
 
 /// `& { block }`, `& 'file'`, `. file`.
@@ -527,222 +435,4 @@ async fn arguments(session: &mut Session, scope: &mut Scope, text: &str) -> Vec<
         }
     }
     words
-}
-
-/// A command, and what becomes of its output.
-async fn pipeline(session: &mut Session, scope: &mut Scope, statement: &str) -> Flow {
-    let parts = cut(statement, &['|']);
-    let Some((first, rest)) = parts.split_first().filter(|(_, rest)| !rest.is_empty()) else {
-        return command(session, scope, statement).await;
-    };
-    let last = rest[rest.len() - 1].trim().to_lowercase();
-    match last.as_str() {
-        "out-null" => {
-            captured(session, scope, first).await;
-            Flow::Next
-        }
-        "out-default" | "out-host" | "out-string" => command(session, scope, first).await,
-        _ => scope.failed(
-            session,
-            format!("The sandbox cannot run '{last}' in a pipeline."),
-        ),
-    }
-}
-
-async fn command(session: &mut Session, scope: &mut Scope, text: &str) -> Flow {
-    let text = text.trim();
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    let words = arguments(session, scope, rest).await;
-    let plain: Vec<_> = words
-        .iter()
-        .filter(|word| !word.starts_with('-'))
-        .cloned()
-        .collect();
-    scope.succeeded = true;
-    match name.to_lowercase().as_str() {
-        "write-output" | "echo" | "write" => plain.iter().for_each(|line| session.say(line)),
-        "write-host" => session.say(&plain.join(" ")),
-        "write-error" => return scope.failed(session, format!("Write-Error: {}", plain.join(" "))),
-        "start-sleep" => {
-            let is_short = words
-                .iter()
-                .any(|word| word.to_lowercase().starts_with("-m"));
-            let count = plain.first().and_then(|it| it.parse().ok()).unwrap_or(0);
-            let unit = if is_short { 1 } else { 1000 };
-            session.sleep(Duration::from_millis(count * unit)).await;
-        }
-        "get-childitem" | "dir" | "ls" | "gci" => {
-            let here = session.directory.clone();
-            let path = plain.first().unwrap_or(&here);
-            if !session.show_directory(path) {
-                let error = format!("Cannot find path '{path}' because it does not exist.");
-                return scope.failed(session, error);
-            }
-        }
-        "get-content" | "type" | "cat" | "gc" => {
-            let path = plain.first().cloned().unwrap_or_default();
-            let full = session.path(&path);
-            match session.computer.files(|files| files.read(&full)) {
-                Some(content) => {
-                    let text = String::from_utf8_lossy(&content).into_owned();
-                    text.lines().for_each(|line| session.say(line));
-                }
-                None => {
-                    let error = format!("Cannot find path '{path}' because it does not exist.");
-                    return scope.failed(session, error);
-                }
-            }
-        }
-        "set-content" | "out-file" | "add-content" => {
-            return write_file(session, scope, name, &words).await;
-        }
-        "new-item" | "mkdir" | "md" => {
-            let path = named(&words, "-path").or(plain.last()).cloned();
-            let path = session.path(&path.unwrap_or_default());
-            session
-                .computer
-                .files(|files| files.create_directory(&path));
-        }
-        "remove-item" | "del" | "rm" | "rmdir" => {
-            for path in &plain {
-                let path = session.path(path);
-                session.computer.files(|files| files.remove(&path));
-            }
-        }
-        "test-path" => {
-            let is_there = plain.first().is_some_and(|path| exists(session, path));
-            session.say(if is_there { "True" } else { "False" });
-        }
-        "restart-computer" => drop(session.shutdown(Shutdown::Restart, Duration::ZERO)),
-        "stop-computer" => drop(session.shutdown(Shutdown::PowerOff, Duration::ZERO)),
-        "enable-psremoting" | "set-item" | "new-wsmaninstance" => {
-            let computer = std::sync::Arc::clone(&session.computer);
-            computer.configure(text).await;
-        }
-        "set-variable"
-        | "set-executionpolicy"
-        | "set-psdebug"
-        | "import-module"
-        | "set-service"
-        | "new-netfirewallrule"
-        | "set-location"
-        | "get-service"
-        | "start-service" => {}
-        _ => return native(session, scope, text).await,
-    }
-    Flow::Next
-}
-
-/// The value behind a parameter.
-fn named<'a>(words: &'a [String], parameter: &str) -> Option<&'a String> {
-    let at = words
-        .iter()
-        .position(|word| word.eq_ignore_ascii_case(parameter))?;
-    words.get(at + 1)
-}
-
-async fn write_file(
-    session: &mut Session,
-    scope: &mut Scope,
-    name: &str,
-    words: &[String],
-) -> Flow {
-    let plain: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let path = named(words, "-path").or(plain.first().copied());
-    let text = named(words, "-value").or(plain.get(1).copied());
-    let path = session.path(path.map_or("", |path| path));
-    let mut content = format!("{}\r\n", text.map_or("", |text| text)).into_bytes();
-    let written = session.computer.files(|files| {
-        if name.eq_ignore_ascii_case("add-content")
-            && let Some(old) = files.read(&path)
-        {
-            content = [old.as_slice(), &content].concat();
-        }
-        files.write(&path, content)
-    });
-    match written {
-        Ok(()) => Flow::Next,
-        Err(error) => scope.failed(session, error),
-    }
-}
-
-/// Programs, by their names or as batch files.
-async fn native(session: &mut Session, scope: &mut Scope, text: &str) -> Flow {
-    const PROGRAMS: [&str; 14] = [
-        "cmd",
-        "powershell",
-        "pwsh",
-        "shutdown",
-        "winrm",
-        "hostname",
-        "whoami",
-        "net",
-        "sc",
-        "netsh",
-        "reg",
-        "ping",
-        "timeout",
-        "ver",
-    ];
-    let name = text.split_whitespace().next().unwrap_or_default();
-    let lower = name.to_lowercase();
-    let program = lower.strip_suffix(".exe").unwrap_or(&lower);
-    let is_batch = lower.ends_with(".bat") || lower.ends_with(".cmd");
-    if lower.ends_with(".ps1") {
-        return Box::pin(run_file(session, scope, name)).await;
-    }
-    if !is_batch && !PROGRAMS.contains(&program) {
-        let error = format!(
-            "The term '{name}' is not recognized as the name of a cmdlet, function, script file, \
-             or operable program."
-        );
-        return scope.failed(session, error);
-    }
-    let line = interpolated_line(session, scope, text).await;
-    let code = session.nested(&line).await;
-    scope.last_exit_code = Some(code);
-    scope.succeeded = code == 0;
-    Flow::Next
-}
-
-/// A program's line keeps its quotes.
-async fn interpolated_line(session: &mut Session, scope: &mut Scope, text: &str) -> String {
-    match text.contains('$') {
-        true => interpolated(session, scope, &text.replace('"', "`\"")).await,
-        false => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scripts_are_cut_into_statements() {
-        let script = "# comment\nif (a;b) { c; d }\nelse { e }\necho 'x;y'; echo \"`\";\"\n";
-        let expected = [
-            "if (a;b) { c; d } else { e }",
-            "echo 'x;y'",
-            "echo \"`\";\"",
-        ];
-        assert_eq!(statements(script), expected);
-    }
-
-    #[test]
-    fn assignments_are_no_comparisons() {
-        assert_eq!(assignment("$a = 'b'"), Some(("a".to_owned(), "'b'")));
-        let environment = Some(("env:Path".to_owned(), "\"x\""));
-        assert_eq!(assignment("$env:Path=\"x\""), environment);
-        assert_eq!(assignment("$a.b = 1"), None);
-        assert_eq!(assignment("echo a=b"), None);
-    }
-
-    #[test]
-    fn brackets_match() {
-        assert_eq!(bracketed("{ a { b } } c"), Some((" a { b } ", "c")));
-        assert_eq!(bracketed("(')')"), Some(("')'", "")));
-        assert_eq!(bracketed("{ a"), None);
-        assert_eq!(bracketed("a"), None);
-    }
 }
