@@ -38,7 +38,7 @@ impl ErrorText {
         };
         let errors = objects.find_all("S").into_iter();
         let errors = errors.filter(|it| it.attribute("S") == Some("Error"));
-        let text: String = errors.map(|it| unescaped(it.text())).collect();
+        let text: String = errors.map(|it| unescaped(it.whole_text())).collect();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             show(line.as_bytes());
         }

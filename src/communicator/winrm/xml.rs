@@ -65,6 +65,11 @@ impl Element {
         self.text.trim()
     }
 
+    /// The same with the blanks around it.
+    pub(super) fn whole_text(&self) -> &str {
+        &self.text
+    }
+
     /// The value of an attribute.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         let mut attributes = self.attributes.iter();

@@ -332,6 +332,14 @@ fn exists(session: &Session, path: &str) -> bool {
 /// The value of an expression, as text.
 async fn value(session: &mut Session, scope: &mut Scope, expression: &str) -> String {
     let expression = expression.trim();
+    if let Some((format, argument)) = expression.split_once("\" -f ") {
+        let format = format.trim_start_matches('"');
+        let argument = match argument.contains("GetHostName()") {
+            true => session.computer.hostname().to_owned(),
+            false => Box::pin(value(session, scope, argument)).await,
+        };
+        return format.replace("{0}", &argument);
+    }
     if let Some(inner) = expression
         .strip_prefix('\'')
         .and_then(|it| it.strip_suffix('\''))

@@ -31,6 +31,8 @@ pub(super) async fn run(session: &mut Session, script: &str) -> Option<Result<i3
         Some(receive_files(session).await.map(|()| 0))
     } else if uses(&["::OpenText(", "::OpenWrite(", "::FromBase64String("]) {
         Some(restore_file(session, script).map(|()| 0))
+    } else if uses(&["::ReadAllBytes(\"", "::ToBase64String("]) {
+        Some(encode_file(session, script).map(|()| 0))
     } else if uses(&["::ToBase64String(", "[System.IO.File]::Open("]) {
         Some(send_file(session, script).map(|()| 0))
     } else if uses(&["Schedule.Service", "RegisterTaskDefinition"]) {
@@ -143,6 +145,16 @@ fn restore_file(session: &mut Session, script: &str) -> Result<(), String> {
         files.create_directory(&parent);
         files.write(&to, content)
     })
+}
+
+/// Packer's way: all of a file as one line of base64.
+fn encode_file(session: &mut Session, script: &str) -> Result<(), String> {
+    let path = between(script, "ReadAllBytes(\"", "\")").unwrap_or_default();
+    let full = session.path(path);
+    let content = session.computer.files(|files| files.read(&full));
+    let content = content.ok_or_else(|| format!("Could not find file '{path}'."))?;
+    session.say(&STANDARD.encode(content.as_slice()));
+    Ok(())
 }
 
 fn send_file(session: &mut Session, script: &str) -> Result<(), String> {
