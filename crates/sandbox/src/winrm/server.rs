@@ -106,7 +106,7 @@ async fn connection(
 enum Peer {
     Unknown,
     Challenged(Login),
-    LoggedIn(Keys),
+    LoggedIn(Box<Keys>),
 }
 
 struct Connection {
@@ -278,7 +278,7 @@ impl Connection {
                     _ => None,
                 };
                 let keys = keys.ok_or_else(|| self.unauthorized(None))?;
-                self.peer = Peer::LoggedIn(keys);
+                self.peer = Peer::LoggedIn(Box::new(keys));
                 Ok(())
             }
             None => Err(self.unauthorized(None)),

@@ -58,12 +58,10 @@ impl Settings {
             || line.contains("transport=https")
             || line.contains("-transport https");
         let mentions = |words: &[&str]| words.iter().any(|word| line.contains(word));
-        if mentions(&["winrm quickconfig", "winrm qc", "enable-psremoting"]) {
-            self.http |= !is_https;
-            self.https |= is_https;
-        } else if mentions(&["winrm create", "new-wsmaninstance", "new-item"])
-            && mentions(&["listener"])
-        {
+        let makes_listener =
+            mentions(&["winrm create", "new-wsmaninstance", "new-item"]) && mentions(&["listener"]);
+        let sets_up = mentions(&["winrm quickconfig", "winrm qc", "enable-psremoting"]);
+        if sets_up || makes_listener {
             self.http |= !is_https;
             self.https |= is_https;
         } else if mentions(&["winrm delete", "remove-item", "remove-wsmaninstance"])
