@@ -56,10 +56,14 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Print the least RAM policy that a template needs
+    Policy(Inspect),
     /// Import a disk image, without a template
     Import(Box<Import>),
     /// Delete what an interrupted run left behind
     Cleanup(Cleanup),
+    /// Show whose keys are used and where they come from
+    Whoami(Whoami),
     /// Look at disk images and convert them
     Disk(Disk),
     /// Run the simulated cloud for tests and demonstrations
@@ -255,9 +259,12 @@ pub struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES, args_override_self = true)]
 pub struct Import {
-    /// The disk image: QCOW2, VHD or raw
+    /// The disk image: QCOW2, VHD, VMDK or raw
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Image of a data disk; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub data_disk: Vec<PathBuf>,
     /// Name of the image
     #[arg(long, value_name = "NAME")]
     pub image_name: String,
@@ -347,6 +354,21 @@ pub struct Cleanup {
     pub output: Output,
 }
 
+/// `whoami`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Whoami {
+    /// Ask as this profile of the Alibaba Cloud CLI
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// How to reach Alibaba Cloud.
+    #[command(flatten)]
+    pub cloud: Cloud,
+    /// How the answer is shown.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// What `cleanup` deletes: exactly one of these.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -414,7 +436,7 @@ pub struct DiskConvert {
     /// Compress with the window of 4 KiB that qcow2's description asks for
     #[arg(long)]
     pub strict_window: bool,
-    /// Leave out what a clean ext2, ext3 or ext4 file system says is free
+    /// Leave out what a clean ext2, ext3, ext4 or XFS file system says is free
     #[arg(long)]
     pub drop_free_blocks: bool,
 }
@@ -546,8 +568,12 @@ pub enum Ci {
     Auto,
     /// None
     None,
-    /// GitHub Actions
+    /// GitHub Actions, Gitea, Forgejo
     Github,
+    /// GitLab CI
+    Gitlab,
+    /// Azure Pipelines
+    Azure,
 }
 
 /// The values of `--signature`.

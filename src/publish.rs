@@ -17,7 +17,7 @@ use crate::cloud::{Cloud, Tag};
 use crate::engine::event::EventKind;
 use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::journal::resource::Kind;
-use crate::journal::{Intent, Slot, tags};
+use crate::journal::{Intent, Replacement, Slot, tags};
 use crate::plan::alicloud_ecs::ImageOptions;
 use crate::template::source::Spanned;
 
@@ -61,6 +61,13 @@ struct Published {
     name: String,
 }
 
+impl Published {
+    /// Whether there was no older image whose place it has to take.
+    fn has_its_name(&self) -> bool {
+        self.image.image_name == self.name
+    }
+}
+
 /// Where a copy goes, and how.
 struct CopyTarget {
     region: String,
@@ -101,14 +108,14 @@ impl Publisher<'_> {
             );
         }
         try_join_all(published.iter().map(|one| self.share(cx, one))).await?;
-        // From here on nothing may delete them any more, whatever happens.
-        for one in &published {
-            cx.journal.keep(&one.image.image_id)?;
-        }
-        if let Some(snapshot) = &made.snapshot_id {
-            cx.journal.keep(snapshot)?;
-        }
-        try_join_all(published.iter().map(|one| self.take_name(cx, one))).await?;
+        let snapshot = made.snapshot_id.as_deref();
+        self.keep(cx, &published, snapshot)?;
+        try_join_all(
+            published
+                .iter()
+                .map(|one| self.take_name(cx, one, snapshot)),
+        )
+        .await?;
         let images = published
             .iter()
             .map(|one| self.describe(cx, one, &made.source_image));
@@ -385,20 +392,66 @@ impl Publisher<'_> {
         Ok(())
     }
 
+    /// From here on nothing may delete the images that have their names any
+    /// more, whatever happens.
+    fn keep(
+        &self,
+        cx: &BuildContext<'_>,
+        published: &[Published],
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        let complete = published.iter().filter(|one| one.has_its_name());
+        let kept: Vec<_> = complete.flat_map(|one| self.parts(one, snapshot)).collect();
+        cx.journal.keep_all(&kept)
+    }
+
+    /// What the journal knows of an image: itself, and in the main region the
+    /// snapshot it was made from.
+    fn parts<'b>(&self, published: &'b Published, snapshot: Option<&'b str>) -> Vec<&'b str> {
+        let snapshot = snapshot.filter(|_| published.region == self.region);
+        let id = published.image.image_id.as_str();
+        snapshot.into_iter().chain([id]).collect()
+    }
+
     /// Deletes the older images of the wanted name, now that the new one is
     /// complete, and gives it that name.
-    async fn take_name(&self, cx: &BuildContext<'_>, published: &Published) -> Result<()> {
+    async fn take_name(
+        &self,
+        cx: &BuildContext<'_>,
+        published: &Published,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
         let Published {
             region,
             image,
             name,
         } = published;
-        if image.image_name == *name {
+        if published.has_its_name() {
             return Ok(());
         }
-        for old in self.own_images(cx, region, name).await? {
+        let old_images = self.own_images(cx, region, name).await?;
+        let snapshots = match self.options.force_delete_snapshots {
+            true => old_images.iter().flat_map(snapshots_of).collect(),
+            false => Vec::new(),
+        };
+        let replacement = Replacement {
+            name: name.clone(),
+            snapshots,
+        };
+        cx.journal.replacing(&image.image_id, replacement)?;
+        for old in old_images {
             self.delete_old(cx, region, &old).await?;
         }
+        self.rename(cx, published).await?;
+        cx.journal.keep_all(&self.parts(published, snapshot))
+    }
+
+    async fn rename(&self, cx: &BuildContext<'_>, published: &Published) -> Result<()> {
+        let Published {
+            region,
+            image,
+            name,
+        } = published;
         let request = ModifyImageAttribute {
             image_id: image.image_id.clone(),
             image_name: Some(name.clone()),
@@ -409,15 +462,10 @@ impl Publisher<'_> {
             .await
             .map(drop)
             .map_err(|error| {
-                error
-                    .context(format!(
-                        "Cannot rename image {} in {region} to {name}",
-                        image.image_id
-                    ))
-                    .with_hint(format!(
-                        "The image is complete, under the name {}",
-                        image.image_name
-                    ))
+                error.context(format!(
+                    "Cannot rename image {} in {region} to {name}",
+                    image.image_id
+                ))
             })
     }
 

@@ -1,7 +1,8 @@
 //! Disk images: what we read, check and write, compared with `qemu-img`.
 //!
 //! Every image is made by `qemu-img` here, in a directory of its own. Needs
-//! `qemu-img` (and `mkfs.ext4`, `e2fsck`, `debugfs` for free blocks).
+//! `qemu-img` (and `mkfs.ext4`, `e2fsck`, `debugfs`, and `xfsprogs` for free
+//! blocks).
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -18,8 +19,12 @@ mod cli;
 mod free;
 #[path = "disk/hostile.rs"]
 mod hostile;
+#[path = "disk/partition.rs"]
+mod partition;
 #[path = "disk/write.rs"]
 mod write;
+#[path = "disk/xfs.rs"]
+mod xfs;
 
 /// A directory for the images of a test, removed at its end.
 struct Images(tempfile::TempDir);
@@ -358,7 +363,12 @@ fn what_cannot_be_read_says_why() {
     images.ok("qemu-img create -f vhdx x.vhdx 1M");
     images.ok("qemu-img create --object secret,id=s,data=x -f qcow2 \
          -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M");
+    images.ok("qemu-img create -f qcow2 aes.qcow2 1M");
+    let mut bytes = std::fs::read(images.path("aes.qcow2")).unwrap();
+    bytes[35] = 1;
+    std::fs::write(images.path("aes.qcow2"), bytes).unwrap();
     for (name, expected) in [
+        ("aes.qcow2", "encrypted (AES)"),
         ("flat.vmdk", "a VMDK descriptor of other files"),
         ("x.vhdx", "a VHDX image"),
         ("luks.qcow2", "encrypted (LUKS)"),

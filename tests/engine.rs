@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alicloud_image::clock::Clock;
 use alicloud_image::cloud::SignatureAlgorithm;
+use alicloud_image::cloud::credential::{Keys, Network};
 use alicloud_image::cloud::endpoint::Endpoints;
 use alicloud_image::cloud::http::HttpTransport;
 use alicloud_image::engine::event::{Event, EventKind, Events, Reporter};
@@ -15,7 +16,6 @@ use alicloud_image::engine::{self, Connections, Settings};
 use alicloud_image::error::Kind;
 use alicloud_image::journal::Journal;
 use alicloud_image::journal::tags::RunTags;
-use alicloud_image::plan::alicloud_ecs::Keys;
 use alicloud_image::plan::build;
 use alicloud_image::plan::{OnError, Plan};
 use alicloud_image::secret::Secret;
@@ -70,6 +70,7 @@ fn plan() -> Plan {
         except: vec![],
         force: false,
         region: None,
+        profiles: None,
         places: Default::default(),
         start: Timestamp::now(),
     };
@@ -82,13 +83,14 @@ fn connections(sandbox: &Sandbox) -> Connections {
         secret_key: Secret::new(sandbox.access_key_secret()),
         security_token: None,
     };
-    Connections {
-        keys: Some(keys),
-        endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
-        signature: SignatureAlgorithm::default(),
+    let network = Network {
         transport: Arc::new(HttpTransport::new().unwrap()),
-        only_these: true,
-    }
+        endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
+        signature: SignatureAlgorithm::Acs3HmacSha256,
+        clock: Clock::default(),
+        sts_region: None,
+    };
+    Connections::new(keys.into(), network, true)
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ seed() {
 # the sandbox. It gives up waiting for SSH only after minutes, hence the limit.
 run_packer() {
     HTTP_PROXY=$sandbox_url CHECKPOINT_DISABLE=1 PACKER_NO_COLOR=1 \
+        PACKER_CACHE_DIR=${CARGO_TARGET_DIR:-target}/packer_cache \
         timeout 600 packer "$@"
 }
 

@@ -10,6 +10,7 @@ use super::template::{self, Around};
 use crate::clock::Clock;
 use crate::cloud::Product;
 use crate::cloud::SignatureAlgorithm;
+use crate::cloud::credential::Network;
 use crate::cloud::endpoint::Endpoints;
 use crate::cloud::http::HttpTransport;
 use crate::engine::event::{EventKind, Events, RunStarted};
@@ -21,8 +22,9 @@ use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
 use crate::journal::tags::RunTags;
 use crate::plan::Plan;
+use crate::plan::alicloud_ecs::ProfileReading;
 use crate::process::Environment;
-use crate::report::ExitStatus;
+use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
     let events = super::events(&args.report);
@@ -36,6 +38,11 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let around = Around {
         force: args.force,
         region: args.cloud.region.as_deref(),
+        // The embedded sandbox has keys of its own.
+        profiles: args.sandbox.is_none().then_some(ProfileReading {
+            profiles: &args.cloud.ambient.profiles,
+            is_needed: true,
+        }),
     };
     let reading = template::read(&args.template, &around)?;
     let run_id = Uuid::new_v4().to_string();
@@ -59,12 +66,13 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
         events.warn(warning.clone());
     }
     let embedded = sandbox::embed(args.sandbox).await?;
-    let connections = connections(&args.cloud, embedded.as_ref())?;
-    let settings = settings(args, embedded.as_ref(), &run_id);
     let scale = embedded
         .as_ref()
         .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
-    let stop = Stop::new(Clock::scaled(scale));
+    let clock = Clock::scaled(scale);
+    let connections = connections(&args.cloud, embedded.as_ref(), clock)?;
+    let settings = settings(args, embedded.as_ref(), &run_id);
+    let stop = Stop::new(clock);
     let watch = signals.watch(&stop, events);
     let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
     watch.abort();
@@ -98,18 +106,23 @@ fn first_region(plan: &Plan) -> Option<String> {
 }
 
 /// How to reach the cloud: the real one, or the embedded one.
-pub(super) fn connections(args: &CloudArgs, embedded: Option<&Embedded>) -> Result<Connections> {
-    let (keys, endpoints) = match embedded {
-        Some(embedded) => (Some(embedded.keys()), embedded.endpoints()?),
-        None => (args.keys.clone(), endpoints(args)?),
+pub(super) fn connections(
+    args: &CloudArgs,
+    embedded: Option<&Embedded>,
+    clock: Clock,
+) -> Result<Connections> {
+    let (ambient, endpoints) = match embedded {
+        Some(embedded) => (embedded.ambient(), embedded.endpoints()?),
+        None => (args.ambient.clone(), endpoints(args)?),
     };
-    Ok(Connections {
-        keys,
+    let network = Network {
+        transport: Arc::new(HttpTransport::new()?),
         endpoints,
         signature: signature(args.signature),
-        transport: Arc::new(HttpTransport::new()?),
-        only_these: embedded.is_some(),
-    })
+        clock,
+        sts_region: None,
+    };
+    Ok(Connections::new(ambient, network, embedded.is_some()))
 }
 
 fn endpoints(args: &CloudArgs) -> Result<Endpoints> {
@@ -137,12 +150,8 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let github_run = args
-        .report
-        .github
-        .as_ref()
-        .and_then(|github| github.run_id.clone());
-    let ci = github_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run));
+    let ci_run = args.report.ci.as_ref().and_then(System::run);
+    let ci = ci_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run.to_owned()));
     let tags = RunTags::new(
         run_id,
         Timestamp::now(),

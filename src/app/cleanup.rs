@@ -221,5 +221,6 @@ async fn regions(args: &CleanupArgs, cloud: &Cloud, stop: &Stop) -> Result<Vec<S
 }
 
 fn cloud(args: &CleanupArgs) -> Result<Cloud> {
-    super::build::connections(&args.cloud, None)?.from_environment()
+    let clock = Clock::scaled(args.cloud.time_scale);
+    Ok(super::build::connections(&args.cloud, None, clock)?.from_environment())
 }

@@ -15,12 +15,12 @@ use crate::engine::event::{BuildResult, EventKind, Events, RunResult, RunStarted
 use crate::engine::signal::{Signal, Signals};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::importer::source::PlainFile;
+use crate::importer::source::DiskSource;
 use crate::importer::{self, TYPE};
 use crate::inputs::ImportArgs;
 use crate::journal::Journal;
 use crate::journal::tags::RunTags;
-use crate::plan::alicloud_ecs::Defaults;
+use crate::plan::alicloud_ecs::{Defaults, ProfileReading};
 use crate::plan::files::Places;
 use crate::plan::import::{self as plan, Import};
 use crate::process::Environment;
@@ -63,7 +63,10 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
         return Err(Error::new(Kind::Usage, "The options cannot be used"));
     }
     // Nothing is noted before it is known that the file can be imported.
-    let source = PlainFile::open(&args.file)?;
+    let files = [&args.file].into_iter().chain(&args.data_disks);
+    let disks: Vec<_> = files
+        .map(|file| DiskSource::open(file, &options))
+        .collect::<Result<_>>()?;
     let journal = Journal::start(&args.cloud.journal_dir, &run_id)?;
     events.emit(started(Some(&journal)));
     template::report(&findings.into_sorted(), events);
@@ -71,7 +74,7 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
         events.warn(warning.clone());
     }
     let watch = signals.watch(&stop, events);
-    let work = import_file(args, &options, &source, &journal, events, &stop);
+    let work = import_disks(args, &options, &disks, &journal, events, &stop);
     let (build, leftovers, deadline) = within(args.deadline, &stop, work).await?;
     watch.abort();
     let result = Arc::new(RunResult {
@@ -105,16 +108,16 @@ async fn within(
     Ok((build, leftovers, deadline_error))
 }
 
-async fn import_file(
+async fn import_disks(
     args: &ImportArgs,
     options: &Import,
-    source: &PlainFile,
+    disks: &[DiskSource],
     journal: &Journal,
     events: &Events,
     stop: &Stop,
 ) -> Result<Ended> {
     let start = Instant::now();
-    let connections = super::build::connections(&args.cloud, None)?;
+    let connections = super::build::connections(&args.cloud, None, stop.clock())?;
     let cloud = connections.for_import(options)?;
     let events = events.for_build(BUILD);
     let tags = RunTags::new(journal.run(), Timestamp::now(), RESOURCE_TTL, Vec::new());
@@ -128,7 +131,7 @@ async fn import_file(
         environment: &Environment::default(),
     };
     let key = options.key.as_ref().map(|key| key.value.as_str());
-    let outcome = importer::run(&cx, &cloud, options, source, key).await;
+    let outcome = importer::run(&cx, &cloud, options, disks, key).await;
     let (artifacts, error) = match outcome.artifact {
         Ok(artifact) => (vec![artifact], None),
         Err(error) => (Vec::new(), Some(error)),
@@ -153,6 +156,10 @@ fn read(args: &ImportArgs) -> (Sources, Import, Diagnostics) {
     let defaults = Defaults {
         region: args.cloud.region.as_deref(),
         force: args.force,
+        profiles: Some(ProfileReading {
+            profiles: &args.cloud.ambient.profiles,
+            is_needed: true,
+        }),
     };
     let places = Places {
         working_directory: PathBuf::from("."),

@@ -17,9 +17,11 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod policy;
 mod sandbox;
 mod template;
 mod validate;
+mod whoami;
 
 /// Runs the command that argv and environment ask for.
 pub fn run() -> ExitStatus {
@@ -35,8 +37,10 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Version { machine_readable } => print(&page::version(machine_readable)),

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::machine::MachineHost;
+use alicloud_image_sandbox::qemu::Qemu;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
 
 use crate::cli;
+use crate::cloud::credential::{Ambient, Keys};
 use crate::cloud::endpoint::Endpoints;
 use crate::engine::signal::Signals;
 use crate::error::{Error, Kind, Result};
 use crate::inputs::SandboxArgs;
-use crate::plan::alicloud_ecs::Keys;
 use crate::report::{ExitStatus, Settings, Writers, page};
 use crate::secret::Secret;
 
@@ -25,12 +27,12 @@ pub(super) struct Embedded {
 
 impl Embedded {
     /// Its key pair; whatever the template has belongs to the real cloud.
-    pub(super) fn keys(&self) -> Keys {
-        Keys {
+    pub(super) fn ambient(&self) -> Ambient {
+        Ambient::from(Keys {
             access_key: self.sandbox.access_key_id().to_owned(),
             secret_key: Secret::new(self.sandbox.access_key_secret()),
             security_token: None,
-        }
+        })
     }
 
     pub(super) fn endpoints(&self) -> Result<Endpoints> {
@@ -117,7 +119,8 @@ fn options(args: &SandboxArgs) -> Result<SandboxOptions> {
     Ok(options)
 }
 
-fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
+/// Public images are confined processes, imported ones virtual machines.
+fn machines(scripted: bool, time_scale: f64) -> Result<Arc<dyn MachineHost>> {
     let confinement = if scripted {
         Confinement::Scripted
     } else {
@@ -132,10 +135,11 @@ fn machines(scripted: bool, time_scale: f64) -> Result<Arc<Guests>> {
             .with_hint("`alicloud-image sandbox --scripted-guests` runs no commands at all")
         })?;
     }
-    Ok(Arc::new(Guests {
+    let guests = Guests {
         confinement,
         time_scale,
-    }))
+    };
+    Ok(Arc::new(Qemu::new(Arc::new(guests))))
 }
 
 fn cannot_start(error: std::io::Error) -> Error {

@@ -9,6 +9,7 @@ use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::error::{Error, Kind, Result};
 use crate::inputs::TemplateArgs;
 use crate::plan::Plan;
+use crate::plan::alicloud_ecs::ProfileReading;
 use crate::plan::build::{self, NoPlan};
 use crate::plan::files::Places;
 use crate::secret::Secret;
@@ -32,6 +33,7 @@ pub(super) struct Reading {
 pub(super) struct Around<'a> {
     pub(super) force: bool,
     pub(super) region: Option<&'a str>,
+    pub(super) profiles: Option<ProfileReading<'a>>,
 }
 
 impl Reading {
@@ -117,6 +119,7 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
             except: args.except.clone(),
             force: around.force,
             region: around.region.map(str::to_owned),
+            profiles: around.profiles,
             places: places(args, &inputs),
             start: inputs.start,
         };

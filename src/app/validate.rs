@@ -2,6 +2,7 @@
 
 use super::template::{self, Around};
 use crate::inputs::ValidateArgs;
+use crate::plan::alicloud_ecs::ProfileReading;
 use crate::report::ExitStatus;
 
 pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
@@ -9,6 +10,11 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
     let around = Around {
         force: false,
         region: args.region.as_deref(),
+        // Where a template is only checked, there may be no credentials.
+        profiles: Some(ProfileReading {
+            profiles: &args.profiles,
+            is_needed: false,
+        }),
     };
     let reading = match template::read(&args.template, &around) {
         Ok(reading) => reading,

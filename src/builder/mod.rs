@@ -101,6 +101,12 @@ pub trait Builder: Send + Sync {
         Ok(())
     }
 
+    /// Ends when the machine has gone by itself, with what is known about it.
+    /// Where nobody can see that, it never ends.
+    async fn gone(&self) -> Error {
+        std::future::pending().await
+    }
+
     /// Brings the machine to rest.
     async fn halt(&self, cx: &BuildContext<'_>, machine: &Machine) -> Result<()>;
 

@@ -20,7 +20,7 @@ use super::sign::SignatureAlgorithm;
 use super::transport::{HttpResponse, Signed, Transport};
 use super::{Action, Repeat, answer, hints};
 use crate::engine::stop::Stop;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 
 /// What a client needs.
 pub struct CloudConfig {
@@ -66,6 +66,7 @@ pub(super) trait Exchange: Sync {
     fn exchange(
         &self,
         client: &Client,
+        credential: &Credential,
     ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
     /// The answer when the refusal of a repeated request says that an earlier
@@ -112,7 +113,8 @@ impl Client {
         let started = Instant::now();
         let mut attempts = Attempts::default();
         loop {
-            let failure = match self.attempt(request, stop).await {
+            let credential = stop.race(self.config.credentials.get()).await??;
+            let failure = match self.attempt(request, &credential, stop).await {
                 Ok(content) => return Ok(content),
                 Err(Failure::Refused(refusal)) if attempts.did_it(&refusal) => {
                     return Ok(request.done());
@@ -121,7 +123,13 @@ impl Client {
             };
             let elapsed = stop.clock().elapsed(started);
             let wait = self
-                .next(request.about(), &failure, &mut attempts, elapsed)
+                .next(
+                    request.about(),
+                    &failure,
+                    &credential,
+                    &mut attempts,
+                    elapsed,
+                )
                 .await;
             let Some(wait) = wait else {
                 return Err(error(request.about(), failure, attempts.failed(), elapsed));
@@ -136,6 +144,7 @@ impl Client {
         &self,
         request: &About,
         failure: &Failure,
+        used: &Credential,
         attempts: &mut Attempts,
         elapsed: Duration,
     ) -> Option<Duration> {
@@ -155,7 +164,7 @@ impl Client {
         );
         match (cause, failure) {
             (Cause::ClockSkew, Failure::Refused(refusal)) => self.correct_clock(refusal)?,
-            (Cause::TokenExpired, _) => self.renew_credentials().await?,
+            (Cause::TokenExpired, _) => self.renew_credentials(used).await?,
             _ => {}
         }
         Some(wait)
@@ -163,11 +172,16 @@ impl Client {
 
     /// One attempt. A stop ends it at once, except when something may be
     /// being created: then the answer gets a moment to arrive.
-    async fn attempt<E: Exchange>(&self, request: &E, stop: &Stop) -> Result<E::Answer, Failure> {
+    async fn attempt<E: Exchange>(
+        &self,
+        request: &E,
+        credential: &Credential,
+        stop: &Stop,
+    ) -> Result<E::Answer, Failure> {
         if stop.is_stopped() {
             return Err(Failure::Local(Error::cancelled()));
         }
-        let mut attempt = std::pin::pin!(self.attempt_to_the_end(request));
+        let mut attempt = std::pin::pin!(self.attempt_to_the_end(request, credential));
         if let Ok(outcome) = stop.race(&mut attempt).await {
             return outcome;
         }
@@ -178,16 +192,15 @@ impl Client {
         outcome.unwrap_or_else(|_| Err(Failure::Local(Error::cancelled())))
     }
 
-    async fn attempt_to_the_end<E: Exchange>(&self, request: &E) -> Result<E::Answer, Failure> {
+    async fn attempt_to_the_end<E: Exchange>(
+        &self,
+        request: &E,
+        credential: &Credential,
+    ) -> Result<E::Answer, Failure> {
         let started = Instant::now();
-        let outcome = request.exchange(self).await;
+        let outcome = request.exchange(self, credential).await;
         log(request, &outcome, started.elapsed());
         outcome
-    }
-
-    /// Keys that are good now.
-    pub(super) async fn credential(&self) -> Result<Arc<Credential>, Failure> {
-        self.config.credentials.get().await.map_err(Failure::Local)
     }
 
     /// Sends a signed request once.
@@ -223,12 +236,17 @@ impl Client {
         Some(())
     }
 
-    /// Asks for other keys; none when there are no others.
-    async fn renew_credentials(&self) -> Option<()> {
-        let provider = &self.config.credentials;
-        let refused = provider.get().await.ok()?;
-        let fresh = provider.refresh(&refused).await.ok()?;
-        (fresh != refused).then_some(())
+    /// Asks for other keys than those; none when there are no others.
+    async fn renew_credentials(&self, refused: &Credential) -> Option<()> {
+        let fresh = self.config.credentials.refresh(refused).await;
+        let is_other = |fresh: Arc<Credential>| *fresh != *refused;
+        match fresh {
+            Ok(fresh) => is_other(fresh).then_some(()),
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "no new keys");
+                None
+            }
+        }
     }
 
     fn was_reached(&self, url: &Url) -> bool {

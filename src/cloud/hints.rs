@@ -49,8 +49,14 @@ fn particular(refusal: &Refusal, code: &str) -> Option<String> {
     }
 }
 
+/// What Alibaba Cloud's documentation has users attach.
+const PASS_ROLE: &str = "Attach this RAM policy to the user or role whose keys are used, as it gives a role to \
+     the instance (`ecs_ram_role_name`): {\"Version\": \"1\", \"Statement\": [{\"Effect\": \"Allow\", \
+     \"Action\": \"ram:PassRole\", \"Resource\": \"*\"}]}";
+
 fn missing_permission(refusal: &Refusal) -> String {
     match &refusal.missing_permission {
+        Some(permission) if permission == "ram:PassRole" => PASS_ROLE.to_owned(),
         Some(permission) => format!(
             "Attach a RAM policy that allows {permission} to the user or role whose keys are used"
         ),
@@ -94,6 +100,9 @@ fn wrong_region(region: &str) -> Option<String> {
     nearest_region(region).map(|near| format!("Did you mean {near}?"))
 }
 
+const TOKEN_EXPIRED: &str =
+    "The temporary keys have ended: get new ones, or give them a longer duration";
+
 const KNOWN: &[(&[&str], &str)] = &[
     (
         &["PublicEndpointForbidden"],
@@ -128,10 +137,7 @@ const KNOWN: &[(&[&str], &str)] = &[
         &["AccessKeyIdAndSecurityTokenNotMatch"],
         "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
     ),
-    (
-        &["SecurityTokenExpired"],
-        "The temporary keys have ended: get new ones, or give them a longer duration",
-    ),
+    (&["SecurityTokenExpired"], TOKEN_EXPIRED),
     (
         &["RequestTimeTooSkewed"],
         "Set this machine's clock: it must be within 15 minutes of the right time",
@@ -221,8 +227,8 @@ const KNOWN: &[(&[&str], &str)] = &[
         "Delete resources that are not needed any more, or ask for more in the Quota Center",
     ),
     (
-        &["InvalidUser.PassRoleForbidden"],
-        "Attach a RAM policy that allows ram:PassRole for the instance's role to the user or role whose keys are used",
+        &["InvalidUser.PassRoleForbidden", "Forbidden.PassRole*"],
+        PASS_ROLE,
     ),
     (
         &["InvalidRamRole.NotEcsRole", "InvalidRamRole.NotFound"],
@@ -248,10 +254,7 @@ const KNOWN: &[(&[&str], &str)] = &[
         &["InvalidSecurityToken.MismatchWithAccessKey"],
         "The security token belongs to other keys: take id, secret and token from the same place, and no token for permanent keys",
     ),
-    (
-        &["InvalidSecurityToken.Expired"],
-        "The temporary keys have ended: get new ones, or give them a longer duration",
-    ),
+    (&["InvalidSecurityToken.Expired"], TOKEN_EXPIRED),
     (
         &["InvalidSecurityToken*", "MissingSecurityToken"],
         "Temporary keys, whose id starts with STS., need the security token that came with them, whole",

@@ -25,11 +25,15 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const USER_AGENT: &str = concat!("alicloud-image/", env!("CARGO_PKG_VERSION"));
 
+/// Where an ECS instance asks for its metadata: a machine's own matter, like
+/// its loopback addresses.
+const INSTANCE_METADATA: &str = "100.100.100.200";
+
 /// Sends requests over HTTPS, and over HTTP to this machine.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     network: Client,
-    loopback: Client,
+    direct: Client,
 }
 
 impl HttpTransport {
@@ -45,8 +49,8 @@ impl HttpTransport {
         };
         Ok(Self {
             network: builder().build().map_err(failed)?,
-            // A proxy cannot know this machine's own ports.
-            loopback: builder().no_proxy().build().map_err(failed)?,
+            // A proxy knows neither this machine's ports nor its metadata.
+            direct: builder().no_proxy().build().map_err(failed)?,
         })
     }
 }
@@ -90,8 +94,8 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
 impl Transport for HttpTransport {
     async fn send(&self, request: Signed) -> Result<HttpResponse, SendFailure> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
-        let client = if is_loopback(&request.url) {
-            &self.loopback
+        let client = if is_direct(&request.url) {
+            &self.direct
         } else {
             &self.network
         };
@@ -106,6 +110,11 @@ impl Transport for HttpTransport {
         let response = builder.send().await.map_err(failed)?;
         read(response).await.map_err(failed)
     }
+}
+
+/// Whether proxies are passed by.
+fn is_direct(url: &url::Url) -> bool {
+    is_loopback(url) || url.host_str() == Some(INSTANCE_METADATA)
 }
 
 fn method(method: Method) -> reqwest::Method {

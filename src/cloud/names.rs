@@ -109,6 +109,8 @@ fn every_request_uses_published_names() {
         ram::GetPolicy,
         ram::GetRole,
         ram::ListPoliciesForRole,
+        sts::AssumeRole,
+        sts::AssumeRoleWithOidc,
         sts::GetCallerIdentity,
         vpc::AllocateEipAddress,
         vpc::AssociateEipAddress,

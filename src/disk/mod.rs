@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 
+pub mod boot;
 mod chain;
 mod check;
 mod failure;

@@ -47,6 +47,11 @@ pub(super) async fn run(
             BuildRun {
                 build,
                 cx,
+                machine_stop: match build.builder {
+                    plan::Builder::AlicloudEcs(_) => cx.stop.clone(),
+                    // This machine's guests know nothing of a sandbox's seconds.
+                    plan::Builder::Qemu(_) => cx.stop.in_real_time(),
+                },
                 events: &events,
                 cloud: cloud.as_ref(),
             }
@@ -69,6 +74,8 @@ pub(super) async fn run(
 struct BuildRun<'a> {
     build: &'a plan::Build,
     cx: &'a RunContext<'a>,
+    /// For everything that is done with the machine.
+    machine_stop: Stop,
     events: &'a Events,
     cloud: Option<&'a Cloud>,
 }
@@ -125,6 +132,7 @@ impl BuildRun<'_> {
     /// The phases up to the finished artifact.
     async fn make<B: Builder>(&self, builder: &B) -> Result<(Option<Artifact>, BuildData)> {
         let cx = self.build_context();
+        postprocessor::preflight(&self.build.post_processors, &cx, self.cx.connections).await?;
         let machine = builder.prepare(&cx).await?;
         let data = self.provision(&cx, builder, &machine).await?;
         // The address is released while the machine stops and its image is
@@ -160,12 +168,12 @@ impl BuildRun<'_> {
             plan::communicator::Communicator::None => self.run_provisioners(None, &data).await,
             plan::communicator::Communicator::Ssh(options) => {
                 let connecting = connect::ssh(options, machine, settings, cx);
-                let ssh = cx.step("Connect", connecting).await?;
+                let ssh = connected(cx, builder, connecting).await?;
                 self.provision_over(cx, builder, machine, &ssh, &data).await
             }
             plan::communicator::Communicator::Winrm(options) => {
                 let connecting = connect::winrm(options, machine, cx);
-                let winrm = cx.step("Connect", connecting).await?;
+                let winrm = connected(cx, builder, connecting).await?;
                 self.provision_over(cx, builder, machine, &winrm, &data)
                     .await
             }
@@ -195,7 +203,7 @@ impl BuildRun<'_> {
         machine: Option<&dyn Communicator>,
         data: &BuildData,
     ) -> Result<()> {
-        let cx = self.provision_context(machine, data, self.cx.stop);
+        let cx = self.provision_context(machine, data, &self.machine_stop);
         for provisioner in &self.build.provisioners {
             let outcome = self
                 .build_context()
@@ -225,7 +233,7 @@ impl BuildRun<'_> {
         }
         self.events
             .say("Provisioning step had errors: Running the cleanup provisioner, if present...");
-        let cx = self.provision_context(machine, data, self.cx.stop);
+        let cx = self.provision_context(machine, data, &self.machine_stop);
         match provisioner::run(provisioner, &cx).await {
             Ok(()) => error,
             Err(cleanup) => error.context(format!(
@@ -281,7 +289,7 @@ impl BuildRun<'_> {
         BuildContext {
             build: &self.build.name,
             events: self.events,
-            stop: self.cx.stop,
+            stop: &self.machine_stop,
             journal: self.cx.journal,
             tags: &self.cx.settings.tags,
             environment: &self.cx.settings.environment,
@@ -302,6 +310,22 @@ impl BuildRun<'_> {
             environment: &self.cx.settings.environment,
         }
     }
+}
+
+/// The connection, unless the machine is gone before there is one.
+async fn connected<B: Builder, C>(
+    cx: &BuildContext<'_>,
+    builder: &B,
+    connecting: impl Future<Output = Result<C>>,
+) -> Result<C> {
+    let connecting = async {
+        tokio::select! {
+            biased;
+            connected = connecting => connected,
+            error = builder.gone() => Err(error),
+        }
+    };
+    cx.step("Connect", connecting).await
 }
 
 fn bug(panic: &(dyn Any + Send)) -> Error {

@@ -2,50 +2,75 @@
 
 use std::sync::Arc;
 
-use crate::cloud::credential::Static;
+use jiff::Timestamp;
+
+use crate::cloud::credential::{Ambient, Credentials, Found, Network, Nothing, Source};
 use crate::cloud::endpoint::Endpoints;
-use crate::cloud::transport::Transport;
-use crate::cloud::{Cloud, CloudConfig, Product, SignatureAlgorithm};
-use crate::error::{Error, Kind, Result};
+use crate::cloud::{Cloud, CloudConfig, Product};
+use crate::error::Result;
 use crate::plan::Builder;
-use crate::plan::alicloud_ecs::{Access, Keys};
+use crate::plan::alicloud_ecs::Access;
 use crate::plan::import::Import;
 
 /// What the environment and the command line say about the cloud.
 #[derive(Clone)]
 pub struct Connections {
-    /// Keys that serve when the template has none.
-    pub keys: Option<Keys>,
-    /// Endpoints that replace the regular ones.
-    pub endpoints: Endpoints,
-    /// How requests are signed.
-    pub signature: SignatureAlgorithm,
-    /// What carries requests; shared by all builds.
-    pub transport: Arc<dyn Transport>,
+    /// Whose keys are used.
+    credentials: Credentials,
+    /// Endpoints that replace the regular ones, how requests are signed, and
+    /// what carries them; shared by all builds.
+    network: Network,
     /// Whether the template's own keys and endpoints are passed over: they
     /// are the real cloud's, and this is a simulated one.
-    pub only_these: bool,
+    only_these: bool,
 }
 
 impl Connections {
+    /// With what the environment says; the template's keys and endpoints are
+    /// passed over when it is to be `only_these`.
+    pub fn new(ambient: Ambient, network: Network, only_these: bool) -> Self {
+        Self {
+            credentials: Credentials::new(ambient, network.clone()),
+            network,
+            only_these,
+        }
+    }
+
     /// The client a builder uses, if it uses one.
     ///
     /// # Errors
-    /// When there are no keys or an endpoint is malformed.
+    /// When an endpoint is malformed.
     pub fn cloud(&self, builder: &Builder) -> Result<Option<Cloud>> {
         match builder {
-            Builder::AlicloudEcs(options) => self.for_access(&options.access).map(Some),
+            Builder::AlicloudEcs(options) => {
+                let endpoints = self.network.endpoints.clone();
+                self.for_access(&options.access, endpoints).map(Some)
+            }
             Builder::Qemu(_) => Ok(None),
         }
     }
 
-    /// The client of a command without template.
+    /// The client of a command without template, with the keys of the
+    /// environment.
+    pub fn from_environment(&self) -> Cloud {
+        self.client(&Source::Ambient, self.network.endpoints.clone())
+    }
+
+    /// What the environment's keys are, and where they were not.
     ///
     /// # Errors
-    /// When the environment has no keys.
-    pub fn from_environment(&self) -> Result<Cloud> {
-        let keys = self.keys.as_ref().ok_or_else(no_keys)?;
-        Ok(self.with(keys, self.endpoints.clone()))
+    /// When it has none.
+    pub async fn found(&self) -> Result<Found, Nothing> {
+        self.credentials.found().await
+    }
+
+    /// When the environment's keys end, if they do.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub async fn expiration(&self) -> Result<Option<Timestamp>> {
+        let keys = self.credentials.of(&Source::Ambient).get().await?;
+        Ok(keys.expiration)
     }
 
     /// The client of an import.
@@ -53,58 +78,32 @@ impl Connections {
     /// # Errors
     /// As [`Connections::cloud`].
     pub fn for_import(&self, import: &Import) -> Result<Cloud> {
-        let Some(endpoint) = import.oss_endpoint.as_ref().filter(|_| !self.only_these) else {
-            return self.for_access(&import.access);
-        };
-        let region = &import.access.region.value;
-        let endpoints = self.endpoints.clone();
-        Self {
-            endpoints: endpoints.with_regional(Product::Oss, region, endpoint)?,
-            ..self.clone()
+        let mut endpoints = self.network.endpoints.clone();
+        if let Some(endpoint) = import.oss_endpoint.as_ref().filter(|_| !self.only_these) {
+            let region = &import.access.region.value;
+            endpoints = endpoints.with_regional(Product::Oss, region, endpoint)?;
         }
-        .for_access(&import.access)
+        self.for_access(&import.access, endpoints)
     }
 
-    fn for_access(&self, access: &Access) -> Result<Cloud> {
+    fn for_access(&self, access: &Access, mut endpoints: Endpoints) -> Result<Cloud> {
         if self.only_these {
-            return self.from_environment();
+            return Ok(self.from_environment());
         }
-        let keys = access
-            .keys
-            .as_ref()
-            .or(self.keys.as_ref())
-            .ok_or_else(no_keys)?;
-        let mut endpoints = self.endpoints.clone();
         if let Some(custom) = &access.custom_endpoint_ecs {
             endpoints = endpoints
                 .with_regional(Product::Ecs, &access.region.value, &custom.value)
                 .map_err(|error| error.at(custom.span))?;
         }
-        Ok(self.with(keys, endpoints))
+        Ok(self.client(&access.credentials, endpoints))
     }
 
-    fn with(&self, keys: &Keys, endpoints: Endpoints) -> Cloud {
-        let credentials = Static::new(
-            keys.access_key.clone(),
-            keys.secret_key.clone(),
-            keys.security_token.clone(),
-        );
+    fn client(&self, source: &Source, endpoints: Endpoints) -> Cloud {
         Cloud::new(CloudConfig {
-            credentials: Arc::new(credentials),
+            credentials: self.credentials.of(source),
             endpoints,
-            signature: self.signature,
-            transport: Arc::clone(&self.transport),
+            signature: self.network.signature,
+            transport: Arc::clone(&self.network.transport),
         })
     }
-}
-
-fn no_keys() -> Error {
-    Error::new(
-        Kind::Credentials,
-        "No AccessKey for Alibaba Cloud was given",
-    )
-    .with_hint(
-        "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and `secret_key` \
-         in the template; to try a template without an account use `build --sandbox`",
-    )
 }

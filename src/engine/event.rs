@@ -1,6 +1,7 @@
 //! What happens in a run, as data. Nobody prints: everything is an [`Event`],
 //! and `report` renders it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub enum EventKind {
     Leftover(Leftover),
     /// An image that was asked for is available.
     ImageReady(Image),
+    /// What the screen of a failed build's machine showed is in this file.
+    Screenshot(PathBuf),
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
@@ -85,7 +88,7 @@ pub struct RunStarted {
     /// All texts read, for snippets and annotations.
     pub sources: Sources,
     /// The journal's path, for `GITHUB_STATE` and hints.
-    pub journal: Option<std::path::PathBuf>,
+    pub journal: Option<PathBuf>,
     /// The main region of the first build.
     pub region: Option<String>,
 }

@@ -39,6 +39,15 @@ impl Stop {
         }
     }
 
+    /// The same signals, on a clock that is not scaled.
+    #[must_use]
+    pub fn in_real_time(&self) -> Self {
+        Self {
+            clock: Clock::default(),
+            ..self.clone()
+        }
+    }
+
     /// The clock that waits go by.
     pub fn clock(&self) -> Clock {
         self.clock
@@ -115,6 +124,17 @@ mod tests {
                 .unwrap(),
             1
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn real_time_is_not_scaled_and_stops_too() {
+        let stop = Stop::new(Clock::scaled(0.001));
+        let real = stop.in_real_time();
+        let start = tokio::time::Instant::now();
+        real.sleep(Duration::from_secs(10)).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 10);
+        stop.stop();
+        assert!(real.is_stopped());
     }
 
     #[tokio::test]

@@ -1,86 +1,55 @@
 //! What can be known before the first byte is sent: the disk fits, the name
-//! is free, the bucket is right, and ECS may read it.
+//! is free, the bucket is right, and ECS may read it. What is known of the
+//! disk itself is in `check_disk`.
 
 use super::Importer;
-use super::role::{self, RoleState};
+use super::role::{self, Found, RoleState};
 use crate::builder::BuildContext;
 use crate::cloud::oss::bucket::BucketInfo;
 use crate::cloud::sts::GetCallerIdentity;
 use crate::error::{Error, Kind, Result};
 
-const GIB: u64 = 1 << 30;
-
-/// What ECS imports at most, GiB.
-const LARGEST_DISK: u64 = 2048;
-
 /// What the checks found out.
 pub(super) struct Checked {
     pub(super) has_bucket: bool,
     pub(super) role: RoleState,
+    /// What the image boots with, when it is known.
+    pub(super) boot_mode: Option<String>,
+}
+
+/// What was found where the image is to be.
+pub(super) struct Place {
+    has_bucket: bool,
+    role: Found,
 }
 
 impl Importer<'_> {
     pub(super) async fn check(&self, cx: &BuildContext<'_>) -> Result<Checked> {
         cx.events
             .say("Checking disk, image name, bucket and role...");
-        self.check_disk()?;
+        let boot_mode = self.check_disks(cx).await?;
+        let place = self.check_place(cx).await?;
+        let role = role::put_right(cx, self.cloud, self.region(), self.role(), place.role);
+        Ok(Checked {
+            has_bucket: place.has_bucket,
+            role: role.await?,
+            boot_mode,
+        })
+    }
+
+    /// Names, bucket and role; nothing is changed.
+    pub(super) async fn check_place(&self, cx: &BuildContext<'_>) -> Result<Place> {
         let publisher = self.publisher();
         let (names, bucket, role) = tokio::join!(
             publisher.check_names(cx),
             self.check_bucket(cx),
-            role::prepare(cx, self.cloud, self.region(), self.role()),
+            role::look(cx, self.cloud, self.region(), self.role()),
         );
         names?;
-        Ok(Checked {
+        Ok(Place {
             has_bucket: bucket?,
             role: role?,
         })
-    }
-
-    /// The system disk's size in GiB.
-    pub(super) fn system_size(&self) -> u32 {
-        let least = self.source.virtual_size().div_ceil(GIB);
-        let least = u32::try_from(least).unwrap_or(u32::MAX);
-        self.options
-            .system_size
-            .as_ref()
-            .map_or(least, |size| size.value)
-    }
-
-    fn check_disk(&self) -> Result<()> {
-        let (name, format) = (self.source.name(), self.source.format());
-        if let Some(wanted) = self
-            .options
-            .format
-            .as_ref()
-            .filter(|wanted| wanted.value != format)
-        {
-            let message = format!(
-                "{name} is {}, but `format` says {}",
-                format.name(),
-                wanted.value.name()
-            );
-            return Err(Error::new(Kind::Usage, message)
-                .at(wanted.span)
-                .with_hint("Leave `format` out: it is found out"));
-        }
-        let gib = self.source.virtual_size().div_ceil(GIB);
-        if gib > LARGEST_DISK {
-            let message = format!("The disk in {name} has {gib} GiB; ECS imports {LARGEST_DISK}");
-            return Err(Error::new(Kind::Usage, message));
-        }
-        match &self.options.system_size {
-            Some(size) if u64::from(size.value) < gib => {
-                let message = format!(
-                    "`image_system_size` is {} GiB, but the disk in {name} has {gib} GiB",
-                    size.value
-                );
-                Err(Error::new(Kind::Usage, message)
-                    .at(size.span)
-                    .with_hint(format!("Write {gib} or more, or leave it out")))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Whether the bucket is there, and good.
@@ -97,7 +66,7 @@ impl Importer<'_> {
         Ok(true)
     }
 
-    fn judge_bucket(&self, info: &BucketInfo) -> Result<()> {
+    pub(super) fn judge_bucket(&self, info: &BucketInfo) -> Result<()> {
         let (bucket, region) = (&self.options.bucket, self.region());
         let refuse = |message: String, hint: &str| {
             Err(Error::new(Kind::Cloud, message)

@@ -2,14 +2,15 @@
 //! makes the image the one that was asked for.
 //!
 //! ```text
-//! ImageSource ─ check ─► upload ─► import ─► publish ─► artifact
-//!                 │         │         │
-//!                 └ role    └ OSS     └ ECS        all of it in the journal
+//! DiskSource ─ check ─► upload ─► import ─► publish ─► artifact
+//!                │         │         │
+//!                └ role    └ OSS     └ ECS        all of it in the journal
 //! ```
 //!
 //! It serves the post-processor `alicloud-import` and the command `import`.
 //! Like a builder it deletes nothing of its own: [`run`] sweeps the journal
-//! at the end. Not here: how a disk is read or made smaller (`disk`).
+//! at the end. What needs no disk can be checked before there is one
+//! ([`preflight`]). Not here: how a disk is read and made smaller (`disk`).
 
 use crate::artifact::Artifact;
 use crate::builder::BuildContext;
@@ -23,12 +24,13 @@ use crate::plan::import::{DEFAULT_ROLE, Import};
 use crate::publish::Publisher;
 
 mod check;
+mod check_disk;
 mod role;
 pub mod source;
 mod task;
 mod transfer;
 
-use source::ImageSource;
+use source::DiskSource;
 
 /// Packer's id of this post-processor, in manifests.
 pub const BUILDER_ID: &str = "packer.post-processor.alicloud-import";
@@ -48,12 +50,13 @@ pub struct Outcome {
 struct Importer<'a> {
     cloud: &'a Cloud,
     options: &'a Import,
-    source: &'a dyn ImageSource,
+    /// The system disk, then data disks; none in a [`preflight`].
+    disks: &'a [DiskSource],
     /// The object's name, when the template says it.
     key: Option<&'a str>,
 }
 
-/// Where the object is.
+/// Where an object is.
 #[derive(Debug, Clone)]
 struct Object {
     bucket: String,
@@ -67,8 +70,23 @@ impl Object {
     }
 }
 
-/// Imports a disk and deletes what it took to do that, also when it fails or
-/// is stopped. `key` is `oss_key_name`, rendered.
+/// Looks for what would make an import fail, and needs no disk to be known:
+/// keys, names, bucket and role. It creates nothing.
+///
+/// # Errors
+/// What the import would fail with.
+pub async fn preflight(cx: &BuildContext<'_>, cloud: &Cloud, options: &Import) -> Result<()> {
+    let importer = Importer {
+        cloud,
+        options,
+        disks: &[],
+        key: None,
+    };
+    importer.check_place(cx).await.map(drop)
+}
+
+/// Imports disks, the system's first, and deletes what it took to do that,
+/// also when it fails or is stopped. `key` is `oss_key_name`, rendered.
 ///
 /// `cx.build` must be a name of its own: all that the journal has under it is
 /// deleted at the end.
@@ -76,13 +94,13 @@ pub async fn run(
     cx: &BuildContext<'_>,
     cloud: &Cloud,
     options: &Import,
-    source: &dyn ImageSource,
+    disks: &[DiskSource],
     key: Option<&str>,
 ) -> Outcome {
     let importer = Importer {
         cloud,
         options,
-        source,
+        disks,
         key,
     };
     let artifact = importer.make(cx).await;
@@ -98,22 +116,28 @@ pub async fn run(
 impl Importer<'_> {
     async fn make(&self, cx: &BuildContext<'_>) -> Result<Artifact> {
         let checked = cx.step("Check", self.check(cx)).await?;
-        let object = cx
+        let objects = cx
             .step("Upload to OSS", self.upload(cx, checked.has_bucket))
             .await?;
         let made = cx
-            .step("Import image", self.import(cx, &object, checked.role))
+            .step("Import image", self.import(cx, &objects, &checked))
             .await?;
-        self.keep_what_stays(cx, &object)?;
         let publisher = self.publisher();
-        cx.step("Publish image", publisher.publish(cx, made)).await
+        let artifact = cx
+            .step("Publish image", publisher.publish(cx, made))
+            .await?;
+        self.keep_what_stays(cx, &objects)?;
+        Ok(artifact)
     }
 
     /// A bucket that holds what a user asked to keep, or that the next run
     /// will want, stays.
-    fn keep_what_stays(&self, cx: &BuildContext<'_>, object: &Object) -> Result<()> {
-        cx.journal.keep(&object.bucket)?;
-        if self.options.skip_clean {
+    fn keep_what_stays(&self, cx: &BuildContext<'_>, objects: &[Object]) -> Result<()> {
+        cx.journal.keep(&self.options.bucket.value)?;
+        if !self.options.skip_clean {
+            return Ok(());
+        }
+        for object in objects {
             let id = object.id();
             cx.events.say(format!("Keeping OSS object {id}"));
             cx.journal.keep(&id)?;

@@ -22,7 +22,7 @@ const SERVICE: &str = "ecs.aliyuncs.com";
 /// How long a role that was just made may take to work.
 pub(super) const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
-/// What was found of the role.
+/// How the role is when the import begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoleState {
     /// It is there, with everything.
@@ -33,46 +33,74 @@ pub(super) enum RoleState {
     Unknown,
 }
 
-/// Looks at the role and puts right what is missing.
-pub(super) async fn prepare(
+/// What a look at the role found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is there, with everything.
+    Ready,
+    /// The default role does not exist.
+    Missing,
+    /// The default role has no policy.
+    Incomplete,
+    /// We may not look, or it is someone's own: ECS will say.
+    Unknown,
+}
+
+/// Looks at the role; nothing is changed.
+pub(super) async fn look(
     cx: &BuildContext<'_>,
     cloud: &Cloud,
     region: &str,
     name: &str,
-) -> Result<RoleState> {
+) -> Result<Found> {
     let request = GetRole {
         role_name: name.to_owned(),
     };
     match cloud.call(region, &request, cx.stop).await {
-        Ok(found) => complete(cx, cloud, region, name, &found.role).await,
-        Err(error) if is_code(&error, &["EntityNotExist.Role"]) => {
-            create(cx, cloud, region, name).await
-        }
+        Ok(found) => look_inside(cx, cloud, region, name, &found.role).await,
+        Err(error) if is_code(&error, &["EntityNotExist.Role"]) => missing(name),
         Err(error) if error.kind() == Kind::Credentials && is_code(&error, DENIED) => {
             let why = "these keys may not look at RAM roles (ram:GetRole)";
             cx.events
                 .message(format!("Role {name} was not checked: {why}"));
-            Ok(RoleState::Unknown)
+            Ok(Found::Unknown)
         }
         Err(error) => Err(error.context(format!("Cannot look at role {name}"))),
     }
 }
 
-const DENIED: &[&str] = &["NoPermission", "Forbidden.RAM", "Forbidden.SubUser"];
-
-async fn create(
+/// Makes or completes the default role, as it was found to need.
+pub(super) async fn put_right(
     cx: &BuildContext<'_>,
     cloud: &Cloud,
     region: &str,
     name: &str,
+    found: Found,
 ) -> Result<RoleState> {
-    if name != DEFAULT_ROLE {
-        let message = format!("Role {name} does not exist");
-        return Err(Error::new(Kind::Cloud, message).with_hint(format!(
-            "Create it with a trust policy for {SERVICE} and the policy {POLICY}, or leave \
-             `image_import_role_name` out"
-        )));
+    match found {
+        Found::Ready => return Ok(RoleState::Ready),
+        Found::Unknown => return Ok(RoleState::Unknown),
+        Found::Missing => create(cx, cloud, region, name).await?,
+        Found::Incomplete => {}
     }
+    attach(cx, cloud, region, name).await?;
+    Ok(RoleState::Changed)
+}
+
+const DENIED: &[&str] = &["NoPermission", "Forbidden.RAM", "Forbidden.SubUser"];
+
+fn missing(name: &str) -> Result<Found> {
+    if name == DEFAULT_ROLE {
+        return Ok(Found::Missing);
+    }
+    let message = format!("Role {name} does not exist");
+    Err(Error::new(Kind::Cloud, message).with_hint(format!(
+        "Create it with a trust policy for {SERVICE} and the policy {POLICY}, or leave \
+         `image_import_role_name` out"
+    )))
+}
+
+async fn create(cx: &BuildContext<'_>, cloud: &Cloud, region: &str, name: &str) -> Result<()> {
     cx.events.say(format!(
         "Creating role {name}, by which ECS reads the object..."
     ));
@@ -82,22 +110,20 @@ async fn create(
         assume_role_policy_document: trust_policy().to_string(),
     };
     match cloud.call(region, &request, cx.stop).await {
-        Ok(_) => {}
+        Ok(_) => Ok(()),
         // A run beside this one was faster.
-        Err(error) if is_code(&error, &["EntityAlreadyExists.Role"]) => {}
-        Err(error) => return Err(error.context(format!("Cannot create role {name}"))),
+        Err(error) if is_code(&error, &["EntityAlreadyExists.Role"]) => Ok(()),
+        Err(error) => Err(error.context(format!("Cannot create role {name}"))),
     }
-    attach(cx, cloud, region, name).await?;
-    Ok(RoleState::Changed)
 }
 
-async fn complete(
+async fn look_inside(
     cx: &BuildContext<'_>,
     cloud: &Cloud,
     region: &str,
     name: &str,
     role: &Role,
-) -> Result<RoleState> {
+) -> Result<Found> {
     if !trusts_ecs(&role.assume_role_policy_document) {
         let message = format!("Role {name} does not let ECS use it");
         return Err(Error::new(Kind::Cloud, message).with_hint(format!(
@@ -110,23 +136,22 @@ async fn complete(
     };
     let policies = match cloud.call(region, &request, cx.stop).await {
         Ok(answer) => answer.policies,
-        Err(error) if is_code(&error, DENIED) => return Ok(RoleState::Unknown),
+        Err(error) if is_code(&error, DENIED) => return Ok(Found::Unknown),
         Err(error) => return Err(error.context(format!("Cannot look at role {name}"))),
     };
     let is_complete = policies.iter().any(|policy| policy.policy_name == POLICY)
         || reads_oss(cx, cloud, region, &policies).await;
     if is_complete {
-        return Ok(RoleState::Ready);
+        return Ok(Found::Ready);
     }
-    if name != DEFAULT_ROLE {
-        // What a role of someone's own may do is theirs to say.
-        cx.events.warn(format!(
-            "Role {name} has neither {POLICY} nor another policy that lets it read OSS"
-        ));
-        return Ok(RoleState::Unknown);
+    if name == DEFAULT_ROLE {
+        return Ok(Found::Incomplete);
     }
-    attach(cx, cloud, region, name).await?;
-    Ok(RoleState::Changed)
+    // What a role of someone's own may do is theirs to say.
+    cx.events.warn(format!(
+        "Role {name} has neither {POLICY} nor another policy that lets it read OSS"
+    ));
+    Ok(Found::Unknown)
 }
 
 async fn attach(cx: &BuildContext<'_>, cloud: &Cloud, region: &str, name: &str) -> Result<()> {

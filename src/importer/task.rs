@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::check::Checked;
 use super::role::{RoleState, SETTLES_WITHIN};
 use super::{Importer, Object};
 use crate::builder::BuildContext;
@@ -23,12 +24,12 @@ impl Importer<'_> {
     pub(super) async fn import(
         &self,
         cx: &BuildContext<'_>,
-        object: &Object,
-        role: RoleState,
+        objects: &[Object],
+        checked: &Checked,
     ) -> Result<Made> {
         let name = self.publisher().name_to_create(cx).await?;
         cx.events.say(format!("Importing image: {name}"));
-        let begun = self.begin_import(cx, object, &name, role).await?;
+        let begun = self.begin_import(cx, objects, &name, checked).await?;
         let id = &begun.image_id;
         cx.events.message(format!("Importing image: {id}"));
         let limit = self.options.image.ready_timeout;
@@ -43,7 +44,7 @@ impl Importer<'_> {
         self.join_family(cx, id).await?;
         Ok(Made {
             image,
-            source_image: self.source.name(),
+            source_image: self.disks[0].name(),
             snapshot_id: None,
         })
     }
@@ -52,21 +53,23 @@ impl Importer<'_> {
     async fn begin_import(
         &self,
         cx: &BuildContext<'_>,
-        object: &Object,
+        objects: &[Object],
         name: &str,
-        role: RoleState,
+        checked: &Checked,
     ) -> Result<ImportImageResponse> {
         let started = Instant::now();
         loop {
-            let error = match self.request_import(cx, object, name).await {
+            let error = match self.request_import(cx, objects, name, checked).await {
                 Ok(begun) => return Ok(begun),
                 Err(error) => error,
             };
             let elapsed = cx.stop.clock().elapsed(started);
-            let may_settle = role == RoleState::Changed && elapsed < SETTLES_WITHIN;
+            let may_settle = checked.role == RoleState::Changed && elapsed < SETTLES_WITHIN;
             if !may_settle || !is_code(&error, NO_ROLE) {
+                let from: Vec<_> = objects.iter().map(Object::id).collect();
+                let from = from.join(" and ");
                 return Err(error
-                    .context(format!("Cannot import image {name} from {}", object.id()))
+                    .context(format!("Cannot import image {name} from {from}"))
                     .at(self.options.image.name.span));
             }
             cx.events
@@ -78,10 +81,14 @@ impl Importer<'_> {
     async fn request_import(
         &self,
         cx: &BuildContext<'_>,
-        object: &Object,
+        objects: &[Object],
         name: &str,
+        checked: &Checked,
     ) -> Result<ImportImageResponse> {
-        let request = |slot: &Slot| self.request(cx, object, name, slot);
+        let request = |slot: &Slot| ImportImage {
+            boot_mode: checked.boot_mode.clone(),
+            ..self.request(cx, objects, name, slot)
+        };
         let intent = self.intent(cx, Kind::ImageImport, name);
         cx.create(self.cloud, self.region(), intent, request, |begun| {
             &begun.image_id
@@ -92,7 +99,7 @@ impl Importer<'_> {
     fn request(
         &self,
         cx: &BuildContext<'_>,
-        object: &Object,
+        objects: &[Object],
         name: &str,
         slot: &Slot,
     ) -> ImportImage {
@@ -103,23 +110,30 @@ impl Importer<'_> {
             architecture: options.architecture.clone(),
             os_type: options.os_type.clone(),
             platform: options.platform.clone(),
-            boot_mode: options.image.boot_mode.clone(),
             role_name: options.role_name.clone(),
             license_type: options.license_type.clone(),
             resource_group_id: options.resource_group_id.clone(),
-            disk_device_mapping: vec![ImportedDisk {
-                oss_bucket: Some(object.bucket.clone()),
-                oss_object: Some(object.key.clone()),
-                format: Some(self.source.format().name().to_owned()),
-                disk_image_size: Some(self.system_size()),
-            }],
+            disk_device_mapping: self.mapping(objects),
             detection_strategy: options.detection_strategy.clone(),
             features: ImportedFeatures {
                 nvme_support: options.nvme_support.clone(),
                 imds_support: options.imds_support.clone(),
             },
             tag: self.publisher().image_tags(cx, slot),
+            boot_mode: None,
         }
+    }
+
+    /// The first one becomes the system disk.
+    fn mapping(&self, objects: &[Object]) -> Vec<ImportedDisk> {
+        let disks = self.disks.iter().zip(objects).enumerate();
+        let disks = disks.map(|(index, (disk, object))| ImportedDisk {
+            oss_bucket: Some(object.bucket.clone()),
+            oss_object: Some(object.key.clone()),
+            format: Some(disk.format().name().to_owned()),
+            disk_image_size: Some(self.size_of(index)),
+        });
+        disks.collect()
     }
 
     /// ImportImage knows no family.

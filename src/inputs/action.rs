@@ -11,9 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::command::{CleanupArgs, Command, TemplateArgs};
-use super::env::Environment;
+use super::env::{self, Environment};
 use crate::error::{Error, Kind, Result};
-use crate::report::Settings;
+use crate::report::{Settings, System};
 
 /// The program's name as the action's main entry point.
 pub const MAIN_PROGRAM: &str = "alicloud-image-action";
@@ -50,6 +50,11 @@ pub const INPUTS: &[Input] = &[
     input("access-key-id", ""),
     input("access-key-secret", ""),
     input("security-token", ""),
+    input("role-to-assume", ""),
+    input("oidc-provider-arn", ""),
+    input("audience", "sts.aliyuncs.com"),
+    input("role-session-name", "alicloud-image"),
+    input("role-session-expiration", "3600"),
     input("ecs-endpoint", ""),
     input("vpc-endpoint", ""),
     input("sts-endpoint", ""),
@@ -225,7 +230,8 @@ impl Inputs<'_> {
     /// The environment with the inputs in it that have a variable of their
     /// own.
     fn overlay(&self) -> Result<Environment> {
-        let mut overlay = self.keys()?;
+        let mut overlay = self.role()?;
+        overlay.extend(self.keys()?);
         overlay.extend(self.endpoints()?);
         overlay.extend(self.switches()?);
         let region = self.lines("region").next();
@@ -236,6 +242,46 @@ impl Inputs<'_> {
             .map(|(name, value)| (name.into(), value.into()));
         environment.variables.extend(pairs);
         Ok(environment)
+    }
+
+    /// A role, assumed with a token of GitHub when its OIDC provider is named,
+    /// else with whatever keys there are.
+    fn role(&self) -> Result<Vec<(String, String)>> {
+        let role = self.optional("role-to-assume");
+        let provider = self.optional("oidc-provider-arn");
+        let (mut pairs, names) = match (role, provider) {
+            (None, None) => return Ok(Vec::new()),
+            (None, Some(_)) => {
+                let message = "Input `oidc-provider-arn` is set without `role-to-assume`";
+                return Err(Error::new(Kind::Usage, message)
+                    .with_hint("Set both: the role is assumed with a token of the job"));
+            }
+            (Some(role), None) => (Vec::new(), vec![("ALICLOUD_ASSUME_ROLE_ARN", role)]),
+            (Some(role), Some(provider)) => {
+                // What an earlier step exported must not come first.
+                let others = env::key_variables().chain(["ALICLOUD_PROFILE"]);
+                let none = others.map(|name| (name.to_owned(), String::new()));
+                let names = vec![
+                    ("ALIBABA_CLOUD_ROLE_ARN", role),
+                    ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", provider),
+                    ("ALICLOUD_IMAGE_OIDC_AUDIENCE", self.get("audience")),
+                ];
+                (none.collect(), names)
+            }
+        };
+        let session = [
+            (
+                "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+                self.get("role-session-name"),
+            ),
+            (
+                "ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION",
+                self.get("role-session-expiration"),
+            ),
+        ];
+        let named = names.into_iter().chain(session);
+        pairs.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Ok(pairs)
     }
 
     /// Keys replace the first family as a whole.
@@ -310,8 +356,9 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
         }
-        if let Some(github) = &mut report.github {
-            github.directory.clone_from(&directory.relative);
+        if let Some(System::GitHub(github)) = &mut report.ci {
+            let seen = &mut github.workspace.directory;
+            seen.clone_from(&directory.relative);
         }
     };
     match &mut command {

@@ -1,72 +1,89 @@
 //! Which CI system this is, and what it tells us.
 //!
-//! Facts: each system's page of predefined variables. Only GitHub Actions is
-//! written for; the others are known so that nothing of GitHub's is written
-//! there by mistake.
+//! Facts: each system's page of predefined variables. Jenkins wants nothing
+//! written for it; it is known so that nothing of another system's is.
 
 use std::path::PathBuf;
 
 use super::env::Environment;
 use crate::cli::Ci;
-use crate::report::GitHub;
+use crate::report::System;
+use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
 
-/// The systems that are recognized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum System {
-    /// GitHub Actions, and Gitea and Forgejo, which imitate it.
-    GitHub,
-    /// GitLab CI.
-    GitLab,
-    /// Azure Pipelines.
-    Azure,
-    /// Jenkins.
-    Jenkins,
-    /// Another one, or a person.
-    Other,
-}
-
-/// The variable that gives each system away.
-const MARKS: &[(&str, System)] = &[
-    ("GITHUB_ACTIONS", System::GitHub),
-    ("GITLAB_CI", System::GitLab),
-    ("TF_BUILD", System::Azure),
-    ("JENKINS_URL", System::Jenkins),
+/// The variable that gives each system away, and what `--ci` calls it.
+const MARKS: &[(&str, Ci)] = &[
+    ("GITHUB_ACTIONS", Ci::Github),
+    ("GITLAB_CI", Ci::Gitlab),
+    ("TF_BUILD", Ci::Azure),
+    ("JENKINS_URL", Ci::None),
 ];
 
 /// Finds out which system this is.
-pub fn detect(environment: &Environment) -> System {
+fn detect(environment: &Environment) -> Ci {
     MARKS
         .iter()
         .find(|(variable, _)| environment.is_set(variable))
-        .map_or(System::Other, |(_, system)| *system)
+        .map_or(Ci::None, |(_, system)| *system)
 }
 
-/// What to write for GitHub, if anything.
-pub(super) fn github(choice: Ci, environment: &Environment) -> Option<GitHub> {
-    let is_wanted = match choice {
-        Ci::Auto => detect(environment) == System::GitHub,
-        Ci::None => false,
-        Ci::Github => true,
-    };
-    is_wanted.then(|| GitHub {
+/// The system to write for, if any.
+pub(super) fn system(choice: Ci, environment: &Environment) -> Option<System> {
+    match choice {
+        Ci::Auto => system(detect(environment), environment),
+        Ci::None => None,
+        Ci::Github => Some(System::GitHub(github(environment))),
+        Ci::Gitlab => Some(System::GitLab(gitlab(environment))),
+        Ci::Azure => Some(System::Azure(azure(environment))),
+    }
+}
+
+fn github(environment: &Environment) -> GitHub {
+    let summary = environment.path("GITHUB_STEP_SUMMARY");
+    GitHub {
         output: environment.path("GITHUB_OUTPUT"),
         state: environment.path("GITHUB_STATE"),
-        summary: environment
-            .path("GITHUB_STEP_SUMMARY")
-            .filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
+        summary: Page {
+            path: summary.filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
+            run: environment.text("GITHUB_RUN_ID"),
+            commit: environment.text("GITHUB_SHA"),
+        },
         annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
-        workspace: environment.path("GITHUB_WORKSPACE"),
-        directory: below_workspace(environment).unwrap_or_default(),
-        run_id: environment.get("GITHUB_RUN_ID").map(str::to_owned),
-        commit: environment.get("GITHUB_SHA").map(str::to_owned),
-    })
+        workspace: workspace(environment, "GITHUB_WORKSPACE"),
+    }
 }
 
-/// The current directory as seen from the workspace.
-fn below_workspace(environment: &Environment) -> Option<PathBuf> {
-    let workspace = environment.path("GITHUB_WORKSPACE")?;
-    let directory = environment.directory.as_ref()?;
-    directory.strip_prefix(workspace).ok().map(PathBuf::from)
+fn gitlab(environment: &Environment) -> GitLab {
+    GitLab {
+        pipeline: environment.text("CI_PIPELINE_ID"),
+        code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
+        workspace: workspace(environment, "CI_PROJECT_DIR"),
+    }
+}
+
+fn azure(environment: &Environment) -> Azure {
+    let directory = environment.path("AGENT_TEMPDIRECTORY");
+    let summary = directory.map(|directory| directory.join("alicloud-image.md"));
+    Azure {
+        build: environment.text("BUILD_BUILDID"),
+        summary: Page {
+            path: summary.filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
+            run: None,
+            commit: environment.text("BUILD_SOURCEVERSION"),
+        },
+        annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
+        workspace: workspace(environment, "BUILD_SOURCESDIRECTORY"),
+    }
+}
+
+/// The workspace a variable names, and the current directory in it.
+fn workspace(environment: &Environment, variable: &str) -> Workspace {
+    let root = environment.path(variable);
+    let directory = environment.directory.as_ref().zip(root.as_ref());
+    let below = directory.and_then(|(directory, root)| directory.strip_prefix(root).ok());
+    Workspace {
+        directory: below.map(PathBuf::from).unwrap_or_default(),
+        root,
+    }
 }
 
 fn is_on(environment: &Environment, name: &str) -> bool {
@@ -80,12 +97,12 @@ mod tests {
     #[test]
     fn systems_are_recognized() {
         let table = [
-            (vec![], System::Other),
-            (vec![("GITHUB_ACTIONS", "true")], System::GitHub),
-            (vec![("GITLAB_CI", "true")], System::GitLab),
-            (vec![("TF_BUILD", "True")], System::Azure),
-            (vec![("JENKINS_URL", "http://j")], System::Jenkins),
-            (vec![("GITHUB_ACTIONS", "")], System::Other),
+            (vec![], Ci::None),
+            (vec![("GITHUB_ACTIONS", "true")], Ci::Github),
+            (vec![("GITLAB_CI", "true")], Ci::Gitlab),
+            (vec![("TF_BUILD", "True")], Ci::Azure),
+            (vec![("JENKINS_URL", "http://j")], Ci::None),
+            (vec![("GITHUB_ACTIONS", "")], Ci::None),
         ];
         for (variables, expected) in table {
             assert_eq!(detect(&Environment::of(variables)), expected);
@@ -98,19 +115,19 @@ mod tests {
             directory: Some("/w/images/web".into()),
             ..Environment::of([("GITHUB_WORKSPACE", "/w")])
         };
-        let github = github(Ci::Github, &environment).unwrap();
-        assert_eq!(github.directory, PathBuf::from("images/web"));
+        let workspace = github(&environment).workspace;
+        assert_eq!(workspace.directory, PathBuf::from("images/web"));
     }
 
     #[test]
     fn the_choice_wins_over_detection() {
         let there = Environment::of([("GITHUB_ACTIONS", "true"), ("GITHUB_OUTPUT", "/o")]);
-        assert!(github(Ci::None, &there).is_none());
-        let chosen = github(Ci::Github, &Environment::default()).unwrap();
-        assert_eq!(chosen.output, None);
-        assert_eq!(
-            github(Ci::Auto, &there).unwrap().output,
-            Some(PathBuf::from("/o"))
-        );
+        assert!(system(Ci::None, &there).is_none());
+        let chosen = system(Ci::Gitlab, &there);
+        assert!(matches!(chosen, Some(System::GitLab(_))), "{chosen:?}");
+        let Some(System::GitHub(found)) = system(Ci::Auto, &there) else {
+            panic!("GitHub is found");
+        };
+        assert_eq!(found.output, Some(PathBuf::from("/o")));
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{ConfigType, Delays, Page, Signature};
+use crate::cloud::credential::{Ambient, Profiles};
 use crate::plan::OnError;
-use crate::plan::alicloud_ecs::Keys;
 use crate::report::Settings;
 
 /// What the user asked for.
@@ -17,12 +17,16 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Check a template.
     Validate(Box<ValidateArgs>),
+    /// Print the least RAM policy a template needs.
+    Policy(Box<ValidateArgs>),
     /// Show a template.
     Inspect(Box<InspectArgs>),
     /// Import a disk image.
     Import(Box<ImportArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
+    /// Show whose keys are used.
+    Whoami(Box<WhoamiArgs>),
     /// Look at a disk image or convert it.
     Disk(Box<DiskArgs>),
     /// Run the simulated cloud.
@@ -78,8 +82,8 @@ pub struct ValidateArgs {
     pub template: TemplateArgs,
     /// The region for templates that name none.
     pub region: Option<String>,
-    /// Whether keys are known from outside the template.
-    pub has_keys: bool,
+    /// The profiles of the Alibaba Cloud CLI.
+    pub profiles: Profiles,
     /// How the run is shown.
     pub report: Settings,
     /// Only check that the template can be parsed.
@@ -100,6 +104,8 @@ pub struct InspectArgs {
 pub struct ImportArgs {
     /// The disk image.
     pub file: PathBuf,
+    /// Images of the data disks.
+    pub data_disks: Vec<PathBuf>,
     /// The options of `alicloud-import`, as JSON.
     pub options: serde_json::Value,
     /// Replace an image that has the same name.
@@ -145,6 +151,15 @@ pub enum CleanupScope {
     Run(String),
     /// What any run created whose time to live has passed.
     Expired,
+}
+
+/// `whoami`.
+#[derive(Debug)]
+pub struct WhoamiArgs {
+    /// How to reach Alibaba Cloud.
+    pub cloud: CloudArgs,
+    /// How the answer is shown.
+    pub report: Settings,
 }
 
 /// `disk`.
@@ -224,7 +239,7 @@ pub struct TemplateArgs {
 /// `vars`.
 #[derive(Debug, Clone, Default)]
 pub struct VariableInputs {
-    /// The environment, for `PKR_VAR_*` and `{{env}}`.
+    /// The environment, for `{{env}}`.
     pub environment: BTreeMap<String, String>,
     /// Variable files, later ones win.
     pub files: Vec<PathBuf>,
@@ -237,8 +252,8 @@ pub struct VariableInputs {
 /// How to reach Alibaba Cloud.
 #[derive(Debug, Clone)]
 pub struct CloudArgs {
-    /// Keys for templates that have none.
-    pub keys: Option<Keys>,
+    /// Where keys come from when the template does not say.
+    pub ambient: Ambient,
     /// The region for templates that name none.
     pub region: Option<String>,
     /// Endpoints instead of the usual ones.

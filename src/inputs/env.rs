@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::plan::alicloud_ecs::Keys;
+use crate::cloud::credential::Keys;
 use crate::secret::Secret;
 
 /// A variable and what it does, for the documentation.
@@ -50,6 +50,112 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("ALIBABACLOUD_SECURITY_TOKEN", "STS token, third family"),
     variable(
+        "ALICLOUD_PROFILE",
+        "Profile of the Alibaba Cloud CLI; when it is set, no other keys of the environment are used",
+    ),
+    variable(
+        "ALICLOUD_SHARED_CREDENTIALS_FILE",
+        "The file with profiles instead of ~/.aliyun/config.json; also ALIBABA_CLOUD_CONFIG_FILE",
+    ),
+    variable(
+        "ALIBABA_CLOUD_CONFIG_FILE",
+        "As ALICLOUD_SHARED_CREDENTIALS_FILE",
+    ),
+    variable(
+        "ALIBABA_CLOUD_PROFILE",
+        "Profile, when the default chain comes to profiles; also ALIBABACLOUD_PROFILE",
+    ),
+    variable("ALIBABACLOUD_PROFILE", "As ALIBABA_CLOUD_PROFILE"),
+    variable(
+        "ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
+        "`true`: the default chain passes over ~/.aliyun/config.json; also ALIBABA_CLOUD_IGNORE_PROFILE",
+    ),
+    variable(
+        "ALIBABA_CLOUD_IGNORE_PROFILE",
+        "As ALIBABA_CLOUD_CLI_PROFILE_DISABLED",
+    ),
+    variable(
+        "ALIBABA_CLOUD_CREDENTIALS_FILE",
+        "The SDKs' file with profiles instead of ~/.alibabacloud/credentials",
+    ),
+    variable("ALIBABA_CLOUD_ROLE_ARN", "Role to assume with OIDC"),
+    variable(
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+        "OIDC provider in RAM whose token is used",
+    ),
+    variable(
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+        "File with the OIDC token, read anew for each session",
+    ),
+    variable(
+        "ALIBABA_CLOUD_OIDC_TOKEN",
+        "The OIDC token itself, as from GitLab's `id_tokens`",
+    ),
+    variable(
+        "ALICLOUD_IMAGE_OIDC_AUDIENCE",
+        "Whom GitHub's OIDC tokens are for; `sts.aliyuncs.com` when not set",
+    ),
+    variable(
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "Where GitHub mints OIDC tokens, with `permissions: id-token: write`",
+    ),
+    variable(
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "The right to have one minted",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+        "Name of the session of a role, `alicloud-image` when not set",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION",
+        "Life of the session of a role in seconds, 3600 when not set",
+    ),
+    variable(
+        "ALICLOUD_ASSUME_ROLE_ARN",
+        "Role to assume with whatever keys the environment has; also ALIBABA_CLOUD_ASSUME_ROLE_ARN",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ASSUME_ROLE_ARN",
+        "As ALICLOUD_ASSUME_ROLE_ARN",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ECS_METADATA",
+        "Name of the RAM role that the instance this program runs on has",
+    ),
+    variable(
+        "ALIBABA_CLOUD_ECS_METADATA_DISABLED",
+        "`true`: the default chain does not ask the instance metadata",
+    ),
+    variable(
+        "ALIBABA_CLOUD_IMDSV1_DISABLED",
+        "`true`: never ask the instance metadata without a token",
+    ),
+    variable(
+        "ALICLOUD_IMAGE_METADATA_ENDPOINT",
+        "Where the instance metadata is; for tests against a sandbox",
+    ),
+    variable(
+        "ALIBABA_CLOUD_CREDENTIALS_URI",
+        "Service that hands out keys; also ALICLOUD_CREDENTIALS_URI",
+    ),
+    variable(
+        "ALICLOUD_CREDENTIALS_URI",
+        "As ALIBABA_CLOUD_CREDENTIALS_URI",
+    ),
+    variable(
+        "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS",
+        "`true`: profiles may not run programs or ask URIs",
+    ),
+    variable(
+        "ALIBABA_CLOUD_STS_REGION",
+        "Region whose STS opens sessions of roles, cn-hangzhou when not set",
+    ),
+    variable(
+        "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
+        "`true`: STS is asked inside the VPC of its region",
+    ),
+    variable(
         "ALICLOUD_REGION",
         "Region when the template names none; also ALIBABA_CLOUD_REGION, ALIBABA_CLOUD_REGION_ID and ALIBABACLOUD_REGION_ID",
     ),
@@ -81,12 +187,25 @@ pub const VARIABLES: &[Variable] = &[
     variable("ECS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_ECS"),
     variable("VPC_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_VPC"),
     variable("STS_ENDPOINT", "As ALIBABA_CLOUD_ENDPOINT_STS"),
-    variable("PKR_VAR_*", "Value of the input variable with this name"),
     variable(
         "PACKER_LOG",
         "Anything but `0`: API calls on standard error",
     ),
     variable("PACKER_NO_COLOR", "Any value: no colours"),
+    variable(
+        "PACKER_CACHE_DIR",
+        "Where the `qemu` builder keeps what it downloads; by default `packer` in XDG_CACHE_HOME or in ~/.cache",
+    ),
+    variable("XDG_CACHE_HOME", "Where caches are"),
+    variable(
+        "PACKER_KEY_INTERVAL",
+        "As the option `boot_key_interval` of the `qemu` builder, for templates without it",
+    ),
+    variable(
+        "DISPLAY",
+        "Set: `qemu` builds may open a window; also WAYLAND_DISPLAY",
+    ),
+    variable("WAYLAND_DISPLAY", "As DISPLAY"),
     variable("NO_COLOR", "Any value: no colours"),
     variable(
         "FORCE_COLOR",
@@ -95,7 +214,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("RUNNER_DEBUG", "`1`: as --verbose (GitHub sets it)"),
     variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
     variable("HOME", "Where the journals are, in .alicloud-image"),
-    variable("TMPDIR", "Where the journals are when HOME is not set"),
+    variable(
+        "TMPDIR",
+        "Where the journals are when HOME is not set, and sockets of `qemu` builds",
+    ),
     variable("ALICLOUD_IMAGE_JOURNAL_DIR", "As --journal-dir"),
     variable(
         "ALICLOUD_IMAGE_TIME_SCALE",
@@ -115,8 +237,39 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_WORKSPACE",
         "What annotations' paths are relative to",
     ),
-    variable("GITHUB_RUN_ID", "The link in the summary's footer"),
+    variable(
+        "GITHUB_RUN_ID",
+        "The link in the summary's footer, and a tag of what is created",
+    ),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
+    variable("GITLAB_CI", "`true`: write for GitLab CI"),
+    variable(
+        "ALICLOUD_IMAGE_CODE_QUALITY",
+        "Where findings go as a code quality report, on GitLab",
+    ),
+    variable(
+        "CI_PROJECT_DIR",
+        "What the paths of that report are relative to",
+    ),
+    variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
+    variable("TF_BUILD", "`True`: write for Azure Pipelines"),
+    variable(
+        "AGENT_TEMPDIRECTORY",
+        "Where the summary goes, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCESDIRECTORY",
+        "What issues' paths are relative to, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_BUILDID",
+        "Tag of what is created, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_SOURCEVERSION",
+        "The commit in the summary's footer, on Azure Pipelines",
+    ),
+    variable("JENKINS_URL", "Write for no CI system"),
     variable("INPUT_*", "Inputs of the GitHub action"),
     variable("STATE_*", "Facts from the main step, in the post step"),
 ];
@@ -134,6 +287,9 @@ const HIDDEN: &[&str] = &[
     "ALIBABACLOUD_ACCESS_KEY_ID",
     "ALIBABACLOUD_ACCESS_KEY_SECRET",
     "ALIBABACLOUD_SECURITY_TOKEN",
+    "ALIBABA_CLOUD_CREDENTIALS_URI",
+    "ALIBABA_CLOUD_OIDC_TOKEN",
+    "ALICLOUD_CREDENTIALS_URI",
     "ACTIONS_RUNTIME_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
@@ -145,6 +301,9 @@ const HIDDEN_PREFIXES: &[&str] = &["INPUT_", "STATE_"];
 const OTHER_SECRETS: &[&str] = &[
     "INPUT_ACCESS-KEY-SECRET",
     "INPUT_SECURITY-TOKEN",
+    "ALIBABA_CLOUD_CREDENTIALS_URI",
+    "ALIBABA_CLOUD_OIDC_TOKEN",
+    "ALICLOUD_CREDENTIALS_URI",
     "ACTIONS_RUNTIME_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 ];
@@ -172,6 +331,14 @@ const FAMILIES: &[Family] = &[
         tokens: &["ALIBABACLOUD_SECURITY_TOKEN"],
     },
 ];
+
+/// Every variable that holds a part of a key.
+pub(super) fn key_variables() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().flat_map(|family| {
+        let tokens = family.tokens.iter().copied();
+        tokens.chain([family.id, family.secret])
+    })
+}
 
 const REGIONS: &[&str] = &[
     "ALICLOUD_REGION",
@@ -211,6 +378,11 @@ impl Environment {
         (!value.is_empty()).then_some(value)
     }
 
+    /// As [`Self::get`], owned.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
     /// A variable that holds a path; none when it is empty.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.variables.get(OsStr::new(name))?;
@@ -224,7 +396,7 @@ impl Environment {
             .is_some_and(|value| !value.is_empty())
     }
 
-    /// Every variable that is text, for `{{env}}` and `PKR_VAR_*`.
+    /// Every variable that is text, for `{{env}}`.
     pub fn texts(&self) -> BTreeMap<String, String> {
         self.variables
             .iter()
@@ -292,7 +464,7 @@ impl Environment {
             .collect()
     }
 
-    fn first(&self, names: &[&str]) -> Option<&str> {
+    pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
 }
@@ -379,14 +551,7 @@ mod tests {
     #[test]
     fn every_name_that_is_read_is_documented_once() {
         let documented: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
-        let families = FAMILIES.iter().flat_map(|family| {
-            family
-                .tokens
-                .iter()
-                .copied()
-                .chain([family.id, family.secret])
-        });
-        for name in families.chain(REGIONS.iter().copied()) {
+        for name in key_variables().chain(REGIONS.iter().copied()) {
             assert!(documented.contains(&name), "{name}");
         }
         let mut unique = documented.clone();

@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 pub mod action;
 pub mod ci;
 mod command;
+mod credentials;
 pub mod env;
 pub mod reference;
 mod resolve;
@@ -24,7 +25,7 @@ mod spelling;
 
 pub use command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

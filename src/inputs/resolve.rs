@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
 };
 use super::{ci, env::Environment};
 use crate::cli;
@@ -26,8 +26,10 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
         cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
+        cli::Command::Whoami(typed) => Command::Whoami(Box::new(whoami(typed, environment)?)),
         cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
         cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed, environment)),
         cli::Command::Version(typed) => Command::Version {
@@ -93,7 +95,7 @@ fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateA
     Ok(ValidateArgs {
         template: template(typed.template, !typed.no_warn_undeclared_var, environment)?,
         region: environment.region().map(str::to_owned),
-        has_keys: environment.keys().is_some(),
+        profiles: environment.profiles(),
         report: report(typed.output, environment),
         syntax_only: typed.syntax_only,
     })
@@ -106,12 +108,23 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
     })
 }
 
+fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs> {
+    Ok(ValidateArgs {
+        template: template(typed.template, false, environment)?,
+        region: environment.region().map(str::to_owned),
+        profiles: environment.profiles(),
+        report: report(typed.output, environment),
+        syntax_only: false,
+    })
+}
+
 fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
     let options = import_options(&typed);
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
     Ok(ImportArgs {
         file: typed.file,
+        data_disks: typed.data_disk,
         options,
         force: typed.force,
         deadline: minutes(typed.timeout_minutes),
@@ -179,6 +192,17 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
         is_post_step: false,
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
+    })
+}
+
+fn whoami(typed: cli::Whoami, environment: &Environment) -> Result<WhoamiArgs> {
+    let mut cloud = cloud(typed.cloud, environment)?;
+    if let Some(profile) = typed.profile {
+        cloud.ambient.profiles.chosen = Some(profile);
+    }
+    Ok(WhoamiArgs {
+        cloud,
+        report: report(typed.output, environment),
     })
 }
 
@@ -274,12 +298,12 @@ fn names(typed: Vec<String>) -> Vec<String> {
 pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<CloudArgs> {
     let endpoint = |product| environment.endpoint(product).map(str::to_owned);
     Ok(CloudArgs {
-        keys: environment.keys(),
+        ambient: environment.ambient()?,
         region: environment.region().map(str::to_owned),
         endpoints: Endpoints {
             ecs: endpoint("ECS"),
             vpc: endpoint("VPC"),
-            sts: endpoint("STS"),
+            sts: endpoint("STS").or_else(|| environment.sts_in_vpc()),
             ram: endpoint("RAM"),
             oss: endpoint("OSS"),
         },
@@ -335,7 +359,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         color: color(typed.color, format, environment),
         timestamps: typed.timestamp_ui,
         verbose: typed.verbose.max(verbose(environment)),
-        github: ci::github(typed.ci, environment),
+        ci: ci::system(typed.ci, environment),
         output_file: typed.output_file,
         fail_on_leftovers: false,
         secrets: secrets(environment),

@@ -111,6 +111,10 @@ impl Deleter<'_> {
         oss.abort_upload(&upload, self.stop).await
     }
 
+    pub(super) async fn call<R: Call>(&self, request: &R) -> Result<R::Response> {
+        self.cloud.call(self.region, request, self.stop).await
+    }
+
     async fn unless_gone<R: Call>(&self, request: &R) -> Result<()> {
         match self.cloud.call(self.region, request, self.stop).await {
             Err(error) if !cloud::is_gone(&error, R::NAME) => Err(error),
@@ -293,7 +297,7 @@ impl Deleter<'_> {
         .await
     }
 
-    async fn snapshot(&self, id: &str) -> Result<()> {
+    pub(super) async fn snapshot(&self, id: &str) -> Result<()> {
         self.unless_gone(&DeleteSnapshot {
             snapshot_id: id.into(),
             force: Some(true),
@@ -301,7 +305,7 @@ impl Deleter<'_> {
         .await
     }
 
-    async fn describe_image(&self, id: &str) -> Result<Option<Image>> {
+    pub(super) async fn describe_image(&self, id: &str) -> Result<Option<Image>> {
         let request = DescribeImages {
             image_id: Some(id.into()),
             status: Some(ANY_IMAGE_STATUS.into()),

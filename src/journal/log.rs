@@ -36,10 +36,26 @@ pub(super) enum Record {
     },
     /// It was created.
     Created { number: u64, id: String },
+    /// It is an upload, and the next epochs of the disk are compressed with
+    /// these levels: who goes on with it must make the same bytes.
+    Levels { number: u64, levels: Vec<u8> },
     /// It is part of the result and will not be deleted.
     Kept { number: u64 },
+    /// It is an image about to take the place of older ones.
+    Replacing {
+        number: u64,
+        #[serde(flatten)]
+        replacement: Replacement,
+    },
     /// It is gone, or never came to be.
     Deleted { number: u64 },
+}
+
+impl Record {
+    /// Whether it says what happened, not what is decided.
+    fn is_fact(&self) -> bool {
+        matches!(self, Self::Created { .. } | Self::Deleted { .. })
+    }
 }
 
 /// What a call is about to create.
@@ -55,6 +71,15 @@ pub struct Intent {
     pub name: String,
 }
 
+/// The place of older images, which a new one takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// The name they have, and the new one gets when they are gone.
+    pub name: String,
+    /// Their snapshots, when these are to go too.
+    pub snapshots: Vec<String>,
+}
+
 /// An intent and what became of it, while it is not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -64,6 +89,10 @@ pub struct Entry {
     pub intent: Intent,
     /// Its id, when the call returned.
     pub id: Option<String>,
+    /// Of an image: whose place it takes, once that has begun.
+    pub replacement: Option<Replacement>,
+    /// The levels that an upload's disk was compressed with so far.
+    pub levels: Vec<u8>,
 }
 
 /// The open, locked file and the entries that are not settled.
@@ -168,12 +197,27 @@ impl Log {
                         number,
                         intent,
                         id: None,
+                        replacement: None,
+                        levels: Vec::new(),
                     },
                 );
             }
             Record::Created { number, id } => {
                 if let Some(entry) = self.open.get_mut(&number) {
                     entry.id = Some(id);
+                }
+            }
+            Record::Replacing {
+                number,
+                replacement,
+            } => {
+                if let Some(entry) = self.open.get_mut(&number) {
+                    entry.replacement = Some(replacement);
+                }
+            }
+            Record::Levels { number, levels } => {
+                if let Some(entry) = self.open.get_mut(&number) {
+                    entry.levels.extend(levels);
                 }
             }
             Record::Kept { number } | Record::Deleted { number } => {
@@ -191,17 +235,46 @@ impl Log {
 
     /// Writes a record. It is on disk when this returns.
     pub(super) fn append(&mut self, record: &Record) -> Result<()> {
-        let line = serde_json::to_vec(record).expect("a record is plain data");
-        self.write_line(&line)?;
-        self.apply(record.clone());
-        Ok(())
+        self.append_all(std::slice::from_ref(record))
     }
 
-    fn write_line(&mut self, line: &[u8]) -> Result<()> {
-        let mut bytes = line.to_vec();
-        bytes.push(b'\n');
-        self.file
-            .write_all(&bytes)
+    /// Writes records at once: a process that is killed has written all of
+    /// them or none.
+    ///
+    /// When that fails, because the disk is full for example, what happened is
+    /// known all the same, and what was decided is not. That a deletion is not
+    /// written is no error: repeating it finds nothing to delete.
+    pub(super) fn append_all(&mut self, records: &[Record]) -> Result<()> {
+        let written = self.write(records);
+        for record in records {
+            if written.is_ok() || record.is_fact() {
+                self.apply(record.clone());
+            }
+        }
+        let is_deletion = |record: &Record| matches!(record, Record::Deleted { .. });
+        match written {
+            Err(error) if records.iter().all(is_deletion) => {
+                tracing::warn!(%error, "a deletion is not in the journal");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record).expect("a record is plain data");
+            lines.push(b'\n');
+        }
+        let whole = self.file.metadata().map(|metadata| metadata.len());
+        let written = self.file.write_all(&lines);
+        if let (Err(_), Ok(whole)) = (&written, whole) {
+            // The next record must not be glued to a torn one. If this fails
+            // too, the journal is damaged, and the tags are what is left.
+            let _ = self.file.set_len(whole);
+        }
+        written
             .and_then(|()| self.file.sync_data())
             .map_err(|error| io_error("write", &self.path, error))
     }

@@ -19,12 +19,13 @@ mod find;
 pub mod local;
 mod log;
 pub mod permit;
+mod replace;
 pub mod resource;
 pub mod sweep;
 pub mod tags;
 pub mod upload;
 
-pub use log::{Entry, Intent};
+pub use log::{Entry, Intent, Replacement};
 use log::{Log, Record};
 use permit::Permit;
 
@@ -133,12 +134,38 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn keep(&self, id: &str) -> Result<()> {
-        let number = self
-            .lock()
-            .entries()
-            .find(|entry| entry.id.as_deref() == Some(id))
-            .map(|e| e.number);
-        number.map_or(Ok(()), |number| self.settle(&Record::Kept { number }))
+        self.keep_all(&[id])
+    }
+
+    /// As [`Self::keep`]; a process that is killed keeps all of them or none.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn keep_all(&self, ids: &[&str]) -> Result<()> {
+        let mut log = self.lock();
+        let is_named = |entry: &&Entry| entry.id.as_deref().is_some_and(|id| ids.contains(&id));
+        let named = log.entries().filter(is_named);
+        let records: Vec<_> = named
+            .map(|entry| Record::Kept {
+                number: entry.number,
+            })
+            .collect();
+        log.append_all(&records)
+    }
+
+    /// Notes that an image is about to take the place of older ones. A sweep
+    /// then finishes that, unless an older one is still there.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn replacing(&self, id: &str, replacement: Replacement) -> Result<()> {
+        let number = self.number_of(id);
+        number.map_or(Ok(()), |number| {
+            self.settle(&Record::Replacing {
+                number,
+                replacement,
+            })
+        })
     }
 
     /// Marks a resource as used up: it became something else.
@@ -146,12 +173,15 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written.
     pub fn used_up(&self, id: &str) -> Result<()> {
-        let number = self
-            .lock()
-            .entries()
-            .find(|entry| entry.id.as_deref() == Some(id))
-            .map(|entry| entry.number);
+        let number = self.number_of(id);
         number.map_or(Ok(()), |number| self.deleted(number))
+    }
+
+    fn number_of(&self, id: &str) -> Option<u64> {
+        let log = self.lock();
+        let mut entries = log.entries();
+        let entry = entries.find(|entry| entry.id.as_deref() == Some(id))?;
+        Some(entry.number)
     }
 
     /// Removes the file when nothing in it is left to do.

@@ -11,7 +11,7 @@ pub use super::find::{Found, by_tags};
 use super::log::Entry;
 use super::resource::Kind;
 use super::{Intent, Journal};
-use super::{find, local};
+use super::{find, local, replace};
 use crate::cloud::Cloud;
 use crate::engine::event::{EventKind, Events, Leftover, Resource};
 use crate::engine::stop::Stop;
@@ -142,12 +142,19 @@ async fn try_delete(
         let Some(id) = id_of(journal, entry, cloud, stop).await? else {
             return journal.deleted(entry.number);
         };
-        events.say(format!("Deleting {kind} {id}..."));
         let deleter = Deleter {
             cloud,
             region,
             stop,
         };
+        if let Some(replacement) = &entry.replacement
+            && replace::finish(journal, &deleter, &id, replacement).await?
+        {
+            let name = &replacement.name;
+            events.say(format!("Keeping {kind} {id}, which is {name} now"));
+            return Ok(());
+        }
+        events.say(format!("Deleting {kind} {id}..."));
         deleter.delete(*kind, &id).await?;
         emit_deleted(*kind, id, region, events);
     }

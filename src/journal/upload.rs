@@ -55,6 +55,15 @@ pub struct Wanted<'a> {
     pub source: &'a str,
 }
 
+/// An upload that was taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopted {
+    /// The upload.
+    pub upload: Upload,
+    /// The levels its parts were compressed with, see [`Journal::note_level`].
+    pub levels: Vec<u8>,
+}
+
 impl Wanted<'_> {
     fn upload(&self, entry: &Entry) -> Option<Upload> {
         let intent = &entry.intent;
@@ -76,7 +85,7 @@ impl Journal {
     ///
     /// # Errors
     /// When this journal cannot be written.
-    pub fn adopt_upload(&self, wanted: &Wanted<'_>) -> Result<Option<Upload>> {
+    pub fn adopt_upload(&self, wanted: &Wanted<'_>) -> Result<Option<Adopted>> {
         let own = self.path();
         for path in journals_beside(&own) {
             // A run that lives holds a lock; a damaged journal is `cleanup`'s.
@@ -86,18 +95,40 @@ impl Journal {
             let entries = other.entries();
             let found = entries
                 .iter()
-                .find_map(|entry| Some((entry.number, wanted.upload(entry)?)));
-            if let Some((number, upload)) = found {
-                self.take_over(wanted, &upload)?;
-                other.deleted(number)?;
+                .find_map(|entry| Some((entry, wanted.upload(entry)?)));
+            if let Some((entry, upload)) = found {
+                let adopted = Adopted {
+                    upload,
+                    levels: entry.levels.clone(),
+                };
+                self.take_over(wanted, &adopted)?;
+                other.deleted(entry.number)?;
                 other.close();
-                return Ok(Some(upload));
+                return Ok(Some(adopted));
             }
         }
         Ok(None)
     }
 
-    fn take_over(&self, wanted: &Wanted<'_>, upload: &Upload) -> Result<()> {
+    /// Notes the level that the next epoch of an upload's disk is compressed
+    /// with, before it is. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// When this journal cannot be written.
+    pub fn note_level(&self, upload_id: &str, level: u8) -> Result<()> {
+        let mut log = self.lock();
+        let entry = log
+            .entries()
+            .find(|entry| entry.id.as_deref() == Some(upload_id));
+        let Some(number) = entry.map(|entry| entry.number) else {
+            return Ok(());
+        };
+        let levels = vec![level];
+        log.append(&Record::Levels { number, levels })
+    }
+
+    fn take_over(&self, wanted: &Wanted<'_>, adopted: &Adopted) -> Result<()> {
+        let upload = &adopted.upload;
         let intent = Intent {
             build: wanted.build.to_owned(),
             kind: Kind::OssUpload,
@@ -108,7 +139,9 @@ impl Journal {
         self.settle(&Record::Created {
             number,
             id: upload_id(upload),
-        })
+        })?;
+        let levels = adopted.levels.clone();
+        self.settle(&Record::Levels { number, levels })
     }
 }
 
@@ -170,6 +203,9 @@ mod tests {
         let events = Events::new(Silent);
         let old = Journal::start(directory.path(), "old").unwrap();
         begin(&old, &events, "disk.raw").await;
+        for level in [2, 4] {
+            old.note_level(&upload_id(&upload("0A")), level).unwrap();
+        }
         let new = Journal::start(directory.path(), "new").unwrap();
         let wanted = Wanted {
             build: "web",
@@ -201,8 +237,16 @@ mod tests {
         for other in others {
             assert_eq!(new.adopt_upload(&other).unwrap(), None, "{other:?}");
         }
-        assert_eq!(new.adopt_upload(&wanted).unwrap(), Some(upload("0A")));
+        let adopted = Adopted {
+            upload: upload("0A"),
+            levels: vec![2, 4],
+        };
+        // A program that a test beside this one starts may hold the dead run's
+        // lock for the moment between fork and exec.
+        let found = (0..10_000).find_map(|_| new.adopt_upload(&wanted).unwrap());
+        assert_eq!(found, Some(adopted));
         assert_eq!(new.entries().len(), 1);
+        assert_eq!(new.entries()[0].levels, [2, 4]);
         assert!(!directory.path().join("old.journal").exists());
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::cloud::credential::{Profiles, Source as Credentials};
 use crate::plan::options;
 use crate::plan::reader::Reader;
 use crate::secret::Secret;
@@ -35,12 +36,24 @@ pub struct Defaults<'a> {
     pub region: Option<&'a str>,
     /// `-force`.
     pub force: bool,
+    /// The profiles of the Alibaba Cloud CLI; none when they are of no use.
+    pub profiles: Option<ProfileReading<'a>>,
+}
+
+/// The profiles of the Alibaba Cloud CLI.
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileReading<'a> {
+    /// Where they are.
+    pub profiles: &'a Profiles,
+    /// Whether nothing can be done without those a template names; else they
+    /// may be missing, with a warning.
+    pub is_needed: bool,
 }
 
 /// Reads a builder block. Problems become diagnostics; then the result is not
 /// fit for use.
 pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> AlicloudEcs {
-    let access = access::read(reader, defaults.region);
+    let access = access::read(reader, defaults);
     AlicloudEcs {
         image: image::read(reader, &access, defaults.force),
         run: run::read(reader, &access),
@@ -53,7 +66,7 @@ pub(super) fn read_access_and_image(
     reader: &mut Reader<'_, '_>,
     defaults: Defaults<'_>,
 ) -> (Access, ImageOptions) {
-    let access = access::read(reader, defaults.region);
+    let access = access::read(reader, defaults);
     let image = image::read(reader, &access, defaults.force);
     (access, image)
 }
@@ -72,25 +85,14 @@ pub struct AlicloudEcs {
 /// Who calls, and where.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// Keys from the template; the environment serves when absent.
-    pub keys: Option<Keys>,
+    /// Where keys come from.
+    pub credentials: Credentials,
     /// The region the build runs in.
     pub region: Spanned<String>,
     /// ECS endpoint of the main region, host with optional scheme and port.
     pub custom_endpoint_ecs: Option<Spanned<String>>,
     /// Do not ask Alibaba Cloud whether the regions exist.
     pub skip_region_validation: bool,
-}
-
-/// Static keys.
-#[derive(Debug, Clone)]
-pub struct Keys {
-    /// AccessKey id.
-    pub access_key: String,
-    /// AccessKey secret.
-    pub secret_key: Secret,
-    /// STS token that belongs to them.
-    pub security_token: Option<Secret>,
 }
 
 /// What the image will be.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::alicloud_ecs::{self, Defaults};
+use super::alicloud_ecs::{self, Defaults, ProfileReading};
 use super::communicator::{self, Communicator};
 use super::files::Places;
 use super::post_processor::{self, PostProcessor};
@@ -47,6 +47,8 @@ pub struct Settings<'a> {
     pub force: bool,
     /// The environment's region, for templates without one.
     pub region: Option<String>,
+    /// The profiles of the Alibaba Cloud CLI, when they are of use.
+    pub profiles: Option<ProfileReading<'a>>,
     /// Where relative paths and `~` lead.
     pub places: Places,
     /// When the run began.
@@ -147,7 +149,7 @@ struct Planner<'a> {
     secrets: Vec<Secret>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// One build; nothing when its builder cannot be read.
     fn build(&mut self, block: &BuilderBlock) -> Option<Build> {
         let machine = self.builder(block);
@@ -181,9 +183,9 @@ impl Planner<'_> {
 
     fn alicloud_ecs(&mut self, block: &BuilderBlock, title: &str) -> (Builder, Communicator) {
         let body = self.render(&block.body, block, Stage::Machine);
-        let (region, force) = (self.settings.region.as_deref(), self.settings.force);
+        let defaults = self.defaults();
         let read = |reader: &mut Reader<'_, '_>| {
-            let ecs = alicloud_ecs::read(reader, Defaults { region, force });
+            let ecs = alicloud_ecs::read(reader, defaults);
             (
                 Builder::AlicloudEcs(Box::new(ecs)),
                 communicator::read(reader),
@@ -285,9 +287,7 @@ impl Planner<'_> {
             return None;
         };
         let body = self.render(&block.body, builder, Stage::Late);
-        let region = self.settings.region.as_deref();
-        let force = self.settings.force;
-        let defaults = Defaults { region, force };
+        let defaults = self.defaults();
         let title = format!("post-processor `{}`", block.name);
         Some(PostProcessor {
             span: block.span,
@@ -297,6 +297,14 @@ impl Planner<'_> {
                 (kind.read)(reader, defaults)
             }),
         })
+    }
+
+    fn defaults(&self) -> Defaults<'a> {
+        Defaults {
+            region: self.settings.region.as_deref(),
+            force: self.settings.force,
+            profiles: self.settings.profiles,
+        }
     }
 
     fn read<T>(

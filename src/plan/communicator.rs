@@ -79,6 +79,14 @@ pub struct Winrm {
     pub pause_before_connecting: Duration,
 }
 
+impl Ssh {
+    /// Whether a temporary key is made, as the template gives no other way in.
+    pub fn needs_temporary_key(&self) -> bool {
+        self.temporary_key_pair_name.is_some()
+            || (self.private_key_file.is_none() && self.password.is_none() && !self.agent_auth)
+    }
+}
+
 /// Options of the `ssh` communicator.
 #[derive(Debug, Clone)]
 pub struct Ssh {

@@ -52,6 +52,8 @@ pub struct Import {
     pub oss_endpoint: Option<String>,
     /// `oss_object_tags`.
     pub object_tags: BTreeMap<String, String>,
+    /// `oss_server_side_encryption` of the object.
+    pub object_encryption: Option<String>,
     /// `skip_clean`: keep the object.
     pub skip_clean: bool,
     /// `image_os_type`.
@@ -62,8 +64,15 @@ pub struct Import {
     pub architecture: Option<String>,
     /// `image_system_size`, GiB; the disk's virtual size when absent.
     pub system_size: Option<Spanned<u32>>,
-    /// `format`; what the file is when absent.
+    /// `format`: what is sent; qcow2 when absent.
     pub format: Option<Spanned<DiskFormat>>,
+    /// `skip_conversion`: send the file as it is.
+    pub skip_conversion: bool,
+    /// `keep_free_blocks`: send what the file system says is free, too.
+    pub keep_free_blocks: bool,
+    /// `strict_window`: compress with the window that qcow2's description asks
+    /// for.
+    pub strict_window: bool,
     /// `image_license_type`.
     pub license_type: Option<String>,
     /// `image_import_role_name`.
@@ -118,6 +127,7 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         .map(str::to_owned);
     boot_mode(reader, architecture.as_deref(), &mut image);
     warn_of_unused(reader);
+    let skip_conversion = skip_conversion(reader);
     Import {
         bucket: reader.required(
             "oss_bucket_name",
@@ -127,6 +137,7 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         key: key(reader),
         oss_endpoint: endpoint(reader, &access.region.value),
         object_tags: object_tags(reader),
+        object_encryption: object_encryption(reader),
         skip_clean: reader.flag("skip_clean"),
         os_type: reader
             .one_of("image_os_type", &same(&["linux", "windows"]))
@@ -134,6 +145,9 @@ pub fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Import {
         platform: reader.expect_one_of("image_platform", PLATFORMS),
         system_size: system_size(reader),
         format: format(reader),
+        skip_conversion,
+        keep_free_blocks: reader.flag("keep_free_blocks"),
+        strict_window: reader.flag("strict_window"),
         license_type: reader
             .one_of("image_license_type", &same(&["Auto", "Aliyun", "BYOL"]))
             .map(str::to_owned),
@@ -223,6 +237,17 @@ fn object_tags(reader: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
     tags
 }
 
+fn object_encryption(reader: &mut Reader<'_, '_>) -> Option<String> {
+    const OPTION: &str = "oss_server_side_encryption";
+    let algorithm = reader.one_of(OPTION, &same(&["AES256", "KMS", "SM4"]))?;
+    reader.warning(
+        OPTION,
+        "is set, and ECS is known to refuse encrypted buckets",
+        "Leave it out unless a rule demands it: the object is private, and deleted after the import",
+    );
+    Some(algorithm.to_owned())
+}
+
 fn system_size(reader: &mut Reader<'_, '_>) -> Option<Spanned<u32>> {
     let size = reader.positive("image_system_size", LARGEST_DISK)?;
     Some(Spanned::new(size, reader.span("image_system_size")))
@@ -246,7 +271,6 @@ fn warn_of_unused(reader: &mut Reader<'_, '_>) {
     const NO_MACHINE: &[&str] = &[
         "image_delete_ssh_private_key",
         "image_disk_mappings",
-        "image_ignore_data_disks",
         "image_version",
         "skip_create_image",
         "skip_image_validation",
@@ -260,6 +284,21 @@ fn warn_of_unused(reader: &mut Reader<'_, '_>) {
             reader.warning(name, "has no effect on an import", "It can be left out");
         }
     }
+}
+
+/// Options of the conversion mean nothing without it.
+fn skip_conversion(reader: &mut Reader<'_, '_>) -> bool {
+    let skips = reader.flag("skip_conversion");
+    if !skips {
+        return false;
+    }
+    for name in ["keep_free_blocks", "strict_window"] {
+        if reader.is_set(name) {
+            let what = "has no effect with `skip_conversion`";
+            reader.warning(name, what, "It can be left out");
+        }
+    }
+    true
 }
 
 /// Platforms of ImportImage; the list may grow.
@@ -372,6 +411,14 @@ mod tests {
             (
                 r#","image_platform":"Centos""#,
                 "warning: Option `image_platform` of `it` is `Centos`, which is not known",
+            ),
+            (
+                r#","oss_server_side_encryption":"SM4""#,
+                "warning: Option `oss_server_side_encryption` of `it` is set, and ECS",
+            ),
+            (
+                r#","skip_conversion":true,"strict_window":true"#,
+                "warning: Option `strict_window` of `it` has no effect with `skip_conversion`",
             ),
             (
                 r#","image_version":"1""#,

@@ -17,6 +17,7 @@ pub mod docs;
 pub mod files;
 pub mod import;
 pub mod options;
+pub mod policy;
 pub mod post_processor;
 pub mod provisioner;
 pub mod qemu;

@@ -18,11 +18,12 @@ use crate::template::source::Spanned;
 
 pub mod boot_command;
 pub mod checksum;
+pub mod checksum_file;
 mod disk;
 mod machine;
 mod media;
 mod screen;
-mod source;
+pub mod source;
 #[cfg(test)]
 mod tests;
 
@@ -418,8 +419,17 @@ pub struct Http {
     pub content: Option<HttpContent>,
     /// `http_port_min` and `http_port_max`.
     pub ports: Ports,
+    /// Where it listens.
+    pub address: HttpAddress,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpAddress {
     /// `http_bind_address`, with its default worked out.
-    pub address: IpAddr,
+    Given(IpAddr),
+    /// The first address of `http_interface`.
+    Interface(Spanned<String>),
 }
 
 /// What the server serves.

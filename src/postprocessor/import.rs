@@ -10,13 +10,13 @@ use crate::artifact::Artifact;
 use crate::builder::{BuildContext, qemu};
 use crate::engine::event::Leftover;
 use crate::error::{Error, Kind, Result};
-use crate::importer::source::{ImageSource as _, PlainFile};
-use crate::importer::{self};
+use crate::importer;
+use crate::importer::source::DiskSource;
 use crate::plan::import::{DiskFormat, Import};
 use crate::provisioner::{Context, late};
 
 /// The ends of names that a disk has. Packer looks for `vhd` and `raw` only.
-const SUFFIXES: &[&str] = &["qcow2", "vhd", "raw", "img"];
+const SUFFIXES: &[&str] = &["qcow2", "vhd", "raw", "img", "vmdk"];
 
 /// Imports the artifact's disk. What could not be deleted joins `leftovers`,
 /// whether it succeeds or not.
@@ -27,12 +27,10 @@ pub(super) async fn run(
     services: &Services<'_>,
     leftovers: &mut Vec<Leftover>,
 ) -> Result<Artifact> {
-    let source = disk(import, input, cx)?;
-    cx.events.message(format!(
-        "Importing {}, which is {}",
-        source.name(),
-        source.format().name()
-    ));
+    let disks = disks(import, input, cx)?;
+    let names: Vec<_> = disks.iter().map(DiskSource::name).collect();
+    cx.events
+        .message(format!("Importing {}", names.join(" and ")));
     let key = key(import, cx)?;
     let cloud = services.connections.for_import(import)?;
     let build = BuildContext {
@@ -43,7 +41,7 @@ pub(super) async fn run(
         tags: services.tags,
         environment: cx.environment,
     };
-    let outcome = importer::run(&build, &cloud, import, &source, key.as_deref()).await;
+    let outcome = importer::run(&build, &cloud, import, &disks, key.as_deref()).await;
     leftovers.extend(outcome.leftovers);
     outcome.artifact
 }
@@ -72,13 +70,29 @@ fn key(import: &Import, cx: &Context<'_>) -> Result<Option<String>> {
     }
 }
 
-/// The artifact's disk.
-fn disk(import: &Import, input: &Artifact, cx: &Context<'_>) -> Result<PlainFile> {
+/// The artifact's disks, the system's first.
+fn disks(import: &Import, input: &Artifact, cx: &Context<'_>) -> Result<Vec<DiskSource>> {
     let wanted = import.format.as_ref().map(|format| format.value);
-    match choose(&input.files, wanted, &cx.data.builder_type) {
-        Some(path) => PlainFile::open(path),
-        None => Err(no_disk(&input.files)),
-    }
+    let Some(system) = choose(&input.files, wanted, &cx.data.builder_type) else {
+        return Err(no_disk(&input.files));
+    };
+    let data = match cx.data.builder_type == qemu::TYPE && !import.image.ignore_data_disks {
+        true => data_disks(&input.files, system),
+        false => Vec::new(),
+    };
+    let paths = [system].into_iter().chain(data);
+    paths.map(|path| DiskSource::open(path, import)).collect()
+}
+
+/// The other disks of a virtual machine: its builder numbers them from 1.
+fn data_disks<'a>(files: &'a [PathBuf], system: &Path) -> Vec<&'a PathBuf> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_os_string();
+    let disk = |number: usize| {
+        let mut wanted = name(system);
+        wanted.push(format!("-{number}"));
+        files.iter().find(|path| name(path) == wanted)
+    };
+    (1..).map_while(disk).collect()
 }
 
 /// Of a virtual machine the first file, whatever its name; else the file whose
@@ -119,7 +133,7 @@ fn no_disk(files: &[PathBuf]) -> Error {
         ),
     };
     Error::new(Kind::PostProcess, message).with_hint(
-        "Disks are files that end in .qcow2, .vhd, .raw or .img, or the only file there is",
+        "Disks are files that end in .qcow2, .vhd, .raw, .img or .vmdk, or the only file there is",
     )
 }
 
@@ -150,5 +164,13 @@ mod tests {
         let chosen = choose(&files, Some(DiskFormat::Raw), qemu::TYPE);
         assert_eq!(chosen, Some(&files[0]));
         assert_eq!(choose(&[], None, qemu::TYPE), None);
+    }
+
+    #[test]
+    fn data_disks_follow_in_their_order() {
+        let files = ["vm", "efivars.fd", "vm-2", "vm-1", "vm-4", "vm-log"].map(PathBuf::from);
+        let data = data_disks(&files, &files[0]);
+        assert_eq!(data, [&files[3], &files[2]]);
+        assert!(data_disks(&files[..2], &files[0]).is_empty());
     }
 }

@@ -10,9 +10,11 @@
 //! Nothing is destroyed here; what is not kept is given back as data.
 
 use crate::artifact::Artifact;
+use crate::builder::BuildContext;
 use crate::engine::Connections;
 use crate::engine::event::Leftover;
 use crate::error::{Error, Kind, Result};
+use crate::importer;
 use crate::journal::Journal;
 use crate::journal::tags::RunTags;
 use crate::plan::post_processor as plan;
@@ -86,6 +88,36 @@ impl Processed {
         let forced = self.keep_by_default && self.keep_is_forced;
         forced || written.unwrap_or(self.keep_by_default)
     }
+}
+
+/// Looks whether what post-processors will need is there, before hours go into
+/// a machine whose disk then cannot be imported. It creates nothing.
+///
+/// # Errors
+/// What the first post-processor would fail with.
+pub async fn preflight(
+    sequences: &[Vec<plan::PostProcessor>],
+    cx: &BuildContext<'_>,
+    connections: &Connections,
+) -> Result<()> {
+    for step in sequences.iter().flatten() {
+        let plan::Kind::AlicloudImport(import) = &step.kind else {
+            continue;
+        };
+        let name = &step.name;
+        cx.events.say(format!(
+            "Checking image name, bucket and role of post-processor {name}..."
+        ));
+        let cloud = connections.for_import(import)?;
+        let checked = importer::preflight(cx, &cloud, import).await;
+        checked.map_err(|error| match error.kind() {
+            Kind::Cancelled => error,
+            _ => error
+                .context(format!("Post-processor `{name}` would fail"))
+                .at(step.span),
+        })?;
+    }
+    Ok(())
 }
 
 /// Lets the artifact flow through every sequence. A failure ends its

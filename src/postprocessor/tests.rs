@@ -400,10 +400,12 @@ mod import {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::cloud::SignatureAlgorithm;
+    use crate::cloud::credential::{Keys, Network};
     use crate::cloud::endpoint::Endpoints;
     use crate::cloud::http::HttpTransport;
-    use crate::plan::alicloud_ecs::{Defaults, Keys};
+    use crate::plan::alicloud_ecs::Defaults;
     use crate::plan::import;
     use crate::plan::testing::read_in;
     use crate::secret::Secret;
@@ -424,17 +426,19 @@ mod import {
     }
 
     fn connections(sandbox: &Sandbox, signature: SignatureAlgorithm) -> Connections {
-        Connections {
-            keys: Some(Keys {
-                access_key: sandbox.access_key_id().to_owned(),
-                secret_key: Secret::new(sandbox.access_key_secret()),
-                security_token: None,
-            }),
+        let keys = Keys {
+            access_key: sandbox.access_key_id().to_owned(),
+            secret_key: Secret::new(sandbox.access_key_secret()),
+            security_token: None,
+        };
+        let network = Network {
+            transport: Arc::new(HttpTransport::new().unwrap()),
             endpoints: Endpoints::everything_to(&sandbox.url()).unwrap(),
             signature,
-            transport: Arc::new(HttpTransport::new().unwrap()),
-            only_these: true,
-        }
+            clock: Clock::default(),
+            sts_region: None,
+        };
+        Connections::new(keys.into(), network, true)
     }
 
     fn import_of(more: &str) -> plan::PostProcessor {

@@ -71,6 +71,9 @@ pub(super) enum EntryKind {
     ImageReady {
         image: Image,
     },
+    Screenshot {
+        path: String,
+    },
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }

@@ -16,6 +16,7 @@
 //! | `resource_created`, `resource_deleted` | `kind`, `id`, `region` |
 //! | `leftover` | `kind`, `id`, `region`, `reason` |
 //! | `image_ready` | `image` |
+//! | `screenshot` | `path` |
 //! | `build_finished` | `name`, `builder_type`, `elapsed_seconds`, `artifacts[]`, `error` |
 //! | `run_finished` | `status`, `elapsed_seconds`, `cancelled`, `builds[]`, `leftovers[]`, `error` |
 //!

@@ -1,8 +1,8 @@
-//! Everything the user sees: text, JSON, GitHub's files and commands.
+//! Everything the user sees: text, JSON, the CI systems' files and commands.
 //!
 //! ```text
 //! Event ──► safe (mask, sanitize) ──► Entry ──► text │ machine_readable │ json
-//!                                           └─► github │ output file
+//!                                           └─► github │ gitlab │ azure │ output file
 //! ```
 //!
 //! One [`Report`] takes all events, makes each safe once, and hands it to the
@@ -16,11 +16,15 @@ use jiff::Timestamp;
 
 use crate::engine::event::{Event, EventKind, Reporter};
 
+mod annotation;
+mod azure;
 mod diagnostics;
 mod duration;
 mod entry;
 pub mod exit;
+mod fold;
 mod github;
+mod gitlab;
 mod json;
 pub mod machine_readable;
 mod mask;
@@ -31,10 +35,11 @@ mod sanitize;
 pub mod settings;
 mod shape;
 mod sink;
+mod summary;
 mod text;
 
 pub use exit::ExitStatus;
-pub use settings::{Format, GitHub, Settings};
+pub use settings::{Format, Settings, System};
 
 use entry::Entry;
 use safe::Safe;
@@ -101,8 +106,8 @@ impl Report {
     }
 }
 
-/// In GitHub's log a group opens before the first line in it, and annotations
-/// follow the text.
+/// In a CI system's log a group opens before the first line in it, and
+/// annotations follow the text.
 fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     let stdout = Sink::new(writers.stdout);
     let for_people = match settings.format {
@@ -110,9 +115,7 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
         Format::Text | Format::MachineReadable => stdout.clone(),
     };
     let mut renderers: Vec<Box<dyn Renderer>> = Vec::new();
-    if settings.github.is_some() {
-        renderers.push(Box::new(github::Log::new(for_people.clone())));
-    }
+    renderers.extend(settings.ci.as_ref().map(|ci| log(ci, &for_people)));
     renderers.push(match settings.format {
         Format::MachineReadable => {
             let sink = for_people.clone();
@@ -123,13 +126,30 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     if settings.format == Format::Json {
         renderers.push(Box::new(json::Json(stdout)));
     }
-    if let Some(github) = &settings.github {
-        renderers.push(Box::new(github::Results::new(github, for_people)));
-    }
+    renderers.extend(settings.ci.as_ref().and_then(|ci| results(ci, for_people)));
     if let Some(path) = &settings.output_file {
         renderers.push(Box::new(outputs::OutputFile::new(path)));
     }
     renderers
+}
+
+/// What a CI system is told before the text.
+fn log(system: &System, sink: &Sink) -> Box<dyn Renderer> {
+    let sink = sink.clone();
+    match system {
+        System::GitHub(_) => Box::new(github::Log::new(sink)),
+        System::GitLab(_) => Box::new(gitlab::Log::new(sink)),
+        System::Azure(_) => Box::new(azure::Log::new(sink)),
+    }
+}
+
+/// What a CI system is told after the text.
+fn results(system: &System, sink: Sink) -> Option<Box<dyn Renderer>> {
+    Some(match system {
+        System::GitHub(github) => Box::new(github::Results::new(github, sink)),
+        System::GitLab(gitlab) => Box::new(gitlab::CodeQuality::new(gitlab)?),
+        System::Azure(azure) => Box::new(azure::Results::new(azure, sink)),
+    })
 }
 
 impl Reporter for Report {

@@ -22,6 +22,7 @@ pub const OUTPUTS: &[&str] = &[
     "build-run-id",
     "leftovers",
     "duration-seconds",
+    "screenshots",
 ];
 
 /// The facts of a run, as far as they are known.
@@ -33,9 +34,20 @@ pub(super) struct Outputs {
     leftovers: Vec<Leftover>,
     status: Option<Status>,
     duration_seconds: u64,
+    screenshots: Vec<String>,
+    workspace: Option<PathBuf>,
 }
 
 impl Outputs {
+    /// Outputs whose paths are relative to a directory, if they are in it:
+    /// other steps may see it at another place.
+    pub(super) fn relative_to(workspace: Option<PathBuf>) -> Self {
+        Self {
+            workspace,
+            ..Self::default()
+        }
+    }
+
     /// Takes note of an entry. Says whether it changed an output.
     pub(super) fn take(&mut self, entry: &Entry) -> bool {
         match &entry.kind {
@@ -48,6 +60,7 @@ impl Outputs {
                     .collect();
             }
             EntryKind::ImageReady { image } => self.add(image),
+            EntryKind::Screenshot { path } => self.screenshots.push(self.relative(path)),
             EntryKind::Leftover(leftover) => self.leftovers.push(leftover.clone()),
             EntryKind::RunFinished(end) => self.finish(end),
             _ => return false,
@@ -101,9 +114,17 @@ impl Outputs {
             "duration-seconds" => self
                 .status
                 .map_or_else(String::new, |_| self.duration_seconds.to_string()),
+            // What `actions/upload-artifact` takes as its `path`.
+            "screenshots" => self.screenshots.join("\n"),
             _ => String::new(),
         };
         OUTPUTS.iter().map(|name| (*name, value(name))).collect()
+    }
+
+    fn relative(&self, path: &str) -> String {
+        let workspace = self.workspace.as_deref();
+        let inside = workspace.and_then(|directory| Path::new(path).strip_prefix(directory).ok());
+        inside.map_or_else(|| path.to_owned(), |inside| inside.display().to_string())
     }
 
     fn ids_of_first_build(&self) -> serde_json::Value {

@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use serde_json::json;
+
 use super::Writers;
+use crate::cloud::credential::{Found, PassedOver};
 use crate::secret::Secret;
 
 /// The version of Packer whose templates are understood; `min_packer_version`
@@ -77,6 +80,69 @@ pub fn sandbox(facts: &SandboxFacts) -> String {
     for (name, value) in exports {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "export {name}={value}");
+    }
+    text
+}
+
+/// Whose keys are used.
+#[derive(Debug)]
+pub struct Caller {
+    /// Where they come from.
+    pub found: Found,
+    /// The id of the account.
+    pub account: String,
+    /// Who it is.
+    pub arn: String,
+    /// `Account`, `RAMUser` or `AssumedRoleUser`.
+    pub identity_type: String,
+    /// When the keys end, if that is known.
+    pub expiration: Option<jiff::Timestamp>,
+}
+
+/// The answer of `whoami`.
+pub fn caller(caller: &Caller, is_json: bool) -> String {
+    let expiration = caller.expiration.map(|end| end.to_string());
+    if is_json {
+        return caller_json(caller, expiration.as_deref()).to_string();
+    }
+    let mut text = format!(
+        "Provider: {}\nAccount:  {}\nARN:      {} ({})\n",
+        caller.found.provider, caller.account, caller.arn, caller.identity_type
+    );
+    if let Some(expiration) = expiration {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Expires:  {expiration}, then renewed");
+    }
+    text + &passed_over(&caller.found.passed_over)
+}
+
+fn caller_json(caller: &Caller, expiration: Option<&str>) -> serde_json::Value {
+    let passed_over = caller.found.passed_over.iter();
+    let passed_over: Vec<_> = passed_over
+        .map(|passed| json!({"provider": passed.provider, "reason": passed.reason}))
+        .collect();
+    json!({
+        "provider": caller.found.provider,
+        "account_id": caller.account,
+        "arn": caller.arn,
+        "identity_type": caller.identity_type,
+        "expiration": expiration,
+        "passed_over": passed_over,
+    })
+}
+
+/// Where no keys were, as a list.
+pub fn passed_over(places: &[PassedOver]) -> String {
+    let mut text = String::new();
+    if !places.is_empty() {
+        text.push_str("Passed over:\n");
+    }
+    for PassedOver {
+        provider, reason, ..
+    } in places
+    {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {provider}: {reason}");
     }
     text
 }

@@ -86,6 +86,9 @@ impl Safe {
             EventKind::ImageReady(image) => EntryKind::ImageReady {
                 image: self.image(image),
             },
+            EventKind::Screenshot(path) => EntryKind::Screenshot {
+                path: self.path(path),
+            },
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })

@@ -16,8 +16,8 @@ pub struct Settings {
     /// 0 for Packer's amount of text; 1 adds steps and resources; from 2 on
     /// the log of API calls is wanted on standard error.
     pub verbose: u8,
-    /// What to write for GitHub Actions, if anything.
-    pub github: Option<GitHub>,
+    /// The CI system to write for, if any.
+    pub ci: Option<System>,
     /// Where `KEY=VALUE` lines of the results go.
     pub output_file: Option<PathBuf>,
     /// Whether leftovers are a failure.
@@ -38,6 +38,29 @@ pub enum Format {
     Json,
 }
 
+/// A CI system, and what it wants to be told.
+#[derive(Debug, Clone)]
+pub enum System {
+    /// GitHub Actions, and Gitea and Forgejo, which imitate it.
+    GitHub(GitHub),
+    /// GitLab CI.
+    GitLab(GitLab),
+    /// Azure Pipelines.
+    Azure(Azure),
+}
+
+impl System {
+    /// The system's id of the run, which its resources are tagged with.
+    pub fn run(&self) -> Option<&str> {
+        let run = match self {
+            Self::GitHub(github) => &github.summary.run,
+            Self::GitLab(gitlab) => &gitlab.pipeline,
+            Self::Azure(azure) => &azure.build,
+        };
+        run.as_deref()
+    }
+}
+
 /// What to write for GitHub Actions.
 #[derive(Debug, Clone, Default)]
 pub struct GitHub {
@@ -45,17 +68,55 @@ pub struct GitHub {
     pub output: Option<PathBuf>,
     /// File of facts for the post step (`GITHUB_STATE`).
     pub state: Option<PathBuf>,
-    /// File of the job summary (`GITHUB_STEP_SUMMARY`), unless switched off.
-    pub summary: Option<PathBuf>,
+    /// The job summary (`GITHUB_STEP_SUMMARY`).
+    pub summary: Page,
     /// Whether findings become annotations.
     pub annotations: bool,
     /// What annotations' paths are relative to.
-    pub workspace: Option<PathBuf>,
-    /// The directory that the template's path is relative to, as seen from
-    /// the workspace.
-    pub directory: PathBuf,
-    /// The workflow run, for a link to it.
-    pub run_id: Option<String>,
+    pub workspace: Workspace,
+}
+
+/// What to write for GitLab CI. Its outputs are those of `--output-file`.
+#[derive(Debug, Clone, Default)]
+pub struct GitLab {
+    /// The pipeline (`CI_PIPELINE_ID`).
+    pub pipeline: Option<String>,
+    /// File for `artifacts:reports:codequality`, with the findings.
+    pub code_quality: Option<PathBuf>,
+    /// What the findings' paths are relative to.
+    pub workspace: Workspace,
+}
+
+/// What to write for Azure Pipelines.
+#[derive(Debug, Clone, Default)]
+pub struct Azure {
+    /// The build (`BUILD_BUILDID`).
+    pub build: Option<String>,
+    /// The page that is attached to the run.
+    pub summary: Page,
+    /// Whether findings become issues of the run.
+    pub annotations: bool,
+    /// What the findings' paths are relative to.
+    pub workspace: Workspace,
+}
+
+/// A job summary.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Its file, unless there is to be none.
+    pub path: Option<PathBuf>,
+    /// GitHub's workflow run, for a link to it.
+    pub run: Option<String>,
     /// The commit.
     pub commit: Option<String>,
+}
+
+/// Where the sources are.
+#[derive(Debug, Clone, Default)]
+pub struct Workspace {
+    /// The directory that the system knows sources from.
+    pub root: Option<PathBuf>,
+    /// The directory that the template's path is relative to, as seen from
+    /// the root.
+    pub directory: PathBuf,
 }

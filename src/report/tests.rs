@@ -519,13 +519,16 @@ fn secrets_are_hidden_in_every_format_and_file() {
             color: true,
             verbose: 2,
             output_file: Some(file("env")),
-            github: Some(GitHub {
+            ci: Some(System::GitHub(settings::GitHub {
                 output: Some(file("output")),
                 state: Some(file("state")),
-                summary: Some(file("summary")),
+                summary: settings::Page {
+                    path: Some(file("summary")),
+                    ..settings::Page::default()
+                },
                 annotations: true,
-                ..GitHub::default()
-            }),
+                ..settings::GitHub::default()
+            })),
             secrets: vec![Secret::new("early-secret")],
             ..Settings::default()
         };

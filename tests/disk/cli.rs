@@ -1,6 +1,8 @@
 //! The commands `disk info`, `disk check` and `disk convert`, as users run
 //! them.
 
+use std::process::Stdio;
+
 use super::*;
 
 impl Images {
@@ -93,4 +95,31 @@ fn convert_writes_each_format() {
     let (code, text) = images.program("convert source.raw no/such/directory");
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("Cannot write `no/such/directory`"), "{text}");
+}
+
+#[test]
+fn an_interrupted_conversion_leaves_no_file() {
+    let images = Images::new();
+    // Its zeros alone take minutes: the signal always comes in time.
+    images.ok("qemu-img create -f qcow2 huge.qcow2 2T");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_alicloud-image"))
+        .args(["disk", "convert", "-O", "raw", "huge.qcow2", "out.raw"])
+        .env_clear()
+        .current_dir(images.0.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let files = || std::fs::read_dir(images.0.path()).unwrap().count();
+    while files() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too early");
+        std::thread::yield_now();
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("after receiving interrupt"), "{text}");
+    assert_eq!(files(), 1, "{text}");
 }

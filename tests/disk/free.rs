@@ -10,17 +10,22 @@ const MIB: u64 = 1 << 20;
 /// Where the file system of [`disk_with`] begins.
 const START: u64 = MIB;
 
-/// A raw disk with one partition that holds a file system with files and with
-/// random bytes in blocks that were used by a deleted file.
-fn disk_with(images: &Images, mkfs: &str) {
+/// A file system with files, and with random bytes in blocks that were used by
+/// a deleted file.
+pub(super) fn deleted_on(images: &Images, name: &str, mkfs: &str, size: &str) {
     let tree = images.path("tree");
     std::fs::create_dir_all(tree.join("etc")).unwrap();
     let mut noise = Noise(3);
     let random: Vec<u8> = (0..3 * MIB).map(|_| noise.next() as u8).collect();
     std::fs::write(tree.join("etc/kept"), &random[..MIB as usize]).unwrap();
     std::fs::write(tree.join("deleted"), &random).unwrap();
-    images.ok(&format!("mkfs.ext4 -q -F {mkfs} -d tree fs.img 40M"));
-    images.remove("fs.img", "/deleted");
+    images.ok(&format!("mkfs.ext4 -q -F {mkfs} -d tree {name} {size}"));
+    images.debugfs(name, "rm /deleted");
+}
+
+/// A raw disk with one partition that holds such a file system.
+fn disk_with(images: &Images, mkfs: &str) {
+    deleted_on(images, "fs.img", mkfs, "24M");
     let fs = std::fs::read(images.path("fs.img")).unwrap();
     let disk = std::fs::File::create(images.path("disk.raw")).unwrap();
     disk.set_len(START + fs.len() as u64 + MIB).unwrap();
@@ -38,14 +43,21 @@ fn mbr(length: u64) -> [u8; 512] {
 }
 
 impl Images {
-    fn remove(&self, image: &str, path: &str) {
+    fn debugfs(&self, image: &str, command: &str) {
         let output = Command::new("debugfs")
             .env("PATH", programs())
-            .args(["-w", "-R", &format!("rm {path}"), image])
+            .args(["-w", "-R", command, image])
             .current_dir(self.0.path())
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+    }
+
+    /// The file system has the file that [`deleted_on`] put there.
+    pub(super) fn assert_file_stayed(&self, image: &str) {
+        self.debugfs(image, "dump /etc/kept kept.after");
+        let read = |name| std::fs::read(self.path(name)).unwrap();
+        assert!(read("kept.after") == read("tree/etc/kept"), "{image}");
     }
 
     /// Converts with free blocks dropped and takes the file system out again.
@@ -85,18 +97,16 @@ fn free_blocks_are_dropped_and_files_stay() {
         "-t ext2",
         "-t ext3",
         "-O metadata_csum_seed,sparse_super2",
+        "-O orphan_file,large_dir,ea_inode,inline_data",
+        "-O casefold,verity,stable_inodes -G 4 -g 4096",
+        "-O ^has_journal,^resize_inode,^flex_bg,^64bit,^extent",
     ] {
         let images = Images::new();
         disk_with(&images, mkfs);
         let summary = images.dropped("disk.raw");
         assert!(summary.dropped_free >= 2 * MIB, "{mkfs}: {summary:?}");
         images.ok("e2fsck -fn after.img");
-        let fs = ext4_view::Ext4::load_from_path(images.path("after.img")).unwrap();
-        let kept = fs.read("/etc/kept").unwrap();
-        assert!(
-            kept == std::fs::read(images.path("tree/etc/kept")).unwrap(),
-            "{mkfs}"
-        );
+        images.assert_file_stayed("after.img");
     }
 }
 
@@ -105,7 +115,11 @@ type Case = (&'static str, &'static str, fn(&mut Vec<u8>));
 
 #[test]
 fn nothing_is_dropped_where_anything_is_uncertain() {
-    let cases: [Case; 5] = [
+    let cases: [Case; 9] = [
+        ("-O bigalloc", "read-only compatible features", |_| ()),
+        ("-O meta_bg,^resize_inode", "incompatible features", |_| ()),
+        ("-O mmp", "incompatible features", |_| ()),
+        ("-O encrypt", "incompatible features", |_| ()),
         ("", "its journal must be replayed", |bytes| {
             bytes[START as usize + 1024 + 0x60] |= 4;
         }),
@@ -168,5 +182,5 @@ fn a_wrong_bitmap_keeps_everything() {
 fn other_disks_are_kept() {
     let images = Images::new();
     images.source("source.raw", 3_000_000);
-    images.assert_everything_kept("source.raw", "no ext file system");
+    images.assert_everything_kept("source.raw", "no ext or XFS file system");
 }

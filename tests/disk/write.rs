@@ -39,7 +39,7 @@ fn write(images: &Images, source: &Path, options: &Options, name: &str) -> (Stor
     let summary = stream::write_to(disk.as_ref(), options, &mut store, Control::none()).unwrap();
     let object = store.object();
     assert_eq!(summary.length, object.len() as u64);
-    assert!(summary.length <= stream::longest_output(disk.virtual_size()));
+    assert!(summary.length <= stream::longest_output(disk.as_ref(), options.output).unwrap());
     std::fs::write(images.path(name), object).unwrap();
     (store, summary)
 }
@@ -189,4 +189,45 @@ fn a_file_appears_only_when_it_is_complete() {
     assert_eq!(std::fs::read_dir(images.0.path()).unwrap().count(), 1);
     stream::write_file(disk.as_ref(), &options, &target, Control::none()).unwrap();
     images.ok("qemu-img compare -f raw -F qcow2 odd.raw out.qcow2");
+}
+
+#[test]
+fn levels_that_were_noted_make_the_same_bytes_again() {
+    // 64 KiB in every other unit: epochs are counted in units, not in bytes.
+    let images = Images::new();
+    let file = std::fs::File::create(images.path("sparse.raw")).unwrap();
+    file.set_len(200 << 20).unwrap();
+    let lines = (0..400_000_u64).map(|n| format!("{} of {n}\n", n * n % 9973));
+    let text = lines.collect::<String>().into_bytes();
+    for unit in 0..200_u64 {
+        let from = unit as usize * 20_000;
+        std::os::unix::fs::FileExt::write_all_at(&file, &text[from..from + 65536], unit << 20)
+            .unwrap();
+    }
+    let pass = |is_full: bool, noted: &[u8]| {
+        let disk = disk::open(&images.path("sparse.raw")).unwrap();
+        let levels = std::sync::Mutex::new(Vec::new());
+        let settle = |epoch: u64, level: u8| {
+            let level = noted.get(epoch as usize).copied().unwrap_or(level);
+            levels.lock().unwrap().push(level);
+            Ok(level)
+        };
+        let control = Control {
+            is_send_queue_full: &|| is_full,
+            settle_level: &settle,
+            ..Control::none()
+        };
+        let options = Options {
+            level: stream::Level::Adaptive,
+            ..options(stream::Output::Qcow2)
+        };
+        let mut store = Store::default();
+        stream::write_to(disk.as_ref(), &options, &mut store, control).unwrap();
+        (store.object(), levels.into_inner().unwrap())
+    };
+    let (slow, levels) = pass(true, &[]);
+    assert_eq!(levels, [2, 4, 6, 6]);
+    let (fast, _) = pass(false, &[]);
+    assert!(fast.len() > slow.len());
+    assert!(pass(false, &levels).0 == slow);
 }

@@ -56,8 +56,10 @@ async fn help_lists_the_commands_and_exit_codes() {
       build        Build the images of a template
       validate     Check a template without creating anything
       inspect      Show what a template contains
+      policy       Print the least RAM policy that a template needs
       import       Import a disk image, without a template
       cleanup      Delete what an interrupted run left behind
+      whoami       Show whose keys are used and where they come from
       disk         Look at disk images and convert them
       sandbox      Run the simulated cloud for tests and demonstrations
       version      Print the version
@@ -793,6 +795,7 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
     images: [{"build":"web","type":"alicloud-ecs","region":"cn-beijing","image_id":"m-ID","image_name":"web","source_image":"aliyun_3_x64_20G_alibase_20240819.vhd","snapshot_ids":["s-ID"],"size_gib":20,"created":"TIME"}]
     leftovers: []
     region: cn-beijing
+    screenshots: 
     snapshot-ids: ["s-ID"]
     status: success
     "#);
@@ -860,6 +863,7 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
     images: []
     leftovers: []
     region: 
+    screenshots: 
     snapshot-ids: []
     status: failure
     ");

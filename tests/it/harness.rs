@@ -43,13 +43,8 @@ pub(crate) struct Outcome {
 impl Lab {
     /// With machines whose commands really run.
     pub(crate) async fn new() -> Self {
-        namespaces_available().expect("the tests need user namespaces");
-        let machines = Guests {
-            confinement: Confinement::Namespaces,
-            time_scale: TIME_SCALE,
-        };
         Self::with(SandboxOptions {
-            machines: std::sync::Arc::new(machines),
+            machines: guests(),
             ..options()
         })
         .await
@@ -146,6 +141,24 @@ impl Lab {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Runs the binary with journals on a file system of this size in bytes.
+    pub(crate) async fn run_with_journals_on(&self, size: usize, arguments: &[&str]) -> Outcome {
+        let journals = self.path("journals");
+        std::fs::create_dir_all(&journals).unwrap();
+        let mount = format!(
+            "mount -t tmpfs -o size={size} tmpfs {} && exec \"$0\" \"$@\"",
+            journals.display()
+        );
+        let inner = self.command(arguments);
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount])
+            .arg(inner.as_std().get_program())
+            .args(inner.as_std().get_args());
+        let child = self.in_lab(&mut command).spawn().unwrap();
+        self.finish(child).await
+    }
+
     /// Starts the binary with a pipe for its standard input.
     pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
@@ -154,16 +167,20 @@ impl Lab {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alicloud-image"));
+        self.in_lab(command.args(arguments));
         command
-            .args(arguments)
+    }
+
+    /// The lab's directory and environment, and nothing else of ours.
+    fn in_lab<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .current_dir(self.directory.path())
             .env_clear()
             .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
+            .kill_on_drop(true)
     }
 
     pub(crate) async fn finish(&self, child: Child) -> Outcome {
@@ -342,6 +359,15 @@ async fn until(condition: impl Fn() -> bool, what: &str) {
     panic!("waited a minute for {what}");
 }
 
+/// Machines whose commands really run.
+pub(crate) fn guests() -> std::sync::Arc<Guests> {
+    namespaces_available().expect("the tests need user namespaces");
+    std::sync::Arc::new(Guests {
+        confinement: Confinement::Namespaces,
+        time_scale: TIME_SCALE,
+    })
+}
+
 pub(crate) fn options() -> SandboxOptions {
     SandboxOptions {
         time_scale: TIME_SCALE,
@@ -378,7 +404,8 @@ fn environment(sandbox: &Sandbox, home: &Path) -> BTreeMap<String, String> {
         ("ALIBABA_CLOUD_ENDPOINT_VPC", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_STS", url.clone()),
         ("ALIBABA_CLOUD_ENDPOINT_RAM", url.clone()),
-        ("ALIBABA_CLOUD_ENDPOINT_OSS", url),
+        ("ALIBABA_CLOUD_ENDPOINT_OSS", url.clone()),
+        ("ALICLOUD_IMAGE_METADATA_ENDPOINT", url),
         (
             "ALICLOUD_IMAGE_GUEST_PORT",
             sandbox.guest_port().to_string(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alicloud_image::clock::Clock;
+use alicloud_image::cloud::credential::{Keys, Network};
 use alicloud_image::cloud::endpoint::Endpoints;
 use alicloud_image::cloud::http::HttpTransport;
 use alicloud_image::cloud::vpc::CreateVpc;
@@ -16,7 +17,6 @@ use alicloud_image::engine::stop::Stop;
 use alicloud_image::journal::resource::Kind;
 use alicloud_image::journal::tags::RunTags;
 use alicloud_image::journal::{Intent, Journal};
-use alicloud_image::plan::alicloud_ecs::Keys;
 use alicloud_image::secret::Secret;
 use alicloud_image_sandbox::{Effect, Fault, When};
 use insta::assert_snapshot;
@@ -27,6 +27,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::harness::{Lab, Outcome, quick_options};
+use crate::template;
 use crate::web::{web, with_provisioners};
 
 /// A build that provisions until it is stopped.
@@ -361,6 +362,24 @@ async fn a_directory_for_journals_that_cannot_be_written() {
     ");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_stops_the_run_and_leaves_nothing() {
+    let lab = Lab::quick().await;
+    let names = ["web", "db", "app", "ci"];
+    let builders = names.map(|name| template::builder(name, json!({"ssh_timeout": "1h"})));
+    lab.write_template(&template::template(&builders));
+    // The journal of four builds takes more than a page of memory.
+    let outcome = lab
+        .run_with_journals_on(4096, &["build", "template.json"])
+        .await
+        .failure(1);
+    assert!(!lab.calls("CreateVpc").is_empty());
+    let text = outcome.text();
+    assert!(text.contains("No space left on device"), "{text}");
+    assert!(text.contains("==> 0 resources left"), "{text}");
+    assert_eq!(lab.temporary(), vec![]);
+}
+
 // Expired.
 
 struct Silent;
@@ -371,18 +390,19 @@ impl Reporter for Silent {
 
 /// Makes a VPC as a run of long ago would have.
 async fn expired_vpc(lab: &Lab) -> String {
-    let connections = Connections {
-        keys: Some(Keys {
-            access_key: lab.sandbox.access_key_id().to_owned(),
-            secret_key: Secret::new(lab.sandbox.access_key_secret()),
-            security_token: None,
-        }),
+    let keys = Keys {
+        access_key: lab.sandbox.access_key_id().to_owned(),
+        secret_key: Secret::new(lab.sandbox.access_key_secret()),
+        security_token: None,
+    };
+    let network = Network {
+        transport: Arc::new(HttpTransport::new().unwrap()),
         endpoints: Endpoints::everything_to(&lab.sandbox.url()).unwrap(),
         signature: SignatureAlgorithm::Acs3HmacSha256,
-        transport: Arc::new(HttpTransport::new().unwrap()),
-        only_these: true,
+        clock: Clock::default(),
+        sts_region: None,
     };
-    let cloud = connections.from_environment().unwrap();
+    let cloud = Connections::new(keys.into(), network, true).from_environment();
     let long_ago = Timestamp::now() - SignedDuration::from_hours(7);
     let tags = RunTags::new("old-run", long_ago, Duration::from_secs(6 * 3600), vec![]);
     let journal = Journal::start(&lab.path("old-journals"), "old-run").unwrap();

@@ -2,16 +2,22 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod build;
+mod chaos;
+mod ci;
 mod command_line;
+mod credential;
 mod features;
 mod harness;
 mod import;
 mod interrupt;
+mod iso;
 mod network;
+mod policy;
 mod provision;
 mod qemu;
 mod record;
 mod reference;
+mod secrets;
 mod template;
 mod trouble;
 mod web;

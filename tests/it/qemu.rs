@@ -1,34 +1,62 @@
-//! Virtual machines that really run, emulated: a boot sector as the guest.
+//! Virtual machines that really run, emulated: a boot sector as the guest, or
+//! the shell of the UEFI firmware.
 
-use alicloud_image_sandbox::{SeedBucket, StateFault};
+mod boot;
+mod import;
+mod iso;
+mod signals;
+mod ssh;
+mod trouble;
 
-use crate::harness::{Lab, quick_options};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::Child;
+
+use crate::harness::{Lab, Outcome};
 
 /// Assembled from `tests/fixtures/boot-sector.S`.
 const BOOT_SECTOR: &str = "\
-    31c08ed8bc007cbe4f7ce83400bf617c30e4cd16b40ecd103c0d75f4be5b7ce81f00b801\
-    5331dbcd15b80e5331dbb90201cd15b80753bb0100b90300cd15f4ebfdac84c07408b40e\
-    31dbcd10ebf3c37465737420626f6f743a20000d0a627965";
+    31c08ed88ed0bc007cbe747ce85700be807cbaf803acee84c075faba0206b80001effbf4\
+    ba0006edf6c4017514b401cd1674ef30e4cd16b40e31dbcd103c0d75e1be8e7ce81f00b8\
+    015331dbcd15b80e5331dbb90201cd15b80753bb0100b90300cd15f4ebfdac84c07408b4\
+    0e31dbcd10ebf3c37465737420626f6f743a200073657269616c20626f6f743a20000d0a\
+    627965";
 
-/// A machine that boots the sector, with more options.
-fn template(more: &str) -> String {
-    format!(
-        r#"{{"builders":[{{"type":"qemu","name":"vm","iso_url":"boot.img","iso_checksum":"none",
-            "disk_image":true,"disk_size":"2M","accelerator":"tcg","memory":32,"headless":true,
-            "communicator":"none"{more}}}]}}"#
-    )
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A machine that boots the sector, with more options; later ones win.
+fn template(more: &serde_json::Value) -> serde_json::Value {
+    let mut builder = serde_json::json!({
+        "type": "qemu", "name": "vm", "iso_url": "boot.img", "iso_checksum": "none",
+        "disk_image": true, "disk_size": "2M", "accelerator": "tcg", "memory": 32,
+        "headless": true, "communicator": "none",
+    });
+    let options = builder.as_object_mut().unwrap();
+    options.extend(more.as_object().unwrap().clone());
+    serde_json::json!({ "builders": [builder] })
 }
 
-async fn lab(more: &str) -> Lab {
+/// A lab with this machine in `template.json`; no cloud is needed.
+async fn lab(more: serde_json::Value) -> Lab {
     let mut lab = Lab::without_machines().await;
     // A guest's seconds are real ones.
     lab.set("ALICLOUD_IMAGE_TIME_SCALE", "1");
+    // Sockets and pid files are where a test can look for them.
+    let directory = lab.path("").display().to_string();
+    lab.set("TMPDIR", directory.trim_end_matches('/'));
     for variable in ["ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY"] {
         lab.unset(variable);
     }
     std::fs::write(lab.path("boot.img"), disk()).unwrap();
-    lab.write("vm.json", &template(more));
+    lab.write_template(&template(&more));
     lab
+}
+
+async fn build(lab: &Lab) -> Outcome {
+    lab.run(&["build", "template.json"]).await
 }
 
 /// A disk of 1 MiB that begins with the sector.
@@ -42,104 +70,58 @@ fn disk() -> Vec<u8> {
     disk
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_is_booted_typed_to_and_kept() {
-    let lab = lab(
-        r#","boot_command":["<waitText \"test boot: \" 60s>","Ok, A&b?<enter>"],
-           "cd_content":{"meta-data":""},"floppy_content":{"a.cfg":"b"},
-           "http_content":{"/c":"d"},"qemuargs_append":[["-device","virtio-rng-pci"]]"#,
-    )
-    .await;
-    let outcome = lab.run(&["build", "vm.json"]).await.success();
-    let text = &outcome.stdout;
-    assert!(
-        text.contains("--> vm: VM files in directory: output-vm\n"),
-        "{text}"
-    );
-    assert!(text.contains("==> 0 resources left\n"), "{text}");
-    let magic = std::fs::read(lab.path("output-vm/packer-vm")).unwrap();
-    assert!(magic.starts_with(b"QFI\xfb"));
-    // Once more: the directory is in the way now.
-    let outcome = lab.run(&["build", "vm.json"]).await.failure(2);
-    assert!(
-        outcome.text().contains("exists already"),
-        "{}",
-        outcome.text()
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_never_says_it_leaves_a_picture() {
-    let lab = lab(r#","boot_command":"<waitText \"login:\" 3s>root""#).await;
-    let outcome = lab.run(&["build", "vm.json"]).await;
-    assert_ne!(outcome.code, 0);
-    let text = outcome.text();
-    assert!(text.contains("waiting for `login:`"), "{text}");
-    assert!(text.contains("==> 0 resources left\n"), "{text}");
-    let picture = std::fs::read(lab.path("output-vm-screen.png")).unwrap();
-    assert!(picture.starts_with(b"\x89PNG"));
-    assert!(!lab.path("output-vm").exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn qemus_own_words_are_shown_and_dropped_defaults_named() {
-    let lab = lab(r#","qemuargs":[["-device","no-such-device"]]"#).await;
-    let outcome = lab.run(&["build", "vm.json"]).await;
-    assert_ne!(outcome.code, 0);
-    let text = outcome.text();
-    assert!(
-        text.contains("'no-such-device' is not a valid device"),
-        "{text}"
-    );
-    assert!(text.contains("QEMU did not start"), "{text}");
-    assert!(!lab.path("output-vm").exists());
-}
-
-/// A machine whose disk is imported.
-async fn importing_lab(keep_input_artifact: bool) -> Lab {
-    let mut lab = Lab::with(quick_options()).await;
-    // The guest gets a minute, and the first look at the image comes soon.
-    lab.set("ALICLOUD_IMAGE_TIME_SCALE", "0.1");
-    let bucket = SeedBucket {
-        region: "cn-beijing".to_owned(),
-        name: "images".to_owned(),
-        ..SeedBucket::default()
+/// Reads what a run shows up to a line with this text.
+async fn until_shown(child: &mut Child, text: &str) -> String {
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap());
+    let mut shown = String::new();
+    let reading = async {
+        while !shown.contains(text) {
+            let count = lines.read_line(&mut shown).await.unwrap();
+            assert_ne!(count, 0, "it ended without `{text}`:\n{shown}");
+        }
     };
-    lab.sandbox.seed().import_role().bucket(&bucket);
-    std::fs::write(lab.path("boot.img"), disk()).unwrap();
-    let machine = template(r#","boot_command":["<waitText \"test boot: \" 600s>","<enter>"]"#);
-    let mut template: serde_json::Value = serde_json::from_str(&machine).unwrap();
-    template["post-processors"] = serde_json::json!([{
-        "type": "alicloud-import", "region": "cn-beijing", "oss_bucket_name": "images",
-        "image_name": "imported", "keep_input_artifact": keep_input_artifact,
-    }]);
-    lab.write_template(&template);
-    lab
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    read.unwrap_or_else(|_| panic!("waited for `{text}`"));
+    // What was read ahead counts too.
+    shown.push_str(&String::from_utf8_lossy(lines.buffer()));
+    shown
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_machines_disk_becomes_an_image_and_goes_unless_it_is_kept() {
-    for keep in [false, true] {
-        let lab = importing_lab(keep).await;
-        let outcome = lab.run(&["build", "template.json"]).await.success();
-        let text = &outcome.stdout;
-        assert!(text.contains("packer-vm, which is QCOW2"), "{text}");
-        assert!(text.contains("==> 0 resources left\n"), "{text}");
-        let image = lab.sandbox.images()[0]["ImageId"].clone();
-        assert_eq!(outcome.outputs["image-id"], image.as_str().unwrap());
-        assert_eq!(lab.path("output-vm/packer-vm").exists(), keep, "{text}");
-        assert_eq!(lab.path("output-vm").exists(), keep);
-    }
+/// The rest of what a run shows, and its exit code.
+async fn to_its_end(mut child: Child) -> (i32, String) {
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut shown, mut said) = (String::new(), String::new());
+    let (status, _, _) = tokio::join!(
+        child.wait(),
+        stdout.read_to_string(&mut shown),
+        stderr.read_to_string(&mut said)
+    );
+    (status.unwrap().code().unwrap_or(-1), shown + &said)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_import_keeps_the_machines_disk() {
-    let lab = importing_lab(false).await;
-    lab.sandbox.inject_state(StateFault::ImageCreateFailed);
-    let outcome = lab.run(&["build", "template.json"]).await.failure(1);
-    let text = outcome.text();
-    assert!(text.contains("CreateFailed"), "{text}");
-    assert!(text.contains("==> 0 resources left\n"), "{text}");
-    assert!(lab.path("output-vm/packer-vm").exists(), "{text}");
-    assert_eq!(lab.sandbox.images(), Vec::<serde_json::Value>::new());
+/// Programs with a path of the lab in their arguments.
+fn programs_in(lab: &Lab) -> Vec<String> {
+    let path = lab.path("").display().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let arguments = processes.filter_map(|entry| {
+        let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&arguments).replace('\0', " "))
+    });
+    arguments.filter(|words| words.contains(&path)).collect()
+}
+
+/// The private directories of builds.
+fn private_directories(lab: &Lab) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(lab.path("")).unwrap().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let is_private = |path: &PathBuf| path.to_string_lossy().contains("/alicloud-image-");
+    paths.filter(is_private).collect()
+}
+
+/// Asserts that a run left nothing of its machine.
+#[track_caller]
+fn assert_nothing_left(lab: &Lab) {
+    assert_eq!(programs_in(lab), Vec::<String>::new());
+    assert_eq!(private_directories(lab), Vec::<PathBuf>::new());
+    assert!(!lab.path("output-vm").exists());
 }

@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alicloud_image_sandbox::Delays;
+use alicloud_image_sandbox::{Call, Delays, MetadataOptions};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Outcome, options, scrub};
+use crate::harness::{Lab, Outcome, guests, options, scrub};
 use crate::record::{
     assert_absent, assert_never_called, assert_order, assert_params, mappings, tags, the_image,
 };
@@ -484,57 +484,86 @@ async fn refused(name: &str) -> String {
     errors(&outcome)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_profile_is_refused_clearly() {
-    insta::assert_snapshot!(refused("profile.json").await, @r#"
-    error: Option `profile` of builder `alicloud-ecs` is not supported yet
-     --> template.json:5:7
-      |
-    5 |       "profile": "packer_sk",
-      |       ^^^^^^^^^
-      |
-      = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
+/// The policy that the documentation gives for roles.
+fn limit_role(lab: &Lab, role: &str) {
+    let text = std::fs::read_to_string(example("ram-policy.json")).unwrap();
+    let policy = serde_json::from_str(&text).unwrap();
+    lab.sandbox.seed().role_policy(role, policy);
+}
 
-    Error: The template has 1 error
-    "#);
+/// The keys of the calls, without repetitions.
+fn callers(lab: &Lab) -> Vec<String> {
+    let calls = lab.sandbox.calls().into_iter();
+    let mut callers: Vec<_> = calls.map(|call| call.access_key_id).collect();
+    callers.sort();
+    callers.dedup();
+    callers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_of_an_instance_role_are_refused_clearly() {
-    insta::assert_snapshot!(refused("ram-role.json").await, @r#"
-    error: Option `ram_role_name` of builder `alicloud-ecs` is not supported yet
-      --> template.json:13:7
-       |
-    13 |       "ram_role_name": "ImageTestAle",
-       |       ^^^^^^^^^^^^^^^
-       |
-       = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
-
-    Error: The template has 1 error
-    "#);
+async fn the_keys_of_a_profile_are_used() {
+    let mut lab = Lab::new().await;
+    let profiles = json!({"current": "ALI", "profiles": [{
+        "name": "packer_sk", "mode": "AK", "sts_token": "", "ram_role_arn": "",
+        "access_key_id": lab.sandbox.access_key_id(),
+        "access_key_secret": lab.sandbox.access_key_secret(),
+        "expired_seconds": 0, "retry_timeout": 0, "language": "en",
+    }]});
+    std::fs::create_dir(lab.path(".aliyun")).unwrap();
+    lab.write(".aliyun/config.json", &profiles.to_string());
+    lab.set("ALICLOUD_ACCESS_KEY", "LTAIofTheEnvironment")
+        .set("ALICLOUD_SECRET_KEY", "secret-of-the-environment");
+    let outcome = build(&lab, "profile.json", &[]).await.success();
+    the_image(&lab, &outcome);
+    assert_eq!(callers(&lab), [lab.sandbox.access_key_id()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_assumed_role_is_refused_clearly() {
-    insta::assert_snapshot!(refused("ram-role-arn.json").await, @r#"
-    error: Option `ram_role_arn` of builder `alicloud-ecs` is not supported yet
-      --> template.json:14:7
-       |
-    14 |       "ram_role_arn": "acs:ram::186xxxxxxxxxx07:role/packer-test",
-       |       ^^^^^^^^^^^^^^
-       |
-       = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
+async fn the_role_of_this_instance_needs_no_keys() {
+    let mut options = options();
+    options.machines = guests();
+    options.metadata = MetadataOptions {
+        role: Some("ImageTestAle".to_owned()),
+        requires_token: true,
+        ..MetadataOptions::default()
+    };
+    let mut lab = Lab::with(options).await;
+    lab.unset("ALICLOUD_ACCESS_KEY")
+        .unset("ALICLOUD_SECRET_KEY");
+    limit_role(&lab, "ImageTestAle");
+    let outcome = build(&lab, "ram-role.json", &[]).await.success();
+    the_image(&lab, &outcome);
+    assert_eq!(
+        lab.sandbox.metadata_requests(),
+        [
+            "PUT api/token 200",
+            "GET meta-data/ram/security-credentials/ImageTestAle 200",
+        ]
+    );
+    let [caller] = callers(&lab).try_into().unwrap();
+    assert!(caller.starts_with("STS."), "{caller}");
+}
 
-    error: Option `ram_session_name` of builder `alicloud-ecs` is not supported yet
-      --> template.json:15:7
-       |
-    15 |       "ram_session_name": "packer-test",
-       |       ^^^^^^^^^^^^^^^^^^
-       |
-       = help: Give keys by the environment variables ALICLOUD_ACCESS_KEY, ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN
-
-    Error: The template has 2 errors
-    "#);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_assumed_with_the_keys() {
+    let lab = Lab::new().await;
+    limit_role(&lab, "packer-test");
+    let outcome = build(&lab, "ram-role-arn.json", &[]).await.success();
+    the_image(&lab, &outcome);
+    let assume = lab.call("AssumeRole");
+    assert_params(
+        &assume,
+        &[
+            ("RoleArn", "acs:ram::186xxxxxxxxxx07:role/packer-test"),
+            ("RoleSessionName", "packer-test"),
+            ("DurationSeconds", "3600"),
+        ],
+    );
+    assert_eq!(lab.sandbox.calls()[0].action, "AssumeRole");
+    assert_eq!(assume.access_key_id, lab.sandbox.access_key_id());
+    let calls = lab.sandbox.calls();
+    let is_of_session = |call: &Call| call.access_key_id.starts_with("STS.");
+    assert!(calls[1..].iter().all(is_of_session), "{calls:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

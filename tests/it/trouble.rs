@@ -852,18 +852,19 @@ async fn no_keys_at_all() {
     let outcome = build(&lab, &web(json!({}))).await.failure(3);
     assert_eq!(lab.sandbox.calls().len(), 0);
     assert_snapshot!(outcome.end(), @"
-    Build 'web' errored after DURATION: No AccessKey for Alibaba Cloud was given
+    Build 'web' errored after DURATION: No credentials for Alibaba Cloud were found
      --> web.json:3:5
       |
     3 |     {
       |     ^
 
     hint: Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and `secret_key` in the template; to try a template without an account use `build --sandbox`
+    hint: `alicloud-image whoami` shows where they were looked for
 
     ==> Wait completed after DURATION
 
     ==> Some builds didn't complete successfully and had errors:
-    --> web: No AccessKey for Alibaba Cloud was given
+    --> web: No credentials for Alibaba Cloud were found
 
     ==> Builds finished but no artifacts were created.
 

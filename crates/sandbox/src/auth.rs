@@ -15,6 +15,7 @@ use crate::signature::{
     Acs3Authorization, Acs3Request, acs3_canonical_request, acs3_signature, acs3_string_to_sign,
     rpc_signature, rpc_string_to_sign, sha256_hex,
 };
+use crate::state::Cloud;
 
 /// The account all keys belong to.
 pub(crate) const ACCOUNT_ID: &str = "1234567890123456";
@@ -27,6 +28,19 @@ pub(crate) struct Authority {
     keys: Vec<AccessKey>,
     sessions: BTreeMap<String, Session>,
     nonces: HashSet<String>,
+    /// What sessions of a role may do, by the role's name in lower case; other
+    /// roles may do everything.
+    role_policies: BTreeMap<String, Value>,
+    /// OpenID Connect providers by name.
+    pub(crate) oidc_providers: BTreeMap<String, OidcProvider>,
+    /// The life of all sessions, whatever was asked for; in real time.
+    session_life: Option<Duration>,
+}
+
+/// An OpenID Connect provider as RAM knows it.
+pub(crate) struct OidcProvider {
+    pub(crate) issuer: String,
+    pub(crate) client_ids: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -36,7 +50,7 @@ struct Session {
     expires: Moment,
     role: String,
     session_name: String,
-    policy: Option<Value>,
+    policies: Vec<Value>,
 }
 
 /// An authenticated caller.
@@ -45,7 +59,8 @@ pub(crate) struct Caller {
     pub(crate) arn: String,
     pub(crate) identity_type: &'static str,
     pub(crate) display_name: String,
-    policy: Option<Value>,
+    /// All of them must allow what it does.
+    policies: Vec<Value>,
 }
 
 /// Temporary credentials as AssumeRole hands them out.
@@ -55,15 +70,36 @@ pub(crate) struct Temporary {
     pub(crate) security_token: String,
 }
 
+impl Temporary {
+    /// New ones.
+    pub(crate) fn new(cloud: &mut Cloud) -> Self {
+        Self {
+            access_key_id: format!("STS.{}", cloud.new_secret(24)),
+            access_key_secret: cloud.new_secret(44),
+            security_token: format!("CAIS{}", cloud.new_secret(200)),
+        }
+    }
+}
+
 impl Caller {
     /// Checks the caller's policy for a RAM action such as `ecs:RunInstances`.
     pub(crate) fn authorize(&self, ram_action: &str) -> Result<(), ApiError> {
-        let Some(document) = &self.policy else {
-            return Ok(());
-        };
-        match policy::evaluate(document, ram_action) {
-            policy::Verdict::Allow => Ok(()),
-            verdict => Err(self.forbidden(ram_action, verdict)),
+        for document in &self.policies {
+            match policy::evaluate(document, ram_action) {
+                policy::Verdict::Allow => {}
+                verdict => return Err(self.forbidden(ram_action, verdict)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody, for calls that carry a proof of their own.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            arn: String::new(),
+            identity_type: "Anonymous",
+            display_name: String::new(),
+            policies: Vec::new(),
         }
     }
 
@@ -118,12 +154,25 @@ struct Claim {
 }
 
 impl Authority {
-    pub(crate) fn new(keys: Vec<AccessKey>) -> Self {
+    pub(crate) fn new(keys: Vec<AccessKey>, session_life: Option<Duration>) -> Self {
         Self {
             keys,
             sessions: BTreeMap::new(),
             nonces: HashSet::new(),
+            role_policies: BTreeMap::new(),
+            oidc_providers: BTreeMap::new(),
+            session_life,
         }
+    }
+
+    /// Says what sessions of a role may do.
+    pub(crate) fn limit_role(&mut self, role: &str, policy: Value) {
+        self.role_policies.insert(role.to_lowercase(), policy);
+    }
+
+    /// How long a session lives that was asked for so long.
+    pub(crate) fn life(&self, asked: Duration) -> Duration {
+        self.session_life.unwrap_or(asked)
     }
 
     /// Verifies a request; `now` is for the expiry of temporary credentials.
@@ -245,13 +294,14 @@ impl Authority {
         expires: Moment,
         policy: Option<Value>,
     ) {
+        let of_role = self.role_policies.get(&role.to_lowercase()).cloned();
         let session = Session {
             secret: temporary.access_key_secret.clone(),
             token: temporary.security_token.clone(),
             expires,
             role: role.to_owned(),
             session_name: session_name.to_owned(),
-            policy,
+            policies: of_role.into_iter().chain(policy).collect(),
         };
         self.sessions
             .insert(temporary.access_key_id.clone(), session);
@@ -276,7 +326,7 @@ impl Session {
             ),
             identity_type: "AssumedRoleUser",
             display_name: format!("{}:{}", self.role, self.session_name),
-            policy: self.policy.clone(),
+            policies: self.policies.clone(),
         }
     }
 }
@@ -298,7 +348,7 @@ fn caller_of(key: &AccessKey) -> Caller {
         arn,
         identity_type,
         display_name,
-        policy: key.policy.clone(),
+        policies: key.policy.iter().cloned().collect(),
     }
 }
 

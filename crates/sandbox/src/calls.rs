@@ -33,10 +33,10 @@ pub struct Call {
 }
 
 /// Parameters that are masked where calls leave the process.
-const SECRET: &[&str] = &["Password", "UserData"];
+const SECRET: &[&str] = &["OIDCToken", "Password", "UserData"];
 
 impl Call {
-    /// The call without passwords and user data.
+    /// The call without passwords, tokens and user data.
     pub fn redacted(mut self) -> Self {
         for name in SECRET {
             if let Some(value) = self.params.get_mut(*name) {

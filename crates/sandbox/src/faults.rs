@@ -28,6 +28,8 @@ pub enum When {
     First(u32),
     /// Only the one with this number, from 1.
     Nth(u32),
+    /// The one with this number, from 1, and all after it.
+    From(u32),
     /// Every one.
     Every,
 }
@@ -51,6 +53,10 @@ pub enum Effect {
     DropAfter,
     /// Takes this much longer, in real time.
     Delay(Duration),
+    /// Waits for `Sandbox::release` before it executes.
+    HoldBefore,
+    /// Executes, then waits for `Sandbox::release` before it answers.
+    HoldAfter,
     /// Answers `Throttling.User` with `x-acs-retry-after`; OSS answers
     /// `UploadTrafficRateLimitExceeded` with `x-oss-qos-delay-time`.
     ThrottleWithRetryAfter(Duration),
@@ -138,6 +144,7 @@ impl When {
             Self::Once => number == 1,
             Self::First(count) => number <= count,
             Self::Nth(wanted) => number == wanted,
+            Self::From(first) => number >= first,
             Self::Every => true,
         }
     }

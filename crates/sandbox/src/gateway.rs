@@ -61,14 +61,22 @@ pub(crate) async fn call(shared: &std::sync::Arc<Shared>, request: &Request) -> 
             tokio::time::sleep(*delay).await;
             execute(shared, request, &action)
         }
-        Some(Effect::DropAfter | Effect::CorruptBody) | None => execute(shared, request, &action),
+        Some(Effect::HoldBefore) => {
+            shared.hold().await;
+            execute(shared, request, &action)
+        }
+        Some(Effect::HoldAfter | Effect::DropAfter | Effect::CorruptBody) | None => {
+            execute(shared, request, &action)
+        }
     };
     capture_all(shared, captures).await;
     record(shared, request, at, &request_id, &result);
     driver::drive_new_instances(shared);
     shared.notify();
-    if matches!(fault, Some(Effect::DropAfter)) {
-        return Outcome::Reset;
+    match fault {
+        Some(Effect::DropAfter) => return Outcome::Reset,
+        Some(Effect::HoldAfter) => shared.hold().await,
+        _ => {}
     }
     Outcome::Answer { result, request_id }
 }
@@ -118,10 +126,17 @@ fn authorized(
     captures: &mut Vec<Capture>,
 ) -> Result<Value, ApiError> {
     let (product, rule) = find_rule(request, action)?;
-    let caller = world.authority.authenticate(request, now)?;
+    let caller = match action {
+        // The token in it is the proof.
+        "AssumeRoleWithOIDC" => Caller::anonymous(),
+        _ => world.authority.authenticate(request, now)?,
+    };
     let params = Params::check(rule, action, &request.params)?;
     let region = region_of(request, &params)?;
-    caller.authorize(&ram_action(product, action))?;
+    if action != "GetCallerIdentity" {
+        // That one needs no permission.
+        caller.authorize(&ram_action(product, action))?;
+    }
     let token = params.get("ClientToken").filter(|_| rule.client_token);
     let token = token.map(str::to_owned);
     if token

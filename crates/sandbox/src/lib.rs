@@ -1,4 +1,4 @@
-//! A simulated Alibaba Cloud: ECS, VPC, STS, RAM, OSS and the machines inside, for
+//! A simulated Alibaba Cloud: ECS, VPC, STS, RAM, OSS, instance metadata and the machines inside, for
 //! testing image builds without an account.
 //!
 //! It shares no type with the product on purpose: a wire bug in one must not
@@ -35,7 +35,9 @@ mod error;
 mod faults;
 mod gateway;
 pub mod imported;
+mod instance_metadata;
 mod key_stock;
+mod metadata;
 mod observe;
 mod options;
 pub mod oss;
@@ -55,7 +57,7 @@ pub use alive::Alive;
 pub use calls::Call;
 pub use error::ApiError;
 pub use faults::{Effect, Fault, StateFault, When};
-pub use options::{AccessKey, Delays, OssOptions, Quotas, SandboxOptions};
+pub use options::{AccessKey, Delays, MetadataOptions, OssOptions, Quotas, SandboxOptions};
 pub use report::{Report, Wait};
 pub use sandbox::Sandbox;
 pub use seed::{Seed, SeedBucket, SeedImage};

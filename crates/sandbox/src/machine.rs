@@ -36,7 +36,7 @@ impl fmt::Debug for DiskImage {
 }
 
 /// What a machine is booted with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BootSpec {
     /// The instance this machine is.
     pub instance_id: String,

@@ -38,6 +38,11 @@ pub struct SandboxOptions {
     pub out_of_stock: Vec<(String, String)>,
     /// Behaviour of OSS.
     pub oss: OssOptions,
+    /// The metadata of the instance that clients run on.
+    pub metadata: MetadataOptions,
+    /// How long all sessions of roles live, before `time_scale`; `None` is as
+    /// long as was asked for.
+    pub session_life: Option<Duration>,
     /// What boots the machines behind instances.
     pub machines: Arc<dyn MachineHost>,
 }
@@ -60,9 +65,25 @@ impl Default for SandboxOptions {
             fuzzy_image_names: false,
             out_of_stock: Vec::new(),
             oss: OssOptions::default(),
+            metadata: MetadataOptions::default(),
+            session_life: None,
             machines: Arc::new(NoMachines),
         }
     }
+}
+
+/// The metadata of the instance that clients run on. The default has no role
+/// and answers requests with and without a token.
+#[derive(Clone, Debug, Default)]
+pub struct MetadataOptions {
+    /// The RAM role that is attached to the instance.
+    pub role: Option<String>,
+    /// Whether requests without a token are refused, as on hardened instances.
+    pub requires_token: bool,
+    /// Whether it knows no tokens, as old metadata servers.
+    pub has_no_tokens: bool,
+    /// Whether it never answers.
+    pub hangs: bool,
 }
 
 /// Behaviour of OSS that depends on the account.

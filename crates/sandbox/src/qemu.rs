@@ -3,8 +3,9 @@
 //!
 //! A disk is a chain of files: the object, and for each boot a qcow2 overlay on
 //! top of what was there. Files below the top are never written again, so that
-//! images and snapshots are free. Not here: UEFI, and anything that is put into
-//! the guest; its own credentials are what it is reached with.
+//! images and snapshots are free. Nothing is put into the guest: it learns its
+//! key pair as on ECS, from [`crate::metadata`]. Not here: UEFI, and passwords,
+//! which ECS sets with an agent inside.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::imported::ImportedDisk;
 use crate::machine::{BootSpec, BoxFuture, DiskImage, Machine, MachineHost};
+use crate::metadata;
 
 /// Port of the SSH server inside.
 const GUEST_PORT: u16 = 22;
@@ -68,11 +70,11 @@ impl Qemu {
         }
     }
 
-    async fn start(&self, name: &str, chain: Chain) -> io::Result<QemuMachine> {
+    async fn start(&self, spec: &BootSpec, chain: Chain) -> io::Result<QemuMachine> {
         let directory = tempfile::Builder::new().prefix("sandbox-qemu-").tempdir()?;
         let chain = chain.grow().await?;
         let socket = directory.path().join("monitor");
-        let child = self.spawn(name, chain.top()?, &socket, directory.path())?;
+        let child = self.spawn(spec, chain.top()?, &socket, directory.path())?;
         let (sender, off) = watch::channel(false);
         tokio::spawn(watch_exit(child, sender));
         let monitor = open_monitor(socket, off.clone()).await;
@@ -87,23 +89,29 @@ impl Qemu {
         })
     }
 
-    fn spawn(&self, name: &str, disk: &Path, socket: &Path, log: &Path) -> io::Result<Child> {
-        let file = |option: &str| std::fs::File::create(log.join(option));
+    fn spawn(
+        &self,
+        spec: &BootSpec,
+        disk: &Path,
+        socket: &Path,
+        place: &Path,
+    ) -> io::Result<Child> {
+        let file = |name: &str| std::fs::File::create(place.join(name));
         Command::new("qemu-system-x86_64")
-            .args(["-name", name, "-no-user-config", "-nodefaults"])
-            .args(["-machine", "pc,accel=kvm:tcg", "-cpu", "max"])
+            .args(["-name", &spec.instance_id])
+            .args(["-no-user-config", "-nodefaults"])
+            // KVM that can be opened may still run nothing; emulation always does.
+            .args(["-machine", "pc,accel=tcg", "-cpu", "max"])
+            .arg("-smbios")
+            .arg(format!("type=1,product={}", metadata::PRODUCT))
             .args(["-m", &self.memory.to_string()])
             .args(["-display", "none", "-vga", "std"])
             .arg("-serial")
-            .arg(join("file:", &log.join("serial")))
+            .arg(join("file:", &place.join("serial")))
             .arg("-drive")
             .arg(join("if=virtio,id=system,format=qcow2,file=", disk))
-            .args([
-                "-netdev",
-                "user,id=net",
-                "-device",
-                "virtio-net-pci,netdev=net",
-            ])
+            .args(["-netdev", &metadata::serve(spec, place)?])
+            .args(["-device", "virtio-net-pci,netdev=net"])
             .args(["-device", "virtio-rng-pci"])
             .arg("-qmp")
             .arg(join("unix:", socket) + ",server=on,wait=off")
@@ -142,7 +150,7 @@ impl MachineHost for Qemu {
             return self.others.boot(spec);
         };
         Box::pin(async move {
-            let machine = self.start(&spec.instance_id, chain).await?;
+            let machine = self.start(&spec, chain).await?;
             Ok(Arc::new(machine) as Arc<dyn Machine>)
         })
     }
@@ -401,7 +409,7 @@ mod tests {
 
     async fn boot(host: &Qemu, disk: ImportedDisk) -> QemuMachine {
         let chain = Chain::of(&DiskImage::new(disk)).unwrap();
-        host.start("i-test", chain).await.unwrap()
+        host.start(&BootSpec::default(), chain).await.unwrap()
     }
 
     /// Whether the guest's write is in a captured disk.

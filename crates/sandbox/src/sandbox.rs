@@ -138,6 +138,18 @@ impl Sandbox {
         self.shared.world().0.faults.clear();
     }
 
+    /// Waits until a fault holds a call.
+    pub async fn wait_for_held(&self) {
+        let mut held = self.shared.held.subscribe();
+        // A closed channel is impossible while `self` holds the sender.
+        let _ = held.wait_for(|count| *count > 0).await;
+    }
+
+    /// Lets held calls go on.
+    pub fn release(&self) {
+        self.shared.held.send_replace(0);
+    }
+
     /// Changes whether an instance type is sold out in a zone.
     pub fn set_out_of_stock(&self, zone: &str, instance_type: &str, sold_out: bool) {
         let key = (zone.to_owned(), instance_type.to_owned());
@@ -159,6 +171,12 @@ impl Sandbox {
     /// All calls so far, in the order they were answered.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.world().0.calls.clone()
+    }
+
+    /// Requests to the instance metadata: method, path after `/latest/`, and
+    /// status, in the order they were answered.
+    pub fn metadata_requests(&self) -> Vec<String> {
+        self.shared.world().0.metadata_requests.clone()
     }
 
     /// Everything that lives and was not seeded.

@@ -9,6 +9,7 @@ use russh::keys::ssh_key::PublicKey;
 use serde::Deserialize;
 
 use crate::api::fingerprint;
+use crate::auth::OidcProvider;
 use crate::catalogue::public_images;
 use crate::signature::hex;
 use crate::state::bucket::{Attributes, Bucket, Object};
@@ -310,6 +311,28 @@ impl<'a> Seed<'a> {
         };
         let (mut world, _) = self.shared.world();
         world.cloud.roles.insert(name.to_owned(), role);
+        drop(world);
+        self
+    }
+
+    /// What sessions of a role may do: a RAM policy document. Roles of which
+    /// nothing is said may do everything.
+    pub fn role_policy(&self, role: &str, policy: serde_json::Value) -> &Self {
+        let (mut world, _) = self.shared.world();
+        world.authority.limit_role(role, policy);
+        drop(world);
+        self
+    }
+
+    /// An OpenID Connect provider that RAM trusts.
+    pub fn oidc_provider(&self, name: &str, issuer: &str, client_ids: &[&str]) -> &Self {
+        let provider = OidcProvider {
+            issuer: issuer.to_owned(),
+            client_ids: client_ids.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let (mut world, _) = self.shared.world();
+        let providers = &mut world.authority.oidc_providers;
+        providers.insert(name.to_owned(), provider);
         drop(world);
         self
     }

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::error::ApiError;
 use crate::gateway::{self, Outcome};
+use crate::instance_metadata;
 use crate::observe;
 use crate::oss;
 use crate::request::Request;
@@ -56,6 +57,9 @@ async fn answer(
     let (parts, body) = request.into_parts();
     if parts.method == Method::CONNECT {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "no tunnels");
+    }
+    if parts.uri.path().starts_with(instance_metadata::PREFIX) {
+        return instance_metadata::answer(&shared, &parts).await;
     }
     let observed = parts.uri.path().starts_with("/_sandbox/");
     if !observed && oss::target::is_oss(&parts, &shared.oss.domains) {

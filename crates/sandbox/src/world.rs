@@ -15,7 +15,7 @@ use crate::clock::{Clock, Moment};
 use crate::faults::Faults;
 use crate::key_stock::KeyStock;
 use crate::machine::MachineHost;
-use crate::options::{OssOptions, SandboxOptions};
+use crate::options::{MetadataOptions, OssOptions, SandboxOptions};
 use crate::oss::content::Store;
 use crate::report::Report;
 use crate::state::Cloud;
@@ -28,10 +28,13 @@ pub(crate) struct Shared {
     pub(crate) latency: Duration,
     pub(crate) keys: KeyStock,
     pub(crate) oss: OssOptions,
+    pub(crate) metadata: MetadataOptions,
     pub(crate) store: Store,
     world: Mutex<World>,
     /// Counts changes of the state, to wake the drivers of machines.
     pub(crate) changes: watch::Sender<u64>,
+    /// How many calls a fault holds.
+    pub(crate) held: watch::Sender<usize>,
 }
 
 /// Everything under the lock.
@@ -40,6 +43,8 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) authority: Authority,
     pub(crate) calls: Vec<Call>,
+    /// Method, path and status of each request to the instance metadata.
+    pub(crate) metadata_requests: Vec<String>,
     pub(crate) tokens: BTreeMap<TokenKey, TokenUse>,
     /// Instances whose machine has a driver.
     pub(crate) driven: HashSet<String>,
@@ -58,6 +63,8 @@ pub(crate) struct TokenUse {
 
 impl Shared {
     pub(crate) fn new(options: &SandboxOptions, guest_port: u16) -> io::Result<Self> {
+        let session_life = options.session_life;
+        let session_life = session_life.map(|life| life.mul_f64(options.time_scale));
         Ok(Self {
             clock: Clock::start(),
             host: Arc::clone(&options.machines),
@@ -65,17 +72,20 @@ impl Shared {
             latency: options.latency.mul_f64(options.time_scale),
             keys: KeyStock::default(),
             oss: options.oss.clone(),
+            metadata: options.metadata.clone(),
             store: Store::new()?,
             world: Mutex::new(World {
                 cloud: Cloud::new(options, guest_port),
                 faults: Faults::default(),
-                authority: Authority::new(options.access_keys.clone()),
+                authority: Authority::new(options.access_keys.clone(), session_life),
                 calls: Vec::new(),
+                metadata_requests: Vec::new(),
                 tokens: BTreeMap::new(),
                 driven: HashSet::new(),
                 report_from: 0,
             }),
             changes: watch::Sender::new(0),
+            held: watch::Sender::new(0),
         })
     }
 
@@ -85,6 +95,15 @@ impl Shared {
         let now = self.clock.now();
         world.cloud.settle(now);
         (world, now)
+    }
+
+    /// Waits until held calls are released. A client that goes away ends the
+    /// wait too.
+    pub(crate) async fn hold(&self) {
+        let mut held = self.held.subscribe();
+        self.held.send_modify(|count| *count += 1);
+        // A closed channel is impossible while `self` holds the sender.
+        let _ = held.wait_for(|count| *count == 0).await;
     }
 
     /// Wakes the drivers of machines.

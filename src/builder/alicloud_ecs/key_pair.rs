@@ -30,7 +30,7 @@ impl AlicloudEcs<'_> {
             }));
         }
         match self.communicator {
-            Communicator::Ssh(ssh) if needs_temporary_key(ssh) => {
+            Communicator::Ssh(ssh) if ssh.needs_temporary_key() => {
                 self.import_temporary_key(cx, ssh).await.map(Some)
             }
             _ => Ok(None),
@@ -129,9 +129,3 @@ async fn generate(key_type: KeyType) -> Result<KeyPair> {
 const IMPORTS: u32 = 5;
 
 const ALREADY_EXISTS: &[&str] = &["KeyPair.AlreadyExist", "InvalidKeyPairName.Duplicate"];
-
-/// A temporary key is made when the template gives no other way in.
-fn needs_temporary_key(ssh: &Ssh) -> bool {
-    ssh.temporary_key_pair_name.is_some()
-        || (ssh.private_key_file.is_none() && ssh.password.is_none() && !ssh.agent_auth)
-}

@@ -9,6 +9,7 @@ use crate::builder::BuildContext;
 use crate::cloud::ecs::{
     AuthorizeSecurityGroup, CreateSecurityGroup, DescribeSecurityGroups, Permission, SecurityGroup,
 };
+use crate::cloud::is_code;
 use crate::cloud::vpc::{CreateVSwitch, CreateVpc, DescribeVSwitches, DescribeVpcs, VSwitch, Vpc};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -28,6 +29,11 @@ pub(super) struct Network {
     taken: Vec<Cidr>,
 }
 
+/// Whether there is no such zone, as when its name was guessed.
+fn is_no_zone(error: &Error) -> bool {
+    is_code(error, &["InvalidZoneId*"])
+}
+
 /// What the API gives a VPC without a range of its own.
 const DEFAULT_VPC_CIDR: &str = "172.16.0.0/12";
 
@@ -42,12 +48,12 @@ impl AlicloudEcs<'_> {
             Zones::Given(zone) => zone.iter().cloned().collect(),
             Zones::Choice(zones) => zones.clone(),
         };
-        let made_here = vswitch.is_none() && zones.len() > 1;
+        let made_here = vswitch.is_none();
         let (vswitch, group) = tokio::join!(
             async {
                 match vswitch {
                     Some(vswitch) => Ok(vswitch),
-                    None => self.create_vswitch(cx, &vpc, zones.first(), None).await,
+                    None => self.first_vswitch(cx, &vpc, &mut zones).await,
                 }
             },
             async {
@@ -58,11 +64,7 @@ impl AlicloudEcs<'_> {
             },
         );
         let vswitch = vswitch?;
-        let other_zones = if made_here {
-            zones.split_off(1)
-        } else {
-            Vec::new()
-        };
+        let other_zones = if made_here { zones } else { Vec::new() };
         Ok(Network {
             zone_id: Some(vswitch.zone_id).filter(|zone| !zone.is_empty()),
             vswitch_id: vswitch.vswitch_id,
@@ -80,18 +82,39 @@ impl AlicloudEcs<'_> {
         cx: &BuildContext<'_>,
         mut network: Network,
     ) -> Result<Option<Network>> {
-        if network.other_zones.is_empty() {
-            return Ok(None);
+        while !network.other_zones.is_empty() {
+            let zone = network.other_zones.remove(0);
+            cx.events.say(format!("Trying zone {zone}..."));
+            let made = self
+                .create_vswitch(cx, &network.vpc, Some(&zone), Some(&network.taken))
+                .await;
+            let vswitch = match made {
+                Err(error) if is_no_zone(&error) => continue,
+                made => made?,
+            };
+            network.taken.extend(Cidr::parse(&vswitch.cidr_block));
+            network.vswitch_id = vswitch.vswitch_id;
+            network.zone_id = Some(zone);
+            return Ok(Some(network));
         }
-        let zone = network.other_zones.remove(0);
-        cx.events.say(format!("Trying zone {zone}..."));
-        let vswitch = self
-            .create_vswitch(cx, &network.vpc, Some(&zone), Some(&network.taken))
-            .await?;
-        network.taken.extend(Cidr::parse(&vswitch.cidr_block));
-        network.vswitch_id = vswitch.vswitch_id;
-        network.zone_id = Some(zone);
-        Ok(Some(network))
+        Ok(None)
+    }
+
+    /// A vSwitch in the first of these zones that exists; the ones after it
+    /// remain in the list.
+    async fn first_vswitch(
+        &self,
+        cx: &BuildContext<'_>,
+        vpc: &Vpc,
+        zones: &mut Vec<String>,
+    ) -> Result<VSwitch> {
+        loop {
+            let zone = (!zones.is_empty()).then(|| zones.remove(0));
+            match self.create_vswitch(cx, vpc, zone.as_ref(), None).await {
+                Err(error) if is_no_zone(&error) && !zones.is_empty() => {}
+                made => return made,
+            }
+        }
     }
 
     /// The user's own parts of the network. A vSwitch or security group tells

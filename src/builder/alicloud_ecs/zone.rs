@@ -3,6 +3,7 @@
 use super::AlicloudEcs;
 use crate::builder::BuildContext;
 use crate::cloud::ecs::{AvailableZone, DescribeAvailableResource, DescribeZones};
+use crate::cloud::is_code;
 use crate::error::{Error, Kind, Result};
 use crate::template::source::Spanned;
 
@@ -51,10 +52,19 @@ impl AlicloudEcs<'_> {
 
     async fn zones_with_type(&self, cx: &BuildContext<'_>) -> Result<Vec<String>> {
         let wanted = &self.options.run.instance_type.value;
-        let answer = self
-            .cloud
-            .call(self.region(), &DescribeZones::default(), cx.stop)
-            .await?;
+        let request = DescribeZones::default();
+        let answer = match self.cloud.call(self.region(), &request, cx.stop).await {
+            Ok(answer) => answer,
+            // Nor is this one in the policy that Alibaba Cloud's documentation
+            // gives for Packer. A zone that does not exist is passed over.
+            Err(error) if is_code(&error, &["Forbidden.RAM", "Forbidden.SubUser"]) => {
+                cx.events.say(format!(
+                    "These keys may not ask which zones sell {wanted}: trying one after the other"
+                ));
+                return Ok(guesses(self.region()));
+            }
+            Err(error) => return Err(error),
+        };
         let zones = answer.zones.into_iter().filter(|zone| {
             zone.available_instance_types.contains(wanted)
                 && zone
@@ -64,6 +74,19 @@ impl AlicloudEcs<'_> {
         });
         Ok(zones.map(|zone| zone.zone_id).collect())
     }
+}
+
+/// What the zones of a region may be called, newer ones first: the region and
+/// a letter, with a dash unless the region ends with a digit.
+fn guesses(region: &str) -> Vec<String> {
+    let dash = match region.ends_with(|last: char| last.is_ascii_digit()) {
+        true => "",
+        false => "-",
+    };
+    let letters = "hikjglfedcba".chars();
+    letters
+        .map(|letter| format!("{region}{dash}{letter}"))
+        .collect()
 }
 
 /// Zones that sell the type: plenty of it first, little of it last.
@@ -115,6 +138,12 @@ mod tests {
             available_resources: vec![resources],
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn guessed_zones_follow_the_regions_way() {
+        assert_eq!(guesses("cn-hangzhou")[0], "cn-hangzhou-h");
+        assert_eq!(guesses("us-west-1").last().unwrap(), "us-west-1a");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::BuildContext;
 use super::command_line::accelerator_name;
+use super::guard::Guard;
 use super::program::Program;
 use crate::error::{Error, Kind, Result};
 use crate::plan::qemu::{Accelerator, Machine};
@@ -135,6 +136,7 @@ async fn run(
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     let child = command.spawn().map_err(|error| qemu.cannot_start(error))?;
+    let _guard = Guard::over(&child);
     let ended = tokio::time::timeout(LIMIT, child.wait_with_output());
     let Ok(ended) = cx.stop.race(ended).await? else {
         let message = format!("a guest of 200 bytes did not end within {LIMIT:?}");

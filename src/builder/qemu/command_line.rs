@@ -230,25 +230,39 @@ fn firmware(options: &Qemu, facts: &Facts) -> Vec<Argument> {
     arguments
 }
 
+/// The controller of SCSI disks and CDs, as its device and its name: QEMU's PCs
+/// have none of their own.
+fn scsi_controller(interface: Interface) -> Option<(&'static str, &'static str)> {
+    match interface {
+        Interface::VirtioScsi => Some(("virtio-scsi-pci", "scsi0")),
+        Interface::Scsi => Some(("lsi53c895a", "lsi0")),
+        _ => None,
+    }
+}
+
+fn scsi_devices(options: &Qemu, facts: &Facts) -> Vec<Argument> {
+    let of_disks = scsi_controller(options.disks.interface);
+    let of_cds = options.cd.interface.and_then(scsi_controller);
+    let mut controllers: Vec<_> = of_disks.into_iter().chain(of_cds).collect();
+    controllers.dedup();
+    let on = |controller: Option<(&str, &str)>, device: &str, drive: &str, count| {
+        let device =
+            |index| controller.map(|(_, bus)| format!("{device},bus={bus}.0,drive={drive}{index}"));
+        (0..count).filter_map(device).collect::<Vec<_>>()
+    };
+    let disks = on(of_disks, "scsi-hd", "drive", facts.disks.len());
+    let cds = on(of_cds, "scsi-cd", "cdrom", facts.cds.len());
+    controllers
+        .into_iter()
+        .map(|(device, id)| format!("{device},id={id}"))
+        .chain(disks)
+        .chain(cds)
+        .map(|device| pair("-device", device))
+        .collect()
+}
+
 fn devices(options: &Qemu, facts: &Facts) -> Vec<Argument> {
-    let mut arguments = Vec::new();
-    let disks_on_scsi = options.disks.interface == Interface::VirtioScsi;
-    let cds_on_scsi = options.cd.interface == Some(Interface::VirtioScsi);
-    if disks_on_scsi || cds_on_scsi {
-        arguments.push(pair("-device", "virtio-scsi-pci,id=scsi0"));
-    }
-    if disks_on_scsi {
-        for index in 0..facts.disks.len() {
-            let device = format!("scsi-hd,bus=scsi0.0,drive=drive{index}");
-            arguments.push(pair("-device", device));
-        }
-    }
-    if cds_on_scsi {
-        for index in 0..facts.cds.len() {
-            let device = format!("scsi-cd,bus=scsi0.0,drive=cdrom{index}");
-            arguments.push(pair("-device", device));
-        }
-    }
+    let mut arguments = scsi_devices(options, facts);
     arguments.push(network_card(options));
     if let (Some(socket), Some(tpm)) = (&facts.tpm, &options.firmware.tpm) {
         let socket = socket.display();
@@ -263,7 +277,8 @@ fn drives(options: &Qemu, facts: &Facts) -> Vec<Argument> {
     let disks = facts.disks.iter().enumerate();
     let disks = disks.map(|(index, path)| pair("-drive", disk(options, index, path)));
     let cds = facts.cds.iter().enumerate();
-    let cds = cds.map(|(index, place)| pair("-drive", cd(options, index, place)));
+    let first = first_cd(options, facts);
+    let cds = cds.map(|(index, place)| pair("-drive", cd(options, index, first + index, place)));
     disks.chain(cds).collect()
 }
 
@@ -273,7 +288,9 @@ fn disk(options: &Qemu, index: usize, path: &Path) -> String {
     let (cache, discard, format) = (disks.cache, disks.discard, disks.format.name());
     let common = format!("cache={cache},discard={discard},format={format}");
     let mut text = match disks.interface {
-        Interface::VirtioScsi => format!("if=none,file={file},id=drive{index},{common}"),
+        Interface::VirtioScsi | Interface::Scsi => {
+            format!("if=none,file={file},id=drive{index},{common}")
+        }
         // QEMU has no `if=sata`: on a q35 machine `ide` is its SATA controller.
         Interface::Sata => format!("file={file},if=ide,{common}"),
         other => format!("file={file},if={},{common}", other.name()),
@@ -284,22 +301,24 @@ fn disk(options: &Qemu, index: usize, path: &Path) -> String {
     text
 }
 
-fn cd(options: &Qemu, index: usize, place: &str) -> String {
-    let file = place.replace(',', ",,");
+/// The first place for CDs: disks on the same bus take those before it.
+fn first_cd(options: &Qemu, facts: &Facts) -> usize {
+    let is_shared = match (options.cd.interface, options.disks.interface) {
+        (Some(Interface::Ide), Interface::Ide | Interface::Sata) => true,
+        (cds, disks) => cds == Some(disks),
+    };
+    if is_shared { facts.disks.len() } else { 0 }
+}
+
+fn cd(options: &Qemu, index: usize, place: usize, url: &str) -> String {
+    let file = url.replace(',', ",,");
     match options.cd.interface {
         None => format!("file={file},media=cdrom"),
-        Some(Interface::VirtioScsi) => {
+        Some(Interface::VirtioScsi | Interface::Scsi) => {
             format!("file={file},if=none,id=cdrom{index},media=cdrom")
         }
         Some(interface) => {
-            // An IDE disk takes the first places.
-            let is_shared = interface == options.disks.interface;
-            let first = if is_shared {
-                options.disks.additional_sizes.len() + 1
-            } else {
-                0
-            };
-            let (name, place) = (interface.name(), first + index);
+            let name = interface.name();
             format!("file={file},if={name},index={place},id=cdrom{index},media=cdrom")
         }
     }

@@ -1,5 +1,7 @@
 //! The disks: made by qemu-img before, put in order by it afterwards.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,21 +10,17 @@ use super::program::Program;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::qemu::{Disks, Format, Source};
 
+/// Bytes copied between two looks at whether to stop.
+const COPY_STEP: u64 = 64 << 20;
+
 /// What qemu-img says while QEMU still has the disk.
 const LOCKED: &str = "Failed to get shared \"write\" lock";
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the disks are, the main one first.
-pub(super) fn paths(disks: &Disks, directory: &Path, disk_image: bool) -> Vec<PathBuf> {
-    // With a disk to boot from there are no others, as in Packer.
-    let more = disks.additional_sizes.len();
-    let more = if disk_image && !disks.use_backing_file {
-        0
-    } else {
-        more
-    };
-    let names = (0..=more).map(|index| match index {
+pub(super) fn paths(disks: &Disks, directory: &Path) -> Vec<PathBuf> {
+    let names = (0..=disks.additional_sizes.len()).map(|index| match index {
         0 => disks.vm_name.clone(),
         index => format!("{}-{index}", disks.vm_name),
     });
@@ -64,8 +62,8 @@ async fn create_arguments(
 ) -> Result<Vec<String>> {
     let mut arguments = words(["create", "-f", disks.format.name()]);
     if let Some(backing) = backing {
-        let format = format_of(cx, qemu_img, Path::new(backing)).await?;
-        arguments.extend(words(["-b", backing, "-F", &format]));
+        let found = inspect(cx, qemu_img, Path::new(backing)).await?;
+        arguments.extend(words(["-b", backing, "-F", &found.format]));
     }
     arguments.extend(disks.image_arguments.create.iter().cloned());
     arguments.push(path.display().to_string());
@@ -84,19 +82,16 @@ async fn copy(
     from: &Path,
     to: &Path,
 ) -> Result<()> {
-    let format = format_of(cx, qemu_img, from).await?;
+    let found = inspect(cx, qemu_img, from).await?;
     let (name, shown) = (disks.format.name(), to.display().to_string());
-    if format == name {
+    // Its bytes alone would miss what it takes from its backing file, and
+    // those of a raw disk would fill its holes.
+    if found.format == name && disks.format == Format::Qcow2 && !found.is_backed {
         cx.events.say("Copying the disk...");
-        let (from, to) = (from.to_owned(), to.to_owned());
-        let copying = tokio::task::spawn_blocking(move || std::fs::copy(&from, &to)).await;
-        let copied = copying.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        copied.map_err(|error| {
-            Error::new(Kind::Io, format!("Cannot write `{shown}`")).with_source(error)
-        })?;
+        copy_bytes(cx, from, to).await?;
     } else {
         cx.events.say("Converting the disk to boot...");
-        let mut arguments = words(["convert", "-f", &format, "-O", name]);
+        let mut arguments = words(["convert", "-f", &found.format, "-O", name]);
         arguments.extend([from.display().to_string(), shown.clone()]);
         run(cx, qemu_img, arguments, "copy").await?;
     }
@@ -117,8 +112,32 @@ async fn copy(
         })
 }
 
-/// The format qemu-img finds in a file: names lie.
-async fn format_of(cx: &BuildContext<'_>, qemu_img: &Program, path: &Path) -> Result<String> {
+async fn copy_bytes(cx: &BuildContext<'_>, from: &Path, to: &Path) -> Result<()> {
+    let (source, target, stop) = (from.to_owned(), to.to_owned(), cx.stop.clone());
+    let copying = move || {
+        let (mut source, mut target) = (File::open(source)?, File::create(target)?);
+        while !stop.is_stopped() && io::copy(&mut (&mut source).take(COPY_STEP), &mut target)? > 0 {
+        }
+        Ok(())
+    };
+    let copied = tokio::task::spawn_blocking(copying).await;
+    let copied = copied.unwrap_or_else(|error| Err(io::Error::other(error)));
+    if cx.stop.is_stopped() {
+        return Err(Error::cancelled());
+    }
+    copied.map_err(|error| {
+        let (from, to) = (from.display(), to.display());
+        Error::new(Kind::Io, format!("Cannot copy `{from}` to `{to}`")).with_source(error)
+    })
+}
+
+/// What qemu-img finds in a file: names lie.
+struct Found {
+    format: String,
+    is_backed: bool,
+}
+
+async fn inspect(cx: &BuildContext<'_>, qemu_img: &Program, path: &Path) -> Result<Found> {
     let mut arguments = words(["info", "--output=json"]);
     arguments.push(path.display().to_string());
     let output = qemu_img.run(cx, arguments).await?;
@@ -127,7 +146,10 @@ async fn format_of(cx: &BuildContext<'_>, qemu_img: &Program, path: &Path) -> Re
         let message = format!("qemu-img does not know the format of `{}`", path.display());
         Error::new(Kind::Io, message)
     })?;
-    Ok(format.to_owned())
+    Ok(Found {
+        format: format.to_owned(),
+        is_backed: found.get("backing-filename").is_some(),
+    })
 }
 
 /// Rewrites the main disk without what the guest deleted, and compressed if
@@ -196,7 +218,7 @@ mod tests {
     fn names_of_disks() {
         let names = |more: &str| {
             let options = options(more);
-            let paths = paths(&options.disks, Path::new("o"), options.source.disk_image);
+            let paths = paths(&options.disks, Path::new("o"));
             let names = paths.iter().map(|path| path.display().to_string());
             names.collect::<Vec<_>>().join(" ")
         };
@@ -204,10 +226,6 @@ mod tests {
         assert_eq!(
             names(r#""disk_additional_size":["1g","2g"]"#),
             "o/vm o/vm-1 o/vm-2"
-        );
-        assert_eq!(
-            names(r#""disk_image":true,"disk_additional_size":["1g"]"#),
-            "o/vm"
         );
     }
 
@@ -231,8 +249,7 @@ mod tests {
         let made = async |more: &str, place: &Path, name: &str| {
             let mut options = options(more);
             options.disks.vm_name = name.to_owned();
-            let disk_image = options.source.disk_image;
-            let paths = paths(&options.disks, &out, disk_image);
+            let paths = paths(&options.disks, &out);
             let place = place.to_str().unwrap();
             make(
                 &cx,
@@ -253,9 +270,10 @@ mod tests {
         assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(10, false));
         assert_eq!(info(&bench, &qemu_img, &paths[1]).await, qcow2(1, false));
         let base = paths[0].clone();
-        let more = r#""disk_size":"20M","disk_image":true"#;
+        let more = r#""disk_size":"20M","disk_image":true,"disk_additional_size":["1m"]"#;
         let paths = made(more, &base, "b").await.unwrap();
         assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(20, false));
+        assert_eq!(info(&bench, &qemu_img, &paths[1]).await, qcow2(1, false));
         let more = r#""disk_image":true,"skip_resize_disk":true,"format":"raw""#;
         let paths = made(more, &base, "c").await.unwrap();
         let raw = (mib(10), "raw".to_owned(), false);
@@ -263,9 +281,21 @@ mod tests {
         let more = r#""disk_image":true,"use_backing_file":true,"disk_size":"30M""#;
         let paths = made(more, &base, "d").await.unwrap();
         assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(30, true));
+        let more = r#""disk_image":true,"skip_resize_disk":true,"skip_compaction":true"#;
+        let backed = paths[0].clone();
+        let paths = made(more, &backed, "f").await.unwrap();
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(30, false));
         let more = r#""disk_size":"1M","disk_image":true"#;
         let error = made(more, &base, "e").await.unwrap_err();
         assert_eq!(error.message(), "Cannot resize the disk");
         assert!(!out.join("e.convert").exists());
+        let shrink = format!(r#"{more},"qemu_img_args":{{"resize":["--shrink"]}}"#);
+        let paths = made(&shrink, &base, "g").await.unwrap();
+        assert_eq!(info(&bench, &qemu_img, &paths[0]).await, qcow2(1, false));
+        for verb in ["create", "convert"] {
+            let more = format!(r#""disk_size":"1M","qemu_img_args":{{"{verb}":["--absent"]}}"#);
+            let error = made(&more, Path::new(""), verb).await.unwrap_err();
+            assert_eq!(error.message(), format!("Cannot {verb} the disk"));
+        }
     }
 }

@@ -35,6 +35,10 @@ const PAIRS: &[(&str, &str)] = &[
         "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
     ),
     (
+        "/usr/share/qemu/ovmf-x86_64-4m-code.bin",
+        "/usr/share/qemu/ovmf-x86_64-4m-vars.bin",
+    ),
+    (
         "/usr/share/qemu/ovmf-x86_64-code.bin",
         "/usr/share/qemu/ovmf-x86_64-vars.bin",
     ),
@@ -49,6 +53,10 @@ const ARM_PAIRS: &[(&str, &str)] = &[
     (
         "/usr/share/AAVMF/AAVMF_CODE.fd",
         "/usr/share/AAVMF/AAVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/aarch64/QEMU_EFI-pflash.qcow2",
+        "/usr/share/edk2/aarch64/vars-template-pflash.qcow2",
     ),
     (
         "/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw",

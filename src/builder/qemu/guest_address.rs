@@ -1,6 +1,7 @@
-//! Addresses on a bridge: the guest's, found by its network card, and ours.
+//! Addresses: the guest's on a bridge, found by its network card, and ours on
+//! an interface.
 //!
-//! Source of facts: proc(5) (`/proc/net/arp`) and QEMU's object tree.
+//! Source of facts: proc(5) (`/proc/net/arp`), QEMU's object tree, ip(8).
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -65,14 +66,17 @@ fn address_of(table: &str, card: &str) -> Option<String> {
     })
 }
 
-/// The first address of a bridge.
-pub(super) async fn of_bridge(cx: &BuildContext<'_>, bridge: &str) -> Result<Ipv4Addr> {
+/// The first address of a network interface of this machine.
+///
+/// # Errors
+/// [`Kind::Io`] when it does not exist or has no IPv4 address.
+pub(super) async fn of_interface(cx: &BuildContext<'_>, interface: &str) -> Result<Ipv4Addr> {
     let ip = Program::find("ip", cx.environment)?;
     let output = ip
-        .run(cx, ["-4", "-o", "address", "show", "dev", bridge])
+        .run(cx, ["-4", "-o", "address", "show", "dev", interface])
         .await?;
     first_address(&String::from_utf8_lossy(&output)).ok_or_else(|| {
-        let message = format!("Bridge `{bridge}` has no IPv4 address");
+        let message = format!("Network interface `{interface}` has no IPv4 address");
         Error::new(Kind::Io, message)
     })
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::SeekFrom;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use tokio_util::io::ReaderStream;
 use super::port::Port;
 use crate::engine::event::Events;
 use crate::error::{Error, Kind, Result};
-use crate::plan::qemu::{Http, HttpContent};
+use crate::plan::qemu::{HttpContent, Ports};
 
 /// A running server.
 #[derive(Debug)]
@@ -35,16 +35,18 @@ pub(super) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Starts the server the options ask for, if they do.
+    /// Serves something at an address of this machine.
     ///
     /// # Errors
-    /// When no port is free.
-    pub(super) async fn start(options: &Http, events: &Events) -> Result<Option<Self>> {
-        let Some(content) = &options.content else {
-            return Ok(None);
-        };
-        let port = Port::find(options.address, options.ports, "http_port")?;
-        let address = SocketAddr::new(options.address, port.number());
+    /// When no port is free, or the address is not this machine's.
+    pub(super) async fn start(
+        content: &HttpContent,
+        address: IpAddr,
+        ports: Ports,
+        events: &Events,
+    ) -> Result<Self> {
+        let port = Port::find(address, ports, "http_port")?;
+        let address = SocketAddr::new(address, port.number());
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Error::new(Kind::Io, format!("Cannot listen on {address}")).with_source(error)
         })?;
@@ -58,11 +60,11 @@ impl HttpServer {
             // It ends with its task, never by itself.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Some(Self {
+        Ok(Self {
             address,
             task,
             _port: port,
-        }))
+        })
     }
 
     /// Where it listens.
@@ -452,16 +454,14 @@ mod tests {
             fn on(&mut self, _: &crate::engine::event::Event) {}
         }
         let files = [("/a".to_owned(), "b".to_owned())];
-        let options = Http {
-            content: Some(HttpContent::Files(files.into())),
-            ports: crate::plan::qemu::Ports {
-                low: 20_000,
-                high: 29_999,
-            },
-            address: std::net::Ipv4Addr::LOCALHOST.into(),
+        let content = HttpContent::Files(files.into());
+        let ports = Ports {
+            low: 20_000,
+            high: 29_999,
         };
-        let server = HttpServer::start(&options, &Events::new(Silent)).await;
-        let server = server.unwrap().unwrap();
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let server = HttpServer::start(&content, address, ports, &Events::new(Silent)).await;
+        let server = server.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://{}/a", server.address());

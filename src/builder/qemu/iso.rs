@@ -13,12 +13,12 @@ use sha2::digest::DynDigest;
 
 use super::BuildContext;
 use crate::error::{Error, Kind, Result, one_line};
-use crate::plan::qemu::Source;
 use crate::plan::qemu::checksum::{Algorithm, Checksum, Digest};
+use crate::plan::qemu::source::local_path;
+use crate::plan::qemu::{Source, checksum_file};
 use crate::process::Environment;
 use crate::template::source::Spanned;
 
-mod checksum_file;
 mod download;
 
 /// What QEMU boots: a path, or a URL with `iso_skip_cache`.
@@ -65,15 +65,6 @@ async fn fetch_one(
     fetched.map_err(|error| error.at(url.span))
 }
 
-/// The path of a `file://` URL or of anything that is no URL.
-fn local_path(url: &str) -> Option<PathBuf> {
-    match url.split_once("://") {
-        Some(("file", path)) => Some(PathBuf::from(path)),
-        Some(_) => None,
-        None => Some(PathBuf::from(url)),
-    }
-}
-
 /// Local files are used where they are.
 async fn local(
     cx: &BuildContext<'_>,
@@ -87,7 +78,7 @@ async fn local(
         return Err(Error::new(Kind::Io, message));
     }
     if let Some(expected) = digest(cx, source, &url.value).await? {
-        verify(cx, &path, &expected).await?;
+        verify(cx, &path, &expected, &url.value).await?;
     }
     Ok(path.display().to_string())
 }
@@ -106,20 +97,21 @@ async fn remote(cx: &BuildContext<'_>, source: &Source, url: &Spanned<String>) -
                     .message(format!("Using {} unverified", path.display()));
                 return Ok(path.display().to_string());
             }
-            Some(expected) if verify(cx, &path, expected).await.is_ok() => {
-                return Ok(path.display().to_string());
-            }
-            Some(_) => {
-                let shown = path.display();
-                cx.events
-                    .message(format!("Checksum did not match, removing {shown}"));
-            }
+            Some(expected) => match verify(cx, &path, expected, &url.value).await {
+                Ok(()) => return Ok(path.display().to_string()),
+                Err(error) if error.kind() == Kind::Cancelled => return Err(error),
+                Err(_) => {
+                    let shown = path.display();
+                    cx.events
+                        .message(format!("Checksum did not match, removing {shown}"));
+                }
+            },
         }
     }
     let partial = PathBuf::from(format!("{}.partial", path.display()));
     download::to(cx, &url.value, &partial).await?;
     if let Some(expected) = &expected
-        && let Err(error) = verify(cx, &partial, expected).await
+        && let Err(error) = verify(cx, &partial, expected, &url.value).await
     {
         let _ = std::fs::remove_file(&partial);
         return Err(error);
@@ -203,8 +195,8 @@ async fn digest(cx: &BuildContext<'_>, source: &Source, url: &str) -> Result<Opt
     }
 }
 
-/// Fails when the file's digest is another.
-async fn verify(cx: &BuildContext<'_>, path: &Path, expected: &Digest) -> Result<()> {
+/// Fails when the digest of the file, which came from `url`, is another.
+async fn verify(cx: &BuildContext<'_>, path: &Path, expected: &Digest, url: &str) -> Result<()> {
     let (file, algorithm) = (path.to_owned(), expected.algorithm);
     let stop = cx.stop.clone();
     let hashing = move || digest_of(&file, algorithm, &|| stop.is_stopped());
@@ -217,8 +209,7 @@ async fn verify(cx: &BuildContext<'_>, path: &Path, expected: &Digest) -> Result
         return Ok(());
     }
     let message = format!(
-        "The checksum of {} is wrong: expected {expected}, got {}:{actual}",
-        path.display(),
+        "The checksum of {url} is wrong: expected {expected}, got {}:{actual}",
         algorithm.name()
     );
     Err(Error::new(Kind::Io, message)

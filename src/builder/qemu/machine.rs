@@ -1,56 +1,32 @@
-//! From options to a machine that runs and was typed to.
+//! Everything a machine needs before it starts: ISO, disks, media, ports, keys.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde_json::json;
-use tokio::time::Instant;
-
-use super::boot_command::{KEY_INTERVAL, type_steps};
-use super::command_line::{self, CommandLine, EfiFiles, Facts};
+use super::command_line::{EfiFiles, Facts};
 use super::http_server::HttpServer;
 use super::port::Port;
-use super::process::Process;
 use super::program::Program;
-use super::qmp::Qmp;
-use super::typing::Keyboard;
-use super::vnc::Vnc;
-use super::{Qemu, Running, accelerator, cd, disk, firmware, floppy, guest_address, iso, place};
-use crate::builder::{BuildContext, Machine};
+use super::{Qemu, accelerator, cd, disk, firmware, floppy, guest_address, iso, place};
+use crate::builder::BuildContext;
 use crate::communicator::ssh::key::KeyPair;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::journal::resource::Kind;
 use crate::plan::communicator::Communicator;
-use crate::plan::qemu::{Accelerator, HttpContent, QmpSocket, VncPassword, boot_command};
-use crate::provisioner::BuildData;
-use crate::provisioner::late;
-use crate::secret::Secret;
+use crate::plan::qemu::{HttpAddress, QmpSocket};
 
 /// This machine, as user-mode networking shows it to the guest.
-const HOST_IN_GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-
-/// How long QEMU may take to open its sockets. Its own time.
-const START_LIMIT: Duration = Duration::from_secs(30);
-const START_PAUSE: Duration = Duration::from_millis(20);
-
-/// How long QEMU must live without a control socket to count as started.
-const ALIVE: Duration = Duration::from_secs(2);
-
-/// How long a guest on a bridge may take to show up when there is no limit.
-const BRIDGE_LIMIT: Duration = Duration::from_secs(3600);
+pub(super) const HOST_IN_GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// What was made before QEMU starts.
 pub(super) struct Prepared {
-    qemu: Program,
-    private: PathBuf,
-    facts: Facts,
-    source: String,
-    http: Option<HttpServer>,
-    http_address: Option<SocketAddr>,
-    ports: Vec<Port>,
-    key_pair: Option<KeyPair>,
+    pub(super) qemu: Program,
+    pub(super) private: PathBuf,
+    pub(super) facts: Facts,
+    pub(super) source: String,
+    pub(super) http: Option<HttpServer>,
+    pub(super) http_address: Option<SocketAddr>,
+    pub(super) ports: Vec<Port>,
+    pub(super) key_pair: Option<KeyPair>,
 }
 
 impl Qemu<'_> {
@@ -68,23 +44,12 @@ impl Qemu<'_> {
         );
         let (source, accelerator) = (source?, accelerator?);
         let output = place::output(cx, options).await?;
-        let disks = disk::paths(&options.disks, &output, options.source.disk_image);
-        let making = disk::make(
-            cx,
-            &qemu_img,
-            &options.disks,
-            &options.source,
-            &source,
-            &disks,
-        );
-        let (made, media) = tokio::join!(
-            cx.step("Create disks", making),
+        let (disks, media) = tokio::join!(
+            self.disks(cx, &qemu_img, &source, &output),
             self.media(cx, &source, &private)
         );
-        made?;
-        let (cds, floppy) = media?;
-        let http = HttpServer::start(&options.http, cx.events).await?;
-        let http_address = self.http_in_guest(cx, http.as_ref()).await?;
+        let (disks, (cds, floppy)) = (disks?, media?);
+        let (http, http_address) = self.http(cx).await?;
         let efi = self.efi(&output)?;
         let mut ports = Vec::new();
         let forwarding = self.forwarding(cx, &mut ports)?;
@@ -117,6 +82,21 @@ impl Qemu<'_> {
             ports,
             key_pair: self.key_pair(cx).await?,
         })
+    }
+
+    /// The disks, the main one first.
+    async fn disks(
+        &self,
+        cx: &BuildContext<'_>,
+        qemu_img: &Program,
+        source: &str,
+        output: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        let options = &self.options.disks;
+        let paths = disk::paths(options, output);
+        let making = disk::make(cx, qemu_img, options, &self.options.source, source, &paths);
+        cx.step("Create disks", making).await?;
+        Ok(paths)
     }
 
     /// The CDs and the floppy.
@@ -196,18 +176,30 @@ impl Qemu<'_> {
         }
     }
 
-    /// Where the guest finds our server.
-    async fn http_in_guest(
+    /// The server, and where the guest finds it.
+    async fn http(
         &self,
         cx: &BuildContext<'_>,
-        http: Option<&HttpServer>,
-    ) -> Result<Option<SocketAddr>> {
-        let Some(http) = http else { return Ok(None) };
-        let address = match &self.options.network.bridge {
-            None => HOST_IN_GUEST,
-            Some(bridge) => guest_address::of_bridge(cx, &bridge.value).await?,
+    ) -> Result<(Option<HttpServer>, Option<SocketAddr>)> {
+        let options = &self.options.http;
+        let Some(content) = &options.content else {
+            return Ok((None, None));
         };
-        Ok(Some(SocketAddr::new(address.into(), http.address().port())))
+        let listening = match &options.address {
+            HttpAddress::Given(address) => *address,
+            HttpAddress::Interface(name) => {
+                let address = guest_address::of_interface(cx, &name.value).await;
+                address.map_err(|error| error.at(name.span))?.into()
+            }
+        };
+        let server = HttpServer::start(content, listening, options.ports, cx.events).await?;
+        let reached = match &self.options.network.bridge {
+            _ if !listening.is_loopback() && !listening.is_unspecified() => listening,
+            None => HOST_IN_GUEST.into(),
+            Some(bridge) => guest_address::of_interface(cx, &bridge.value).await?.into(),
+        };
+        let port = server.address().port();
+        Ok((Some(server), Some(SocketAddr::new(reached, port))))
     }
 
     /// A temporary key is made unless the template has one; its public half
@@ -228,304 +220,6 @@ impl Qemu<'_> {
         })?;
         made.map(Some)
     }
-
-    /// Starts QEMU and waits until it can be talked to.
-    pub(super) async fn start(
-        &self,
-        cx: &BuildContext<'_>,
-        prepared: &Prepared,
-    ) -> Result<Running> {
-        let facts = &prepared.facts;
-        let fields = self.fields(prepared);
-        let render = |lists: &[Vec<String>]| -> Result<Vec<Vec<String>>> {
-            let list = |list: &Vec<String>| list.iter().map(|text| render(text, &fields)).collect();
-            lists.iter().map(list).collect()
-        };
-        let machine = &self.options.machine;
-        let own = render(&machine.arguments)?;
-        let appended = render(&machine.appended_arguments)?;
-        let has_own_socket = own
-            .iter()
-            .any(|list| list.first().is_some_and(|s| s == "-qmp"));
-        let command_line = command_line::build(self.options, facts, &own, &appended);
-        warn_of_dropped(cx, &command_line);
-        let tpm = self.start_tpm(cx, prepared).await?;
-        self.announce(cx, facts);
-        let process = self.launch(cx, prepared, &command_line).await?;
-        let running = Running {
-            process,
-            tpm,
-            vnc: facts.vnc,
-            vnc_password: self.vnc_password(),
-            qmp: (!has_own_socket).then(|| facts.qmp.clone()),
-            serial: facts.serial.clone(),
-            http: None,
-            ports: Vec::new(),
-            disks: facts.disks.clone(),
-        };
-        self.wait_until_up(cx, &running).await?;
-        Ok(running)
-    }
-
-    fn announce(&self, cx: &BuildContext<'_>, facts: &Facts) {
-        cx.events.say(match self.options.source.disk_image {
-            true => "Starting VM, booting disk image",
-            false => "Starting VM, booting from CD-ROM",
-        });
-        if facts.accelerator == Accelerator::None {
-            cx.events
-                .warn("`accelerator` is `none`: QEMU's own default is used");
-        }
-        let secured = match self.options.screen.vnc_password {
-            Some(_) => "with",
-            None => "without",
-        };
-        cx.events.message(format!(
-            "To see its screen, connect via VNC {secured} a password to vnc://{}",
-            facts.vnc
-        ));
-    }
-
-    async fn launch(
-        &self,
-        cx: &BuildContext<'_>,
-        prepared: &Prepared,
-        command_line: &CommandLine,
-    ) -> Result<Process> {
-        let pid = prepared.facts.pid.display().to_string();
-        let intent = place::intent(cx, Kind::LocalProcess, &pid);
-        let words = command_line.arguments.join(" ");
-        tracing::debug!("qemu {words}");
-        let start = async |_: &_| {
-            let arguments = &command_line.arguments;
-            let process = Process::start(&prepared.qemu, arguments, cx.environment)?;
-            Ok((pid.clone(), process))
-        };
-        cx.journal.create(cx.events, intent, start).await
-    }
-
-    async fn start_tpm(
-        &self,
-        cx: &BuildContext<'_>,
-        prepared: &Prepared,
-    ) -> Result<Option<Process>> {
-        let (Some(tpm), Some(socket)) = (&self.options.firmware.tpm, &prepared.facts.tpm) else {
-            return Ok(None);
-        };
-        let program = Program::find("swtpm", cx.environment)?;
-        let state = prepared.private.join("tpm");
-        std::fs::create_dir_all(&state).map_err(|error| {
-            Error::new(ErrorKind::Io, "Cannot make a directory for the TPM").with_source(error)
-        })?;
-        let pid = format!("{}-tpm", prepared.facts.pid.display());
-        let mut arguments = vec![
-            "socket".to_owned(),
-            "--tpmstate".to_owned(),
-            format!("dir={}", state.display()),
-            "--ctrl".to_owned(),
-            format!("type=unixio,path={}", socket.display()),
-            "--pid".to_owned(),
-            format!("file={pid}"),
-        ];
-        if !tpm.version_1 {
-            arguments.push("--tpm2".to_owned());
-        }
-        let intent = place::intent(cx, Kind::LocalProcess, &pid);
-        let start = async |_: &_| {
-            let process = Process::start(&program, &arguments, cx.environment)?;
-            Ok((pid.clone(), process))
-        };
-        let process = cx.journal.create(cx.events, intent, start).await?;
-        let ready = process.while_running(wait_for(|| socket.exists()));
-        cx.stop.race(ready).await??;
-        Ok(Some(process))
-    }
-
-    fn vnc_password(&self) -> Option<Secret> {
-        let password = self.options.screen.vnc_password.as_ref()?;
-        Some(match password {
-            VncPassword::Given(given) => given.clone(),
-            VncPassword::Random => {
-                let random = uuid::Uuid::new_v4().simple().to_string();
-                Secret::new(&random[..8])
-            }
-        })
-    }
-
-    /// QEMU answers at its control socket, or lives for a while without one.
-    async fn wait_until_up(&self, cx: &BuildContext<'_>, running: &Running) -> Result<()> {
-        let up = async {
-            let Some(path) = &running.qmp else {
-                tokio::time::sleep(ALIVE).await;
-                return Ok(());
-            };
-            let mut qmp = connect(path).await?;
-            if let Some(password) = &running.vnc_password {
-                let request = json!({"protocol": "vnc", "password": password.expose()});
-                qmp.execute("set_password", request).await?;
-            }
-            Ok(())
-        };
-        let started = cx.stop.race(running.process.while_running(up)).await?;
-        started.map_err(|error| error.context("QEMU did not start"))
-    }
-
-    /// Waits and types.
-    pub(super) async fn boot(
-        &self,
-        cx: &BuildContext<'_>,
-        running: &mut Running,
-        prepared: &Prepared,
-    ) -> Result<()> {
-        let boot = &self.options.boot;
-        if boot.steps.is_empty() || self.options.screen.disable_vnc {
-            return Ok(());
-        }
-        let typing = async {
-            if !boot.wait.is_zero() {
-                cx.events
-                    .say(format!("Waiting {:?} for boot...", boot.wait));
-                cx.stop.sleep(boot.wait).await?;
-            }
-            cx.events
-                .say(format!("Connecting to VM via VNC ({})", running.vnc));
-            let mut keyboard = Keyboard {
-                vnc: Vnc::connect(running.vnc, running.vnc_password.as_ref()).await?,
-                qmp: match &running.qmp {
-                    Some(path) => Some(Qmp::connect(path).await?),
-                    None => None,
-                },
-                serial: &running.serial,
-                copy: prepared.private.join("screen"),
-                stop: cx.stop,
-            };
-            self.type_all(cx, &mut keyboard, prepared).await
-        };
-        let outcome = cx.stop.race(running.process.while_running(typing)).await?;
-        let may_end = matches!(self.communicator, Communicator::None);
-        match outcome {
-            // The last key may have been what switches the machine off.
-            Err(_) if may_end && running.process.has_succeeded().await => Ok(()),
-            outcome => outcome,
-        }
-    }
-
-    async fn type_all(
-        &self,
-        cx: &BuildContext<'_>,
-        keyboard: &mut Keyboard<'_>,
-        prepared: &Prepared,
-    ) -> Result<()> {
-        let boot = &self.options.boot;
-        let fields = self.fields(prepared);
-        let interval = boot.key_interval.unwrap_or(KEY_INTERVAL);
-        cx.events.say("Typing the boot commands over VNC...");
-        for step in &boot.steps {
-            if let Some(description) = &step.description {
-                cx.events
-                    .message(format!("Typing boot command for: {description}"));
-            }
-            let command = render(&step.command.value, &fields)
-                .map_err(|error| error.at(step.command.span))?;
-            let steps = boot_command::parse(&command).map_err(|error| {
-                Error::new(ErrorKind::Template, format!("The boot command {error}"))
-                    .at(step.command.span)
-            })?;
-            type_steps(&steps, interval, keyboard, cx.stop).await?;
-        }
-        Ok(())
-    }
-
-    /// The machine as the engine sees it.
-    pub(super) async fn reachable(
-        &self,
-        cx: &BuildContext<'_>,
-        running: &mut Running,
-        prepared: Prepared,
-    ) -> Result<Machine> {
-        running.http = prepared.http;
-        running.ports = prepared.ports;
-        let (host, port) = self.address(cx, running, prepared.facts.forwarding).await?;
-        Ok(Machine {
-            id: self.options.disks.vm_name.clone(),
-            host,
-            port,
-            http: prepared.http_address,
-            source_image: prepared.source,
-            key_pair: prepared.key_pair,
-        })
-    }
-
-    async fn address(
-        &self,
-        cx: &BuildContext<'_>,
-        running: &Running,
-        forwarding: Option<(u16, u16)>,
-    ) -> Result<(String, Option<u16>)> {
-        let localhost = Ipv4Addr::LOCALHOST.to_string();
-        let Some(port) = self.communicator.port() else {
-            return Ok((localhost, None));
-        };
-        if let Some((host_port, _)) = forwarding {
-            return Ok((localhost, Some(host_port)));
-        }
-        match (
-            &self.options.network.bridge,
-            self.communicator.host(),
-            &running.qmp,
-        ) {
-            (None, _, _) => Ok((localhost, Some(port))),
-            (Some(_), Some(host), _) => Ok((host.clone(), Some(port))),
-            (Some(_), None, Some(qmp)) => {
-                let finding = guest_address::of_guest(cx, qmp, self.connect_limit());
-                let host = running.process.while_running(finding).await?;
-                Ok((host, Some(port)))
-            }
-            (Some(_), None, None) => {
-                let message = "The guest's address cannot be found without QEMU's control socket";
-                Err(Error::new(ErrorKind::Connect, message).with_hint("Set `ssh_host`"))
-            }
-        }
-    }
-
-    fn connect_limit(&self) -> Duration {
-        self.communicator.timeout().unwrap_or(BRIDGE_LIMIT)
-    }
-
-    /// What templates in the boot command and in `qemuargs` may name.
-    fn fields(&self, prepared: &Prepared) -> BTreeMap<String, String> {
-        let text = |value: Option<String>| value.unwrap_or_default();
-        let address = prepared.http_address;
-        let directory = match &self.options.http.content {
-            Some(HttpContent::Directory(path)) => path.display().to_string(),
-            _ => String::new(),
-        };
-        let public = prepared.key_pair.as_ref().map(|key| key.public.clone());
-        let output = &self.options.disks.output_directory.value;
-        let forwarding = prepared.facts.forwarding;
-        let ip = address.map_or(HOST_IN_GUEST.into(), |address| address.ip());
-        [
-            ("HTTPIP", ip.to_string()),
-            (
-                "HTTPPort",
-                address.map_or(0, |address| address.port()).to_string(),
-            ),
-            ("HTTPDir", directory),
-            ("Name", self.options.disks.vm_name.clone()),
-            ("OutputDir", output.display().to_string()),
-            (
-                "SSHHostPort",
-                forwarding.map_or(0, |(host, _)| host).to_string(),
-            ),
-            ("SSHPublicKey", text(public)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
-}
-
-fn render(text: &str, fields: &BTreeMap<String, String>) -> Result<String> {
-    late::render(text, fields, &BuildData::default())
 }
 
 /// Whether a window could be shown.
@@ -533,44 +227,4 @@ fn has_display(cx: &BuildContext<'_>) -> bool {
     let names = ["DISPLAY", "WAYLAND_DISPLAY"];
     let mut values = names.iter().filter_map(|name| cx.environment.get(name));
     values.any(|value| !value.is_empty())
-}
-
-fn warn_of_dropped(cx: &BuildContext<'_>, command_line: &CommandLine) {
-    if command_line.dropped.is_empty() {
-        return;
-    }
-    cx.events
-        .say("Overriding default Qemu arguments with qemuargs template option...");
-    cx.events.warn(format!(
-        "`qemuargs` replace these defaults: {}. List what you need of them in `qemuargs`, or use \
-         `qemuargs_append`, which replaces nothing",
-        command_line.dropped.join("; ")
-    ));
-}
-
-/// Connects as soon as QEMU listens.
-async fn connect(path: &Path) -> Result<Qmp> {
-    let start = Instant::now();
-    loop {
-        match Qmp::connect(path).await {
-            Err(error) if start.elapsed() > START_LIMIT => return Err(error),
-            Err(_) => tokio::time::sleep(START_PAUSE).await,
-            connected => return connected,
-        }
-    }
-}
-
-/// Waits until something is so, in the machine's own time.
-async fn wait_for(is_so: impl Fn() -> bool) -> Result<()> {
-    let start = Instant::now();
-    while !is_so() {
-        if start.elapsed() > START_LIMIT {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                "A program did not get ready",
-            ));
-        }
-        tokio::time::sleep(START_PAUSE).await;
-    }
-    Ok(())
 }

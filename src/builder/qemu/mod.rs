@@ -6,7 +6,6 @@
 //! by its pid file, the two directories by their paths. Source of facts: the
 //! documentation of Packer's QEMU plugin and of QEMU.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use tokio::sync::Mutex;
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
 use crate::communicator::{Communicator as Connection, Output};
-use crate::engine::event::Stream;
+use crate::engine::event::{EventKind, Stream};
 use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::plan::communicator::Communicator;
 use crate::plan::qemu as plan;
-use crate::secret::Secret;
 
 mod accelerator;
+mod boot;
 mod boot_command;
 mod cd;
 mod command_line;
@@ -30,15 +29,18 @@ mod disk;
 mod files;
 mod firmware;
 mod floppy;
+mod guard;
 mod guest_address;
 mod http_server;
 mod iso;
+mod launch;
 mod machine;
 mod place;
 mod port;
 mod process;
 mod program;
 mod qmp;
+mod running;
 mod screenshot;
 #[cfg(test)]
 mod tests_support;
@@ -46,11 +48,8 @@ mod text_screen;
 mod typing;
 mod vnc;
 
-use http_server::HttpServer;
-use port::Port;
-use process::Process;
 use program::Program;
-use qmp::Qmp;
+use running::Running;
 use vnc::Vnc;
 
 /// Packer's id of this builder, in manifests.
@@ -65,35 +64,11 @@ const ARTIFACT_ID: &str = "VM";
 /// How long a guest may take to be off after a `shutdown_command`, by default.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a guest may take to heed its power button.
-const POWER_BUTTON_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long QEMU may take to end when told to. Its own time.
-const QUIT_LIMIT: Duration = Duration::from_secs(20);
-
-/// Lines of the serial console that a failure shows.
-const SERIAL_LINES: usize = 15;
-
 /// One build with this builder.
 pub struct Qemu<'a> {
     options: &'a plan::Qemu,
     communicator: &'a Communicator,
     running: Mutex<Option<Running>>,
-}
-
-/// What lives as long as the machine.
-struct Running {
-    process: Process,
-    tpm: Option<Process>,
-    vnc: SocketAddr,
-    vnc_password: Option<Secret>,
-    /// The control socket; none when the template has its own.
-    qmp: Option<PathBuf>,
-    serial: PathBuf,
-    http: Option<HttpServer>,
-    ports: Vec<Port>,
-    /// The main disk first.
-    disks: Vec<PathBuf>,
 }
 
 /// The finished disks.
@@ -194,6 +169,14 @@ impl Builder for Qemu<'_> {
         }
     }
 
+    async fn gone(&self) -> Error {
+        let running = self.running.lock().await;
+        match running.as_ref() {
+            Some(running) => running.gone().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn halt(&self, cx: &BuildContext<'_>, _: &Machine) -> Result<()> {
         let running = self.running.lock().await;
         match running.as_ref() {
@@ -213,10 +196,12 @@ impl Builder for Qemu<'_> {
             disks,
             http,
             ports,
+            qmp,
             ..
         } = running;
         process.kill().await;
         drop((process, tpm, http, ports));
+        place::tidy(self.options, qmp.as_deref())?;
         let main = disks.first().cloned().unwrap_or_default();
         let qemu_img = Program::find("qemu-img", cx.environment)?;
         let compacting = disk::compact(cx, &qemu_img, &self.options.disks, &main);
@@ -256,99 +241,17 @@ impl Builder for Qemu<'_> {
             return error;
         }
         match self.keep_screenshot(running).await {
-            Ok(path) => error.with_hint(format!(
-                "See what the machine's screen showed: {}",
-                path.display()
-            )),
+            Ok(path) => {
+                let hint = format!("See what the machine's screen showed: {}", path.display());
+                cx.events.emit(EventKind::Screenshot(path));
+                error.with_hint(hint)
+            }
             Err(trouble) => {
                 let reason = one_line(&trouble);
                 cx.events
                     .message(format!("There is no screenshot: {reason}"));
                 error
             }
-        }
-    }
-}
-
-impl Running {
-    /// Waits until QEMU has ended.
-    async fn ended(
-        &self,
-        cx: &BuildContext<'_>,
-        limit: Option<Duration>,
-        what: &str,
-    ) -> Result<()> {
-        let ended = self.process.ended();
-        let status = match limit {
-            Some(limit) => cx
-                .stop
-                .within(limit, what, ended)
-                .await
-                .map_err(|error| error.with_hint("Raise `shutdown_timeout`"))?,
-            None => cx.stop.race(ended).await?,
-        }?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(self.process.ended_early(status))
-    }
-
-    /// Lets the guest shut down, so that what it wrote is on the disk.
-    async fn press_power_button(
-        &self,
-        cx: &BuildContext<'_>,
-        limit: Option<Duration>,
-    ) -> Result<()> {
-        if !self.process.is_running() {
-            return Ok(());
-        }
-        let Some(path) = &self.qmp else {
-            cx.events.warn(
-                "The machine is switched off by force, as `qemuargs` replace QEMU's control \
-                 socket; set `shutdown_command`",
-            );
-            self.process.kill().await;
-            return Ok(());
-        };
-        self.command(path, "system_powerdown").await?;
-        let limit = limit.unwrap_or(POWER_BUTTON_LIMIT);
-        let what = "waiting for the machine to heed its power button";
-        match self.ended(cx, Some(limit), what).await {
-            Err(error) if error.kind() == ErrorKind::Timeout => {
-                cx.events.warn(format!(
-                    "The machine did not heed its power button within {limit:?} and is switched \
-                     off by force; set `shutdown_command`"
-                ));
-                self.quit(path).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Ends QEMU, which writes out what it holds of the disks first.
-    async fn quit(&self, path: &Path) -> Result<()> {
-        // An answer may not come any more.
-        let _ = self.command(path, "quit").await;
-        let ended = tokio::time::timeout(QUIT_LIMIT, self.process.ended()).await;
-        if ended.is_err() {
-            self.process.kill().await;
-        }
-        Ok(())
-    }
-
-    async fn command(&self, path: &Path, command: &str) -> Result<()> {
-        let mut qmp = Qmp::connect(path).await?;
-        qmp.execute(command, serde_json::json!({})).await.map(drop)
-    }
-
-    fn show_serial(&self, cx: &BuildContext<'_>) {
-        let serial = std::fs::read(&self.serial).unwrap_or_default();
-        let lines = text_screen::tail(&serial, SERIAL_LINES);
-        if !lines.is_empty() {
-            cx.events.say("The end of the machine's serial console:");
-        }
-        for line in lines {
-            cx.events.output(Stream::Stdout, line);
         }
     }
 }

@@ -63,21 +63,34 @@ pub(super) fn intent(cx: &BuildContext<'_>, kind: Kind, name: &str) -> Intent {
     }
 }
 
+/// Removes what only the machine needed: its control socket, which QEMU leaves
+/// when it is killed, and its UEFI variables if the artifact is to go without.
+pub(super) fn tidy(options: &Qemu, control: Option<&Path>) -> Result<()> {
+    let directory = &options.disks.output_directory.value;
+    let efi = options.firmware.efi.as_ref();
+    let vars = efi.filter(|efi| efi.drop_efivars);
+    let vars = vars.map(|_| directory.join(EFI_VARS));
+    for path in vars.iter().map(PathBuf::as_path).chain(control) {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("Cannot remove `{}`", path.display());
+                return Err(Error::new(ErrorKind::Io, message).with_source(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The files of the artifact, the main disk first.
 pub(super) fn artifact_files(options: &Qemu, main: &Path) -> Result<Vec<PathBuf>> {
     let directory = &options.disks.output_directory.value;
-    let drops = options
-        .firmware
-        .efi
-        .as_ref()
-        .is_some_and(|efi| efi.drop_efivars);
     let name = main.file_name().unwrap_or_default();
     let below = super::files::below(directory)?;
     let mut files: Vec<_> = below
         .into_iter()
         .map(|(path, _)| path)
         .filter(|path| path.is_file())
-        .filter(|path| !(drops && path.ends_with(EFI_VARS)))
         .collect();
     files.sort_by_key(|path| path.file_name() != Some(name));
     Ok(files)
@@ -131,9 +144,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut options = options(r#""efi_boot":true,"efi_drop_efivars":true"#);
         options.disks.output_directory.value = directory.path().to_owned();
-        for name in ["vm", "a-log", EFI_VARS, "vm-1"] {
+        for name in ["vm", "a-log", EFI_VARS, "vm-1", "vm.monitor"] {
             std::fs::write(directory.path().join(name), "").unwrap();
         }
+        let control = directory.path().join("vm.monitor");
+        tidy(&options, Some(&control)).unwrap();
+        tidy(&options, None).unwrap();
         let files = artifact_files(&options, &directory.path().join("vm")).unwrap();
         let names: Vec<_> = files
             .iter()

@@ -1,22 +1,25 @@
 //! Free ports of this machine.
 //!
 //! QEMU opens its ports itself, so a port that was free may be taken until it
-//! does. Builds of this process do not take each other's: each port is handed
-//! out once.
+//! does. Builds on one machine, also of several processes, do not take each
+//! other's: who wants a port first binds a socket named after it in Linux's
+//! abstract namespace, which belongs to the same network namespace as the
+//! port, and vanishes with its process. Source of facts: unix(7).
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::sync::{Mutex, PoisonError};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::qemu::Ports;
 
-static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-
-/// A port that nobody listens on; of this process nobody else will get it
-/// until it is dropped.
+/// A port that nobody listens on; no other build will get it until it is
+/// dropped.
 #[derive(Debug)]
-pub(super) struct Port(u16);
+pub(super) struct Port {
+    number: u16,
+    _claim: UnixListener,
+}
 
 impl Port {
     /// A free port in a range, beginning anywhere in it.
@@ -41,23 +44,20 @@ impl Port {
 
     /// The number.
     pub(super) fn number(&self) -> u16 {
-        self.0
+        self.number
     }
 
-    fn reserve(address: IpAddr, port: u16) -> Option<Self> {
-        let mut taken = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    fn reserve(address: IpAddr, number: u16) -> Option<Self> {
+        let name = format!("alicloud-image-port-{number}");
+        let claim = UnixAddress::from_abstract_name(name).ok()?;
+        let claim = UnixListener::bind_addr(&claim).ok()?;
         // Who listens on all addresses listens on this one too.
-        let is_free = TcpListener::bind((address, port)).is_ok()
-            && (address.is_ipv6() || TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok());
-        // Lazily: dropping one that is not ours would give it back.
-        (is_free && taken.insert(port)).then(|| Self(port))
-    }
-}
-
-impl Drop for Port {
-    fn drop(&mut self) {
-        let mut taken = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.remove(&self.0);
+        let is_free = TcpListener::bind((address, number)).is_ok()
+            && (address.is_ipv6() || TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok());
+        is_free.then_some(Self {
+            number,
+            _claim: claim,
+        })
     }
 }
 

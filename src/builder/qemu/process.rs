@@ -1,5 +1,5 @@
-//! QEMU (or swtpm) while a build runs: it never outlives the build, and what
-//! it says on standard error is kept for the error.
+//! QEMU (or swtpm) while a build runs: it outlives neither the build nor this
+//! process, and what it says on standard error is kept for the error.
 
 use std::collections::VecDeque;
 use std::process::{ExitStatus, Stdio};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
+use super::guard::Guard;
 use super::program::Program;
 use crate::error::{Error, Kind, Result};
 use crate::process::Environment;
@@ -19,10 +20,15 @@ const LINES: usize = 30;
 /// How long its last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// How long it may take to end after it has closed its sockets.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// A program in the background, killed when it is dropped.
 pub(super) struct Process {
     name: String,
     child: tokio::sync::Mutex<Child>,
+    /// Let go once the child has ended.
+    guard: Mutex<Option<Guard>>,
     said: Arc<Mutex<VecDeque<String>>>,
     listener: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -50,6 +56,7 @@ impl Process {
         let listener = stderr.map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&said))));
         Ok(Self {
             name: program.name(),
+            guard: Mutex::new(Guard::over(&child)),
             child: tokio::sync::Mutex::new(child),
             said,
             listener: tokio::sync::Mutex::new(listener),
@@ -61,6 +68,7 @@ impl Process {
         let status = self.child.lock().await.wait().await.map_err(|error| {
             Error::new(Kind::Io, format!("Lost track of `{}`", self.name)).with_source(error)
         })?;
+        self.let_guard_go();
         if let Some(listener) = self.listener.lock().await.take() {
             // A child of its own may hold the pipe open.
             let _ = tokio::time::timeout(LAST_WORDS, listener).await;
@@ -71,7 +79,7 @@ impl Process {
     /// Whether it still runs.
     pub(super) fn is_running(&self) -> bool {
         match self.child.try_lock() {
-            Ok(mut child) => matches!(child.try_wait(), Ok(None)),
+            Ok(mut child) => self.look(&mut child).is_none(),
             // Somebody waits for its end.
             Err(_) => true,
         }
@@ -81,6 +89,7 @@ impl Process {
     pub(super) async fn kill(&self) {
         // The only failure is that it has ended already.
         let _ = self.child.lock().await.kill().await;
+        self.let_guard_go();
     }
 
     /// The error of a program that ended too early, with its last words.
@@ -102,10 +111,10 @@ impl Process {
             .join("\n")
     }
 
-    /// Whether it has ended as it should.
-    pub(super) async fn has_succeeded(&self) -> bool {
-        let mut child = self.child.lock().await;
-        matches!(child.try_wait(), Ok(Some(status)) if status.success())
+    /// Whether it ends as it should within a moment: its sockets go first.
+    pub(super) async fn succeeds_soon(&self) -> bool {
+        let ended = tokio::time::timeout(END_LIMIT, self.ended()).await;
+        matches!(ended, Ok(Ok(status)) if status.success())
     }
 
     /// The future's output, unless the program ends first.
@@ -118,6 +127,18 @@ impl Process {
             output = work => output,
             status = self.ended() => Err(self.ended_early(status?)),
         }
+    }
+
+    /// How it ended, if it has.
+    fn look(&self, child: &mut Child) -> Option<ExitStatus> {
+        let status = child.try_wait().ok().flatten()?;
+        self.let_guard_go();
+        Some(status)
+    }
+
+    fn let_guard_go(&self) {
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(guard.take());
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::BuildContext;
+use super::guard::Guard;
 use crate::error::{Error, Kind, Result};
 use crate::process::Environment;
 
@@ -20,7 +21,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Looks a program up in `PATH`, unless its name has a slash.
+    /// Looks a program up in `PATH` and where administrators' tools are, unless its name has a slash.
     ///
     /// # Errors
     /// [`Kind::Io`] with the package to install.
@@ -29,15 +30,16 @@ impl Program {
             Some(PathBuf::from(name)).filter(|path| path.is_file())
         } else {
             let path = environment.get("PATH").unwrap_or_default();
-            let mut directories = std::env::split_paths(path);
+            // Where `ip` is on Debian, and not everybody's shell looks.
+            let more = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+            let mut directories = std::env::split_paths(path).chain(more);
             directories.find_map(|directory| {
                 let path = directory.join(name);
                 path.is_file().then_some(path)
             })
         };
         let path = found.ok_or_else(|| {
-            Error::new(Kind::Io, format!("There is no program `{name}`"))
-                .with_hint(package_of(name))
+            Error::new(Kind::Io, format!("There is no program `{name}`")).with_hint(cure(name))
         })?;
         Ok(Self { path })
     }
@@ -65,6 +67,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| self.cannot_start(error))?;
+        let _guard = Guard::over(&child);
         let output = cx.stop.race(child.wait_with_output()).await?;
         let output = output.map_err(|error| self.cannot_start(error))?;
         if output.status.success() {
@@ -86,16 +89,20 @@ impl Program {
     }
 }
 
-fn package_of(name: &str) -> String {
-    let package = match name {
-        "qemu-img" => "qemu-utils",
-        "swtpm" => "swtpm",
-        "xorriso" => "xorriso",
-        _ if name.ends_with("aarch64") => "qemu-system-arm",
-        _ if name.starts_with("qemu-system") => "qemu-system-x86",
+/// How to get a program, as far as we know.
+fn cure(name: &str) -> String {
+    let (debian, fedora) = match name {
+        "qemu-img" => ("qemu-utils", "qemu-img"),
+        "swtpm" => ("swtpm", "swtpm"),
+        "ip" => ("iproute2", "iproute"),
+        _ if name.ends_with("aarch64") => ("qemu-system-arm", "qemu-system-aarch64-core"),
+        _ if name.starts_with("qemu-system") => ("qemu-system-x86", "qemu-system-x86-core"),
         _ => return "Install it, or name it with its path".to_owned(),
     };
-    format!("Install it, on Debian and Ubuntu by `apt-get install {package}`")
+    format!(
+        "Install it, on Debian and Ubuntu by `apt-get install {debian}`, on Fedora and its \
+         relatives by `dnf install {fedora}`"
+    )
 }
 
 #[cfg(test)]
@@ -109,6 +116,8 @@ mod tests {
         assert!(Program::find("/bin/sh", &Environment::default()).is_ok());
         let error = Program::find("qemu-img", &Environment::default()).unwrap_err();
         assert_eq!(error.message(), "There is no program `qemu-img`");
-        assert!(error.hints()[0].ends_with("`apt-get install qemu-utils`"));
+        let hint = &error.hints()[0];
+        assert!(hint.contains("`apt-get install qemu-utils`"), "{hint}");
+        assert!(hint.ends_with("`dnf install qemu-img`"), "{hint}");
     }
 }

@@ -40,11 +40,7 @@ impl Qmp {
             reader: BufReader::new(reader),
             writer,
         };
-        let greeting = limited(qmp.message()).await?;
-        if greeting.get("QMP").is_none() {
-            let message = "What listens at QEMU's control socket is not QEMU";
-            return Err(Error::new(Kind::Io, message));
-        }
+        limited(qmp.greeting()).await?;
         qmp.execute("qmp_capabilities", json!({})).await?;
         Ok(qmp)
     }
@@ -72,6 +68,20 @@ impl Qmp {
             }
         };
         limited(answer).await
+    }
+
+    /// Events that nobody heard since the last connection may come first.
+    async fn greeting(&mut self) -> Result<()> {
+        loop {
+            let message = self.message().await?;
+            if message.get("QMP").is_some() {
+                return Ok(());
+            }
+            if message.get("event").is_none() {
+                let message = "What listens at QEMU's control socket is not QEMU";
+                return Err(Error::new(Kind::Io, message));
+            }
+        }
     }
 
     async fn message(&mut self) -> Result<Value> {
@@ -157,7 +167,8 @@ mod tests {
     #[tokio::test]
     async fn events_are_passed_over() {
         let answer = "{\"event\":\"RESET\"}\n{\"return\":{\"running\":true}}\n";
-        let (outcome, asked) = talk(GREETING, &[READY, answer], "query-status").await;
+        let greeting = format!("{{\"event\":\"VNC_CONNECTED\"}}\n{GREETING}");
+        let (outcome, asked) = talk(&greeting, &[READY, answer], "query-status").await;
         assert_eq!(outcome.unwrap(), json!({"running": true}));
         assert_eq!(asked[0]["execute"], "qmp_capabilities");
         assert_eq!(asked[1]["arguments"], json!({"a": 1}));

@@ -68,9 +68,8 @@ impl Exchange for Request {
         &self.about
     }
 
-    async fn exchange(&self, client: &Client) -> Result<Value, Failure> {
+    async fn exchange(&self, client: &Client, credential: &Credential) -> Result<Value, Failure> {
         let action = self.about.action;
-        let credential = client.credential().await?;
         let stamp = Stamp {
             nonce: uuid::Uuid::new_v4().to_string(),
             time: client.now(),
@@ -82,11 +81,11 @@ impl Exchange for Request {
             parameters: &self.parameters,
             read_timeout: read_timeout(action),
         };
-        let signature = sign::sign(client.config().signature, unsigned, &credential, &stamp);
+        let signature = sign::sign(client.config().signature, unsigned, credential, &stamp);
         tracing::trace!(action, parameters = %self.parameters, "request");
         let response = client.transmit(signature.request).await?;
         let content = self
-            .read(&response, &credential, &signature.string_to_sign)
+            .read(&response, credential, &signature.string_to_sign)
             .map_err(Failure::Refused)?;
         tracing::trace!(action, content = %hide_secrets(&content), "answer");
         Ok(content)
@@ -140,6 +139,7 @@ fn hide_secrets(content: &Value) -> Value {
         "PrivateKeyBody",
         "Password",
         "UserData",
+        "OIDCToken",
     ];
     match content {
         Value::Object(members) => members

@@ -8,6 +8,17 @@ use super::{Credential, CredentialProvider};
 use crate::error::Result;
 use crate::secret::Secret;
 
+/// Keys as somebody wrote them down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// AccessKey id.
+    pub access_key: String,
+    /// AccessKey secret.
+    pub secret_key: Secret,
+    /// STS token that belongs to them.
+    pub security_token: Option<Secret>,
+}
+
 /// Keys that were given as they are. Temporary ones end some time and cannot
 /// be renewed.
 #[derive(Debug, Clone)]
@@ -26,6 +37,21 @@ impl Static {
             security_token: security_token.filter(|token| !token.is_empty()),
             expiration: None,
         }))
+    }
+
+    /// No keys, for the calls that carry a proof of their own.
+    pub(super) fn none() -> Self {
+        Self::new("", Secret::new(""), None)
+    }
+}
+
+impl From<&Keys> for Static {
+    fn from(keys: &Keys) -> Self {
+        Self::new(
+            keys.access_key.clone(),
+            keys.secret_key.clone(),
+            keys.security_token.clone(),
+        )
     }
 }
 

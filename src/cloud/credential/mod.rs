@@ -1,8 +1,37 @@
-//! Who calls: keys and the things that can provide them.
+//! Who calls: keys, and everything that can provide them.
 //!
-//! Environment and files are read by `inputs`; what it found arrives here.
+//! ```text
+//! Source (data: a profile, a role, …)
+//!    │  Credentials::of
+//!    ▼
+//! CredentialProvider ◄── Refreshing (keeps keys, renews them in time) ◄── Provider (fetches)
+//! ```
+//!
+//! The environment is read by `inputs`, templates by `plan`; what they found
+//! arrives here as a [`Source`] or as [`Ambient`]. The files of Alibaba
+//! Cloud's own tools are read here, because the default chain reads them only
+//! when nothing before them serves.
+//!
+//! Facts: the documentation of the Alibaba Cloud CLI and of the official
+//! credentials libraries.
 
+mod ambient;
+mod chain;
 mod fixed;
+mod id_token;
+mod ini;
+mod instance;
+mod login;
+mod oidc;
+mod plain;
+mod process;
+mod profile;
+mod refreshing;
+mod role;
+mod source;
+#[cfg(test)]
+mod tests;
+mod uri;
 
 use std::sync::Arc;
 
@@ -13,7 +42,14 @@ use super::parameters::HIDDEN;
 use crate::error::Result;
 use crate::secret::Secret;
 
-pub use fixed::Static;
+pub use ambient::{Ambient, InstanceMetadata, OidcRole, OidcSetting};
+pub use chain::{Found, Nothing, PassedOver};
+pub use fixed::{Keys, Static};
+pub use id_token::IdToken;
+pub use login::{CloudSso, OAuth, OAuthSite};
+pub use profile::{Profile, ProfileFile, Profiles};
+pub use role::{AssumedRole, RoleSession};
+pub use source::{Credentials, Network, Source};
 
 /// Keys that can sign requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +83,13 @@ pub trait CredentialProvider: Send + Sync {
         let _ = refused;
         self.get().await
     }
+}
+
+/// One way to get keys. It keeps nothing: `Refreshing` does.
+#[async_trait]
+trait Provider: Send + Sync {
+    /// Fresh keys.
+    async fn fetch(&self) -> Result<Credential>;
 }
 
 impl Credential {

@@ -63,13 +63,21 @@ impl Oss {
             creates: true,
             ..Ask::new("PutBucket", Method::Put, bucket)
         };
-        let made = self.ask(ask, stop).await;
-        made.map(drop).map_err(|error| {
-            error.context(format!(
-                "Cannot create OSS bucket {bucket} in {}",
-                self.region
-            ))
-        })
+        let error = match self.ask(ask, stop).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        // When an answer was lost, the next one says that the bucket is there:
+        // ours, if we may look at it.
+        let is_there = is_code(&error, &["BucketAlreadyExists"])
+            && matches!(self.bucket_info(bucket, stop).await, Ok(Some(_)));
+        if is_there {
+            return Ok(());
+        }
+        Err(error.context(format!(
+            "Cannot create OSS bucket {bucket} in {}",
+            self.region
+        )))
     }
 
     /// Deletes a bucket that has nothing in it. One that has is kept, and so

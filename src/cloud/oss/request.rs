@@ -63,9 +63,8 @@ impl Exchange for Request {
         &self.about
     }
 
-    async fn exchange(&self, client: &Client) -> Result<Answer, Failure> {
-        let credential = client.credential().await?;
-        let (signed, string_to_sign) = self.sign(client, &credential);
+    async fn exchange(&self, client: &Client, credential: &Credential) -> Result<Answer, Failure> {
+        let (signed, string_to_sign) = self.sign(client, credential);
         let response = client.transmit(signed).await?;
         if !(200..300).contains(&response.status) {
             let mut refusal = self.refusal(&response);

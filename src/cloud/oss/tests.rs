@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 
 use super::multipart::Upload;
 use super::object::ObjectOptions;
-use super::upload::{Part, PartSource, Progress, SMALLEST_PART, part_size, whole};
+use super::upload::{Part, PartQueue, PartSource, Progress, SMALLEST_PART, part_size, whole};
 use super::{Crc64, Oss};
 use crate::clock::Clock;
 use crate::cloud::credential::Static;
@@ -250,8 +250,12 @@ impl Server {
 struct InOrder(VecDeque<Part>);
 
 impl PartSource for InOrder {
-    fn next(&mut self) -> Result<Option<Part>> {
-        Ok(self.0.pop_front())
+    fn part_size(&self) -> u64 {
+        SMALLEST_PART
+    }
+
+    fn run(&mut self, queue: &PartQueue) -> Result<()> {
+        self.0.drain(..).try_for_each(|part| queue.put(part))
     }
 }
 
@@ -481,8 +485,8 @@ async fn a_stop_ends_an_upload_at_once() {
 fn parts_are_small_but_not_too_many() {
     const GIB: u64 = 1 << 30;
     assert_eq!(part_size(0), SMALLEST_PART);
-    assert_eq!(part_size(50 * GIB), SMALLEST_PART);
-    for gib in [60, 100, 500, 2048] {
+    assert_eq!(part_size(39 * GIB), SMALLEST_PART);
+    for gib in [40, 100, 500, 2048] {
         let size = part_size(gib * GIB);
         assert!((gib * GIB).div_ceil(size) <= 10_000, "{gib}");
         assert!(size <= 210 << 20, "{gib}");

@@ -99,7 +99,9 @@ const IN_PROGRESS: &[&str] = &[
 const CREDENTIALS: &[&str] = &[
     "AccessDenied",
     "AccessKeyIdAndSecurityTokenNotMatch",
+    "AuthenticationFail*",
     "Forbidden.AccessKeyDisabled",
+    "Forbidden.PassRole*",
     "Forbidden.RAM",
     "Forbidden.SubUser",
     "InvalidAccessKeyId*",

@@ -31,6 +31,8 @@ pub enum SignatureAlgorithm {
     /// HMAC-SHA1, signature version 1.0 and OSS V1, for old private
     /// deployments.
     RpcHmacSha1,
+    /// None: the request carries a proof of its own.
+    Anonymous,
 }
 
 /// What makes each attempt different.
@@ -72,6 +74,7 @@ pub(super) fn sign(
     match algorithm {
         SignatureAlgorithm::Acs3HmacSha256 => acs3::sign(request, credential, stamp),
         SignatureAlgorithm::RpcHmacSha1 => rpc_v1::sign(request, credential, stamp),
+        SignatureAlgorithm::Anonymous => rpc_v1::leave_unsigned(request, stamp),
     }
 }
 

@@ -21,17 +21,41 @@ pub(super) fn sign(request: Unsigned<'_>, credential: &Credential, stamp: &Stamp
     let string_to_sign = string_to_sign("POST", &all);
     let signature = signature(&string_to_sign, &credential.secret);
     all.insert("Signature", &signature);
-    let request = Signed {
+    Signature {
+        request: post(request, form(all)),
+        string_to_sign,
+    }
+}
+
+/// The same request without a signature.
+pub(super) fn leave_unsigned(request: Unsigned<'_>, stamp: &Stamp) -> Signature {
+    let protocol = protocol(request, stamp);
+    let mut all: BTreeMap<&str, &str> = request.parameters.iter().collect();
+    all.extend(protocol.iter().map(|(name, value)| (*name, value.as_str())));
+    Signature {
+        request: post(request, form(all)),
+        string_to_sign: String::new(),
+    }
+}
+
+fn post(request: Unsigned<'_>, form: String) -> Signed {
+    Signed {
         method: Method::Post,
         url: request.url.clone(),
         headers: vec![("content-type", FORM.to_owned())],
-        body: form(all).into(),
+        body: form.into(),
         read_timeout: request.read_timeout,
-    };
-    Signature {
-        request,
-        string_to_sign,
     }
+}
+
+fn protocol(request: Unsigned<'_>, stamp: &Stamp) -> Vec<(&'static str, String)> {
+    vec![
+        ("Action", request.action.to_owned()),
+        ("Version", request.product.version().to_owned()),
+        ("Format", "JSON".to_owned()),
+        ("SignatureNonce", stamp.nonce.clone()),
+        ("Timestamp", stamp.time_text()),
+    ]
 }
 
 fn common(
@@ -39,16 +63,12 @@ fn common(
     credential: &Credential,
     stamp: &Stamp,
 ) -> Vec<(&'static str, String)> {
-    let mut common = vec![
-        ("Action", request.action.to_owned()),
-        ("Version", request.product.version().to_owned()),
-        ("Format", "JSON".to_owned()),
+    let mut common = protocol(request, stamp);
+    common.extend([
         ("AccessKeyId", credential.access_key_id.clone()),
         ("SignatureMethod", "HMAC-SHA1".to_owned()),
         ("SignatureVersion", "1.0".to_owned()),
-        ("SignatureNonce", stamp.nonce.clone()),
-        ("Timestamp", stamp.time_text()),
-    ];
+    ]);
     if let Some(token) = &credential.security_token {
         common.push(("SecurityToken", token.expose().to_owned()));
     }

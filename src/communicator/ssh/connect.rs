@@ -6,6 +6,7 @@
 //! half a second. Limits (`ssh_timeout`, `ssh_handshake_attempts`) mean what they mean
 //! in Packer.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -31,6 +32,13 @@ use crate::plan::communicator::{Bastion, Ssh};
 /// Nominal limits and pauses of one attempt.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const LAST_ANSWER: Duration = Duration::from_secs(15);
+
+/// After how many attempts a silent server is given twice the time. What
+/// listens on this machine is QEMU's forwarding, as a rule: it takes
+/// connections long before its guest does and lets them hang, and a new
+/// attempt gets through to a guest that is up where an old one does not.
+const PATIENT_AFTER: u32 = 4;
+const PATIENT_AFTER_HERE: u32 = 16;
 const LOGIN: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
@@ -111,7 +119,7 @@ impl Connector {
 
     /// Tries until the machine lets us in or a limit is reached.
     pub(super) async fn wait(&self, stop: &Stop) -> Result<Connection> {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new(&self.target.host);
         let Some(limit) = self.options.timeout else {
             return stop.race(self.persist(&mut progress)).await?;
         };
@@ -409,8 +417,9 @@ fn handshake_failed(fault: Fault) -> Failure {
 }
 
 /// What happened so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
+    patient_after: u32,
     attempts: u32,
     refusals: u32,
     refused_last: bool,
@@ -418,6 +427,23 @@ struct Progress {
 }
 
 impl Progress {
+    fn new(host: &str) -> Self {
+        let is_here = host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+        Self {
+            patient_after: if is_here {
+                PATIENT_AFTER_HERE
+            } else {
+                PATIENT_AFTER
+            },
+            attempts: 0,
+            refusals: 0,
+            refused_last: false,
+            last: None,
+        }
+    }
+
     fn not_ready(&mut self, seen: Seen) {
         self.attempts = self.attempts.saturating_add(1);
         self.refused_last = false;
@@ -437,7 +463,7 @@ impl Progress {
 
     /// How long the next attempt waits for the first sign of a server.
     fn patience(&self) -> Duration {
-        (FIRST_ANSWER * 2_u32.pow((self.attempts / 4).min(3))).min(LAST_ANSWER)
+        (FIRST_ANSWER * 2_u32.pow((self.attempts / self.patient_after).min(3))).min(LAST_ANSWER)
     }
 
     fn pause(&self) -> Duration {
@@ -460,7 +486,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_their_limits() {
-        let mut progress = Progress::default();
+        let mut progress = Progress::new("10.0.0.1");
         let pauses: Vec<_> = (0..4)
             .map(|_| {
                 progress.not_ready(seen("no"));
@@ -482,12 +508,14 @@ mod tests {
 
     #[test]
     fn patience_grows_to_its_limit() {
-        let mut progress = Progress::default();
-        let mut limits = Vec::new();
-        for _ in 0..5 {
-            limits.push(progress.patience().as_secs());
-            progress.attempts += 4;
+        for (host, attempts) in [("10.0.0.1", 4), ("127.0.0.1", 16)] {
+            let mut progress = Progress::new(host);
+            let mut limits = Vec::new();
+            for _ in 0..5 {
+                limits.push(progress.patience().as_secs());
+                progress.attempts += attempts;
+            }
+            assert_eq!(limits, [2, 4, 8, 15, 15]);
         }
-        assert_eq!(limits, [2, 4, 8, 15, 15]);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use russh::client::Msg;
@@ -14,7 +15,8 @@ use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::fs::File;
 use russh_sftp::client::{Config, SftpSession};
 use russh_sftp::protocol::{FileAttributes, FileType, OpenFlags};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
 
 use super::path::{ancestors, checked_name, join, without_tilde};
 use super::session::Connection;
@@ -35,12 +37,17 @@ const CHUNK: usize = 256 * 1024;
 /// lines are found by the keep-alive.
 const PATIENCE_SECONDS: u64 = 300;
 
+/// How long the server may take to close the channel. Its own time.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// No honest tree is deeper.
 const MAX_DEPTH: usize = 100;
 
 /// A file transfer session.
 pub(super) struct Sftp {
     session: SftpSession,
+    /// Ends when the server has closed the channel.
+    carrier: JoinHandle<()>,
     connection: Arc<Connection>,
 }
 
@@ -63,15 +70,26 @@ impl Sftp {
                 request_timeout_secs: PATIENCE_SECONDS,
                 ..Config::default()
             };
+            let (ours, theirs) = tokio::io::duplex(CHUNK);
+            let carrier = tokio::spawn(carry(channel, theirs));
             // The subsystem may be configured while its program is missing.
-            let session = SftpSession::new_with_config(channel.into_stream(), config).await;
-            Ok(session.ok())
+            let session = SftpSession::new_with_config(ours, config).await;
+            Ok(session.ok().map(|session| (session, carrier)))
         };
-        let session = connection.unless_lost(starting).await?;
-        Ok(session.map(|session| Self {
+        let started = connection.unless_lost(starting).await?;
+        Ok(started.map(|(session, carrier)| Self {
             session,
+            carrier,
             connection: Arc::clone(connection),
         }))
+    }
+
+    /// Waits until the server has closed the channel. Dropbear closes one that
+    /// is opened while a process of another ends, before anything runs in it.
+    async fn end(self) {
+        drop(self.session);
+        // What was transferred is there, whatever becomes of the channel.
+        let _ = tokio::time::timeout(END_LIMIT, self.carrier).await;
     }
 
     async fn create(&self, path: &str, mode: Option<u32>) -> Result<File, SftpError> {
@@ -225,6 +243,28 @@ impl Sftp {
     }
 }
 
+/// Carries bytes both ways until the server closes the channel.
+async fn carry(channel: Channel<Msg>, side: DuplexStream) {
+    let (mut read, write) = channel.split();
+    let (mut requests, mut answers) = tokio::io::split(side);
+    let send = async {
+        // The end of either side shows in the other direction.
+        let _ = tokio::io::copy(&mut requests, &mut write.make_writer()).await;
+        let _ = write.eof().await;
+    };
+    let receive = async {
+        loop {
+            match read.wait().await {
+                Some(ChannelMsg::Data { data }) => drop(answers.write_all(&data).await),
+                Some(ChannelMsg::Close) | None => break,
+                Some(_) => {}
+            }
+        }
+        let _ = answers.shutdown().await;
+    };
+    tokio::join!(send, receive);
+}
+
 async fn accepted(channel: &mut Channel<Msg>) -> bool {
     loop {
         match channel.wait().await {
@@ -252,7 +292,9 @@ impl Transfer for Sftp {
         mode: Option<u32>,
     ) -> Result<()> {
         let put = self.put(source, without_tilde(destination), mode);
-        self.connection.unless_lost(put).await
+        let outcome = self.connection.unless_lost(put).await;
+        self.end().await;
+        outcome
     }
 
     async fn upload_dir(self: Box<Self>, entries: &[Entry], destination: &str) -> Result<()> {
@@ -261,7 +303,9 @@ impl Transfer for Sftp {
             self.make_directories(destination).await?;
             self.put_all(entries, destination).await
         };
-        self.connection.unless_lost(put).await
+        let outcome = self.connection.unless_lost(put).await;
+        self.end().await;
+        outcome
     }
 
     async fn download(
@@ -270,11 +314,15 @@ impl Transfer for Sftp {
         destination: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<()> {
         let get = self.get(without_tilde(source), destination);
-        self.connection.unless_lost(get).await
+        let outcome = self.connection.unless_lost(get).await;
+        self.end().await;
+        outcome
     }
 
     async fn download_dir(self: Box<Self>, source: &str, destination: &Path) -> Result<()> {
         let get = self.get_all(without_tilde(source), destination);
-        self.connection.unless_lost(get).await
+        let outcome = self.connection.unless_lost(get).await;
+        self.end().await;
+        outcome
     }
 }

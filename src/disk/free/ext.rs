@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{le16, le32};
+use super::{crc32c, le16, le32};
 use crate::disk::Disk;
 use crate::error::Result;
 
@@ -14,7 +14,11 @@ use crate::error::Result;
 const SUPERBLOCK_AT: u64 = 1024;
 const SUPERBLOCK: usize = 1024;
 
-const MAGIC: u16 = 0xef53;
+/// Where a partition has the magic number,
+pub(super) const MAGIC_AT: usize = 1024 + 0x38;
+
+/// and what it is.
+pub(super) const MAGIC: [u8; 2] = [0x53, 0xef];
 
 /// Features whose presence changes nothing about block bitmaps: has_journal,
 /// ext_attr, resize_inode, dir_index, dir_prealloc, sparse_super2,
@@ -48,7 +52,7 @@ const CACHED_BITMAPS: usize = 8;
 
 /// A clean file system whose free blocks are certain.
 #[derive(Debug)]
-pub(in crate::disk) struct FileSystem {
+pub(super) struct FileSystem {
     range: Range<u64>,
     block: u64,
     blocks: u64,
@@ -219,9 +223,6 @@ fn count_ones(bitmap: &[u8], bits: u64) -> u64 {
 
 impl Superblock {
     fn parse(bytes: &[u8; SUPERBLOCK], range: &Range<u64>) -> Result<Self, String> {
-        if le16(bytes, 0x38) != MAGIC {
-            return Err("there is no ext file system".to_owned());
-        }
         let incompatible = le32(bytes, 0x60);
         let is_64bit = incompatible & INCOMPATIBLE_64BIT != 0;
         let high = |at: usize| {
@@ -400,13 +401,6 @@ fn bitmaps(
     Ok(bitmaps)
 }
 
-/// CRC-32C without the final complement, as ext4 chains it.
-fn crc32c(start: u32, bytes: &[u8]) -> u32 {
-    bytes.iter().fold(start, |sum, byte| {
-        sum >> 8 ^ CRC32C[usize::from(sum as u8 ^ byte)]
-    })
-}
-
 /// CRC-16 with the polynomial 0xa001, as ext4 chains it.
 fn crc16(start: u16, bytes: &[u8]) -> u16 {
     bytes.iter().fold(start, |sum, byte| {
@@ -415,22 +409,6 @@ fn crc16(start: u16, bytes: &[u8]) -> u16 {
         })
     })
 }
-
-const CRC32C: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut sum = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            sum = sum >> 1 ^ if sum & 1 == 1 { 0x82f6_3b78 } else { 0 };
-            bit += 1;
-        }
-        table[index] = sum;
-        index += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{le32, le64};
+use super::{ext, le32, le64, xfs};
 use crate::disk::{Disk, SECTOR};
 use crate::error::Result;
 
@@ -21,9 +21,6 @@ const PROTECTIVE: u8 = 0xee;
 /// MBR types of extended partitions.
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 
-/// Where an ext file system has its magic number.
-const EXT_MAGIC_AT: u64 = 1024 + 0x38;
-
 /// A partition, or the whole disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Partition {
@@ -38,8 +35,8 @@ pub(super) fn partitions(disk: &dyn Disk) -> Result<Result<Vec<Partition>, Strin
     let mut boot = [0; SECTOR as usize];
     disk.read_at(0, &mut boot)?;
     let mut magic = [0; 2];
-    disk.read_at(EXT_MAGIC_AT, &mut magic)?;
-    let has_file_system = magic == [0x53, 0xef];
+    disk.read_at(ext::MAGIC_AT as u64, &mut magic)?;
+    let has_file_system = magic == ext::MAGIC || boot.starts_with(xfs::MAGIC);
     let entries = mbr_entries(&boot);
     let found = if boot[510..] != [0x55, 0xaa] || entries.is_empty() {
         Ok(vec![(String::from("Whole disk"), 0..disk.virtual_size())])

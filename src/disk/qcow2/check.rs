@@ -16,8 +16,8 @@ use crate::error::Result;
 /// Clusters per page of counters.
 const PAGE: u64 = 1024;
 
-/// Pages of counters at most: 512 MiB, enough for 8 TiB of 64 KiB clusters.
-const MAX_PAGES: usize = (512 << 20) / (PAGE as usize * 4);
+/// Pages of counters at most: 128 MiB, enough for 8 TiB of 64 KiB clusters.
+const MAX_PAGES: usize = (128 << 20) / PAGE as usize;
 
 /// Bytes of a snapshot's entry before its variable part.
 const SNAPSHOT_ENTRY: usize = 40;
@@ -35,7 +35,6 @@ pub(super) fn check(image: &Qcow2) -> Result<Check> {
         header,
         uses: Uses::default(),
         result: Check::of_clusters(header.size.div_ceil(header.cluster_size())),
-        copied: Vec::new(),
     };
     walk.used(0, header.cluster_size(), "the header")?;
     walk.l1(&image.l1, header.l1_offset, true)?;
@@ -46,33 +45,117 @@ pub(super) fn check(image: &Qcow2) -> Result<Check> {
     Ok(walk.result)
 }
 
+/// What is known of a cluster, in a byte: a disk of 2 TiB has 2^25 of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell(u8);
+
+impl Cell {
+    /// The number of uses, up to this, is in the lower half.
+    const MOST_USES: u8 = 15;
+
+    /// Uses of the active tables that say whether the cluster has no other
+    /// use, up to three of each kind.
+    const COPIED: u8 = 4;
+    const SHARED: u8 = 6;
+
+    fn uses(self) -> u8 {
+        self.0 & Self::MOST_USES
+    }
+
+    fn claims(self, kind: u8) -> u8 {
+        self.0 >> kind & 3
+    }
+
+    fn claim(&mut self, kind: u8) {
+        if self.claims(kind) < 3 {
+            self.0 += 1 << kind;
+        }
+    }
+}
+
 /// How often clusters are used, in pages so that a hostile offset costs
 /// little.
 #[derive(Debug, Default)]
 struct Uses {
-    pages: HashMap<u64, Box<[u32]>>,
+    pages: HashMap<u64, Box<[Cell]>>,
+    /// Uses beyond [`Cell::MOST_USES`]: of clusters that hold very many
+    /// compressed ones.
+    more: HashMap<u64, u64>,
 }
 
 impl Uses {
-    fn get(&self, cluster: u64) -> u32 {
+    fn cell(&self, cluster: u64) -> Cell {
         let page = self.pages.get(&(cluster / PAGE));
-        page.map_or(0, |page| page[(cluster % PAGE) as usize])
+        page.map_or(Cell::default(), |page| page[(cluster % PAGE) as usize])
     }
 
-    /// Whether there was room to count it.
-    fn add(&mut self, cluster: u64) -> bool {
+    /// The cell to change, if there is room for its page.
+    fn cell_mut(&mut self, cluster: u64) -> Option<&mut Cell> {
         let is_full = self.pages.len() >= MAX_PAGES;
         let number = cluster / PAGE;
         if is_full && !self.pages.contains_key(&number) {
-            return false;
+            return None;
         }
         let page = self
             .pages
             .entry(number)
-            .or_insert_with(|| vec![0; PAGE as usize].into_boxed_slice());
-        let count = &mut page[(cluster % PAGE) as usize];
-        *count = count.saturating_add(1);
+            .or_insert_with(|| vec![Cell::default(); PAGE as usize].into_boxed_slice());
+        Some(&mut page[(cluster % PAGE) as usize])
+    }
+
+    fn get(&self, cluster: u64) -> u64 {
+        match self.cell(cluster).uses() {
+            Cell::MOST_USES => {
+                let more = self.more.get(&cluster).copied();
+                u64::from(Cell::MOST_USES) + more.unwrap_or(0)
+            }
+            uses => uses.into(),
+        }
+    }
+
+    /// Whether there was room to count it.
+    fn add(&mut self, cluster: u64) -> bool {
+        let Some(cell) = self.cell_mut(cluster) else {
+            return false;
+        };
+        if cell.uses() < Cell::MOST_USES {
+            cell.0 += 1;
+        } else {
+            *self.more.entry(cluster).or_default() += 1;
+        }
         true
+    }
+
+    /// Notes what an active entry says of its cluster. Without room nothing
+    /// is noted, as counting the use then fails.
+    fn claim(&mut self, cluster: u64, is_copied: bool) {
+        let kind = if is_copied {
+            Cell::COPIED
+        } else {
+            Cell::SHARED
+        };
+        if let Some(cell) = self.cell_mut(cluster) {
+            cell.claim(kind);
+        }
+    }
+
+    /// How many active entries are wrong about a cluster with this refcount.
+    fn wrong_claims(&self, cluster: u64, count: u64) -> u8 {
+        let wrong = if count == 1 {
+            Cell::SHARED
+        } else {
+            Cell::COPIED
+        };
+        self.cell(cluster).claims(wrong)
+    }
+
+    fn any_in(&self, first: u64, count: u64) -> bool {
+        let (from, to) = (first / PAGE, (first + count - 1) / PAGE);
+        // Pages may be far fewer than the numbers between the two.
+        if to - from < self.pages.len() as u64 {
+            return (from..=to).any(|page| self.pages.contains_key(&page));
+        }
+        self.pages.keys().any(|page| (from..=to).contains(page))
     }
 }
 
@@ -81,8 +164,6 @@ struct Walk<'a> {
     header: &'a Header,
     uses: Uses,
     result: Check,
-    /// Pages that say whether a cluster is claimed to have one use.
-    copied: Vec<(u64, bool)>,
 }
 
 impl Walk<'_> {
@@ -107,6 +188,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Clusters behind the end have no refcount to be compared with.
+    fn claim(&mut self, offset: u64, is_copied: bool) {
+        if offset < self.file.length() {
+            let cluster = offset >> self.header.cluster_bits;
+            self.uses.claim(cluster, is_copied);
+        }
+    }
+
     fn is_aligned(&mut self, offset: u64, what: &str) -> bool {
         let is_aligned = offset.is_multiple_of(self.header.cluster_size());
         if !is_aligned {
@@ -126,7 +215,7 @@ impl Walk<'_> {
                 continue;
             }
             if is_active {
-                self.copied.push((table, entry & COPIED != 0));
+                self.claim(table, entry & COPIED != 0);
             }
             let entries = Table::read(self.file, table, length)?;
             self.l2(&entries, is_active)?;
@@ -169,7 +258,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if is_active {
-            self.copied.push((host, word & COPIED != 0));
+            self.claim(host, word & COPIED != 0);
         }
         debug_assert!(word & COMPRESSED == 0, "compressed entries go elsewhere");
         self.used(host, self.header.cluster_size(), "A data cluster")
@@ -280,7 +369,6 @@ impl Walk<'_> {
         let order = self.header.refcount_order;
         let per_block = (self.header.cluster_size() * 8) >> order;
         let clusters = self.file.length().div_ceil(self.header.cluster_size());
-        let mut wrong_copied = Copied::new(std::mem::take(&mut self.copied), self.header);
         let mut bytes = vec![0; self.header.cluster_size() as usize];
         for number in 0..clusters.div_ceil(per_block) {
             let block = usize::try_from(number)
@@ -302,19 +390,18 @@ impl Walk<'_> {
             for index in 0..per_block.min(clusters - first) {
                 let count = refcount(&bytes, index as usize, order);
                 self.compare_one(first + index, count);
-                wrong_copied.see(first + index, count);
             }
-        }
-        for cluster in wrong_copied.wrong() {
-            let offset = cluster << self.header.cluster_bits;
-            self.result
-                .corruption(format!("The copied flag of {offset:#x} is wrong"));
         }
         Ok(())
     }
 
     fn compare_one(&mut self, cluster: u64, count: u64) {
-        let uses = u64::from(self.uses.get(cluster));
+        let offset = cluster << self.header.cluster_bits;
+        for _ in 0..self.uses.wrong_claims(cluster, count) {
+            self.result
+                .corruption(format!("The copied flag of {offset:#x} is wrong"));
+        }
+        let uses = self.uses.get(cluster);
         if uses > 0 || count > 0 {
             self.result.image_end = (cluster + 1) << self.header.cluster_bits;
         }
@@ -327,55 +414,6 @@ impl Walk<'_> {
         } else {
             self.result.leak(finding);
         }
-    }
-}
-
-impl Uses {
-    fn any_in(&self, first: u64, count: u64) -> bool {
-        let (from, to) = (first / PAGE, (first + count - 1) / PAGE);
-        // Pages may be far fewer than the numbers between the two.
-        if to - from < self.pages.len() as u64 {
-            return (from..=to).any(|page| self.pages.contains_key(&page));
-        }
-        self.pages.keys().any(|page| (from..=to).contains(page))
-    }
-}
-
-/// Entries with the copied flag, sorted, compared with refcounts in order.
-struct Copied {
-    claims: Vec<(u64, bool)>,
-    at: usize,
-    wrong: Vec<u64>,
-}
-
-impl Copied {
-    fn new(claims: Vec<(u64, bool)>, header: &Header) -> Self {
-        let mut claims = claims;
-        for claim in &mut claims {
-            claim.0 >>= header.cluster_bits;
-        }
-        claims.sort_unstable();
-        Self {
-            claims,
-            at: 0,
-            wrong: Vec::new(),
-        }
-    }
-
-    fn see(&mut self, cluster: u64, count: u64) {
-        while let Some((claimed, is_copied)) = self.claims.get(self.at).copied() {
-            if claimed > cluster {
-                break;
-            }
-            if claimed == cluster && is_copied != (count == 1) {
-                self.wrong.push(cluster);
-            }
-            self.at += 1;
-        }
-    }
-
-    fn wrong(self) -> Vec<u64> {
-        self.wrong
     }
 }
 
@@ -397,7 +435,22 @@ fn refcount(block: &[u8], index: usize, order: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::refcount;
+    use super::{PAGE, Uses, refcount};
+
+    #[test]
+    fn uses_are_counted_beyond_what_a_cell_holds() {
+        let mut uses = Uses::default();
+        for _ in 0..20 {
+            assert!(uses.add(3 * PAGE));
+        }
+        uses.claim(3 * PAGE, true);
+        uses.claim(3 * PAGE, false);
+        uses.claim(3 * PAGE, false);
+        assert_eq!((uses.get(3 * PAGE), uses.get(3 * PAGE + 1)), (20, 0));
+        assert_eq!(uses.wrong_claims(3 * PAGE, 1), 2);
+        assert_eq!(uses.wrong_claims(3 * PAGE, 20), 1);
+        assert!(uses.any_in(PAGE, 3 * PAGE) && !uses.any_in(0, 3 * PAGE));
+    }
 
     #[test]
     fn refcounts_of_all_widths() {

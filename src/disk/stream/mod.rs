@@ -13,17 +13,18 @@
 //! few units per thread, the parts in flight, and tables of 16 bytes per GiB.
 //!
 //! The same input, options and version make the same bytes, however many
-//! threads work, unless the level is adaptive: then the bytes depend on how
-//! fast they were taken.
+//! threads work. An adaptive level makes them depend on how fast parts were
+//! taken, so its choices can be noted and repeated ([`Control::settle_level`]).
 
 use bytes::Bytes;
 
-use super::Disk;
 use super::free::FreeBlocks;
+use super::{Disk, ExtentKind, SECTOR};
 use crate::error::{Error, Kind, Result};
 
 mod compress;
 mod file;
+mod level;
 mod parts;
 mod pool;
 mod qcow2;
@@ -34,6 +35,7 @@ mod vhd;
 pub use file::write_file;
 
 use compress::Plan;
+use level::Levels;
 use parts::Parts;
 use unit::{Piece, Work};
 
@@ -75,8 +77,9 @@ pub enum Output {
 pub enum Level {
     /// Always the same; the output is deterministic.
     Fixed(u8),
-    /// Harder while [`Control::is_send_queue_full`], faster while it is not.
-    /// The output is not deterministic.
+    /// From [`DEFAULT_LEVEL`] on, harder while [`Control::is_send_queue_full`],
+    /// faster while it is not. The output is deterministic only when the
+    /// levels are, see [`Control::settle_level`].
     Adaptive,
 }
 
@@ -144,11 +147,40 @@ impl Options {
     }
 }
 
-/// No output is longer than this, whatever the disk holds: for choosing a part
-/// size where the number of parts is limited.
-pub fn longest_output(virtual_size: u64) -> u64 {
-    // Tables and bitmaps are below 1/1000; heads and roundings below 16 MiB.
-    virtual_size + virtual_size / 1000 + (16 << 20)
+/// No output of the disk is longer than this, in bytes: for choosing a part
+/// size where the number of parts is limited. Only what is stored counts, so
+/// that a large empty disk has small parts.
+///
+/// # Errors
+/// As [`Disk::extent_at`].
+pub fn longest_output(disk: &dyn Disk, output: Output) -> Result<u64> {
+    /// Heads, first-level tables and roundings.
+    const SLACK: u64 = 16 << 20;
+    let size = disk.virtual_size();
+    let (cluster, per_table) = match output {
+        Output::Raw | Output::VhdFixed => return Ok(size + SECTOR),
+        Output::Qcow2 => (qcow2::CLUSTER, qcow2::CLUSTER / 8),
+        Output::VhdDynamic => (vhd::BLOCK, u64::MAX / vhd::BLOCK),
+    };
+    let stored = stored_clusters(disk, cluster)?;
+    let tables = stored.min(size.div_ceil(cluster * per_table));
+    let bytes = (stored + tables).saturating_mul(cluster);
+    // Refcounts and bitmaps are below 1/1000.
+    Ok(bytes.saturating_add(bytes / 1000 + SLACK))
+}
+
+/// How many clusters have stored data in them.
+fn stored_clusters(disk: &dyn Disk, cluster: u64) -> Result<u64> {
+    let (mut stored, mut next) = (0, 0);
+    for extent in super::extents(disk) {
+        let extent = extent?;
+        if extent.kind == ExtentKind::Data {
+            let end = extent.end().div_ceil(cluster);
+            stored += end - next.max(extent.start / cluster).min(end);
+            next = end;
+        }
+    }
+    Ok(stored)
 }
 
 /// What the caller has to say while a pass runs.
@@ -158,6 +190,11 @@ pub struct Control<'a> {
     pub is_stopped: &'a (dyn Fn() -> bool + Sync),
     /// For [`Level::Adaptive`]: whether parts wait for being sent.
     pub is_send_queue_full: &'a (dyn Fn() -> bool + Sync),
+    /// For [`Level::Adaptive`]: is asked before each epoch of the disk, by its
+    /// number and the level that the queue suggests, and answers the level to
+    /// use. Who notes the answers and repeats them gets the same output. An
+    /// error ends the pass.
+    pub settle_level: &'a (dyn Fn(u64, u8) -> Result<u8> + Sync),
     /// Told how far the pass is, in bytes of the virtual disk.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -169,11 +206,12 @@ impl std::fmt::Debug for Control<'_> {
 }
 
 impl Control<'_> {
-    /// Never stopped, never full, told nothing.
+    /// Never stopped, never full, any level is fine, told nothing.
     pub fn none() -> Self {
         Self {
             is_stopped: &|| false,
             is_send_queue_full: &|| false,
+            settle_level: &|_, level| Ok(level),
             progress: &|_| {},
         }
     }
@@ -224,14 +262,18 @@ pub fn write_to(
         FreeSpace::Drop => FreeBlocks::find(disk)?,
         FreeSpace::Keep => FreeBlocks::default(),
     };
-    let plan = Plan::new(options, control.is_send_queue_full);
-    let work = Work::new(disk, &free, plan, options.output);
+    let work = Work::new(disk, &free, Plan::new(options), options.output);
     let head_length = options.head_length(size);
-    let mut parts = Parts::new(sink, options.part_size, options.held_parts(size));
+    let mut sink = Stoppable {
+        sink,
+        is_stopped: control.is_stopped,
+    };
+    let mut parts = Parts::new(&mut sink, options.part_size, options.held_parts(size));
     parts.zeros(head_length)?;
     let mut summary = Summary::default();
     let threads = options.threads.clamp(1, MAX_THREADS);
-    pool::run(&work, threads, control.is_stopped, &mut |unit| {
+    let levels = Levels::new(options.level, control);
+    pool::run(&work, threads, levels, control.is_stopped, &mut |unit| {
         for piece in &unit.pieces {
             layout.put(piece, &unit.bytes[piece.range.clone()], &mut parts)?;
         }
@@ -247,6 +289,22 @@ pub fn write_to(
     summary.notes = free.notes.clone();
     (control.progress)(size);
     Ok(summary)
+}
+
+/// Ends a pass between parts, too: a run of zeros is one unit of work, and may
+/// be long.
+struct Stoppable<'a> {
+    sink: &'a mut dyn PartSink,
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl PartSink for Stoppable<'_> {
+    fn part(&mut self, number: u32, bytes: Bytes) -> Result<()> {
+        if (self.is_stopped)() {
+            return Err(Error::cancelled());
+        }
+        self.sink.part(number, bytes)
+    }
 }
 
 fn layout(size: u64, options: &Options) -> Result<Box<dyn Layout>> {

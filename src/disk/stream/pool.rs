@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::level::Levels;
 use super::unit::{Ranges, Unit, Units, Work};
 use crate::error::{Error, Kind, Result};
 
@@ -15,12 +16,14 @@ const AHEAD: u64 = 2;
 pub(super) fn run(
     work: &Work<'_>,
     threads: usize,
+    levels: Levels<'_>,
     is_stopped: &(dyn Fn() -> bool + Sync),
     consume: &mut dyn FnMut(&Unit) -> Result<()>,
 ) -> Result<()> {
     let queue = Queue {
         state: Mutex::new(State {
             units: work.units(),
+            levels,
             taken: 0,
             wanted: 0,
             done: HashMap::new(),
@@ -53,6 +56,7 @@ struct Queue<'a> {
 
 struct State<'a> {
     units: Units<'a>,
+    levels: Levels<'a>,
     /// How many units have been given to workers.
     taken: u64,
     /// Number of the unit that is consumed next.
@@ -64,6 +68,15 @@ struct State<'a> {
     is_closed: bool,
 }
 
+/// What a worker is given.
+struct Job {
+    number: u64,
+    ranges: Ranges,
+    level: u8,
+    /// A consumed unit, for its memory.
+    unit: Unit,
+}
+
 /// Closes the queue when it is dropped.
 struct Closing<'q, 'a>(&'q Queue<'a>);
 
@@ -71,6 +84,17 @@ impl Drop for Closing<'_, '_> {
     fn drop(&mut self) {
         self.0.lock().is_closed = true;
         self.0.changed.notify_all();
+    }
+}
+
+impl State<'_> {
+    /// The next ranges and how hard to compress them.
+    fn next_ranges(&mut self) -> Option<Result<(Ranges, u8)>> {
+        let ranges = match self.units.next()? {
+            Ok(ranges) => ranges,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(self.levels.of(self.taken).map(|level| (ranges, level)))
     }
 }
 
@@ -88,10 +112,16 @@ impl<'a> Queue<'a> {
 
     fn worker(&self, work: &Work<'_>) {
         let mut worker = work.worker();
-        while let Some((number, ranges, mut unit)) = self.take() {
+        while let Some(job) = self.take() {
+            let Job {
+                number,
+                ranges,
+                level,
+                mut unit,
+            } = job;
             // A panic must not leave the consumer waiting for this unit.
             let closing = Closing(self);
-            let outcome = worker.run(&ranges, &mut unit).map(|()| unit);
+            let outcome = worker.run(&ranges, level, &mut unit).map(|()| unit);
             std::mem::forget(closing);
             self.lock().done.insert(number, outcome);
             self.changed.notify_all();
@@ -99,7 +129,7 @@ impl<'a> Queue<'a> {
     }
 
     /// The next unit to do, as soon as there is room for its result.
-    fn take(&self) -> Option<(u64, Ranges, Unit)> {
+    fn take(&self) -> Option<Job> {
         let mut state = self.lock();
         while !state.is_closed && state.taken >= state.wanted + self.window {
             state = self.wait(state);
@@ -107,14 +137,14 @@ impl<'a> Queue<'a> {
         if state.is_closed || state.is_exhausted {
             return None;
         }
+        let taken = state.taken;
         let next = if (self.is_stopped)() {
             Some(Err(Error::cancelled()))
         } else {
-            state.units.next()
+            state.next_ranges()
         };
-        let taken = state.taken;
-        let ranges = match next {
-            Some(Ok(ranges)) => Some(ranges),
+        let job = match next {
+            Some(Ok(job)) => Some(job),
             Some(Err(error)) => {
                 state.done.insert(taken, Err(error));
                 state.taken += 1;
@@ -122,14 +152,18 @@ impl<'a> Queue<'a> {
             }
             None => None,
         };
-        let Some(ranges) = ranges else {
+        let Some((ranges, level)) = job else {
             state.is_exhausted = true;
             self.changed.notify_all();
             return None;
         };
         state.taken += 1;
-        let unit = state.spare.pop().unwrap_or_default();
-        Some((taken, ranges, unit))
+        Some(Job {
+            number: taken,
+            ranges,
+            level,
+            unit: state.spare.pop().unwrap_or_default(),
+        })
     }
 
     fn consume(&self, consume: &mut dyn FnMut(&Unit) -> Result<()>) -> Result<()> {

@@ -10,8 +10,9 @@ use crate::disk::{Disk, ExtentKind, Extents, extents};
 use crate::error::Result;
 
 /// Bytes of the disk in a unit, unless the image has larger clusters: enough
-/// that handing units between threads costs nothing.
-const UNIT: u64 = 1 << 20;
+/// that handing units between threads costs nothing. Six per two threads are in
+/// memory at times.
+const UNIT: u64 = 512 << 10;
 
 /// A cluster of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(super) type Ranges = Vec<Range<u64>>;
 pub(super) struct Work<'a> {
     pub(super) disk: &'a dyn Disk,
     free: &'a FreeBlocks,
-    plan: Plan<'a>,
+    plan: Plan,
     cluster: u64,
     unit: u64,
 }
@@ -61,7 +62,7 @@ impl<'a> Work<'a> {
     pub(super) fn new(
         disk: &'a dyn Disk,
         free: &'a FreeBlocks,
-        plan: Plan<'a>,
+        plan: Plan,
         output: Output,
     ) -> Self {
         let cluster = match output {
@@ -153,13 +154,15 @@ pub(super) struct Worker<'a> {
 
 impl Worker<'_> {
     /// Does a unit; `unit` is reused for its memory.
-    pub(super) fn run(&mut self, stored: &Ranges, unit: &mut Unit) -> Result<()> {
+    pub(super) fn run(&mut self, stored: &Ranges, level: u8, unit: &mut Unit) -> Result<()> {
         unit.clear();
-        self.compressor.set_level(self.work.plan.level());
+        self.compressor.set_level(level);
         let Work { disk, cluster, .. } = *self.work;
         let start = stored[0].start / self.work.unit * self.work.unit;
         let end = stored.last().map_or(start, |range| range.end);
         unit.end = end;
+        // Growing step by step would take twice the memory.
+        unit.bytes.reserve_exact((end - start) as usize);
         let free = self.work.free.inside(disk, &(start..end))?;
         let wanted = without_free_clusters(stored, &free, cluster);
         self.input.fill(0);

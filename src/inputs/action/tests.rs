@@ -1,6 +1,8 @@
 use super::*;
+use crate::cloud::credential::OidcSetting;
 use crate::inputs::{CleanupScope, resolve};
 use crate::plan::OnError;
+use crate::report::settings::GitHub;
 
 fn run(program: &str, variables: &[(&str, &str)]) -> Result<Command> {
     let base = [("GITHUB_WORKSPACE", "/github/workspace"), ("HOME", "/h")];
@@ -65,10 +67,15 @@ fn a_build_takes_every_input() {
         Some("http://127.0.0.1:8080")
     );
     assert_eq!(args.report.verbose, 1);
-    assert_eq!(
-        args.report.github.unwrap().directory,
-        Path::new("images/db")
-    );
+    let workspace = github(args.report).workspace;
+    assert_eq!(workspace.directory, Path::new("images/db"));
+}
+
+fn github(settings: Settings) -> GitHub {
+    match settings.ci {
+        Some(System::GitHub(github)) => github,
+        other => panic!("not for GitHub: {other:?}"),
+    }
 }
 
 #[test]
@@ -81,6 +88,7 @@ fn keys_from_inputs_replace_the_whole_family() {
         ("SECURITY_TOKEN", "someone else's"),
     ])
     .cloud
+    .ambient
     .keys
     .unwrap();
     assert_eq!(keys.access_key, "id");
@@ -89,17 +97,44 @@ fn keys_from_inputs_replace_the_whole_family() {
 }
 
 #[test]
+fn a_role_is_assumed_with_githubs_token_whatever_an_earlier_step_exported() {
+    let ambient = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+        ("INPUT_OIDC-PROVIDER-ARN", "acs:ram::1:oidc-provider/ci"),
+        ("INPUT_ROLE-SESSION-EXPIRATION", "900"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://ci.example"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "right"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "exported"),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "exported"),
+    ])
+    .cloud
+    .ambient;
+    assert_eq!(ambient.keys, None);
+    let OidcSetting::Role(oidc) = ambient.oidc else {
+        panic!("no role");
+    };
+    assert_eq!(oidc.role_arn, "acs:ram::1:role/r");
+    assert_eq!(oidc.session.duration, Some(900));
+    assert_eq!(oidc.session.name.as_deref(), Some("alicloud-image"));
+    let with_keys = build(&[
+        ("INPUT_TEMPLATE", "t.json"),
+        ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+    ]);
+    let (arn, _) = with_keys.cloud.ambient.assumed_role.unwrap();
+    assert_eq!(arn, "acs:ram::1:role/r");
+}
+
+#[test]
 fn summary_and_annotations_can_be_switched_off() {
-    let github = build(&[
+    let args = build(&[
         ("INPUT_TEMPLATE", "t.json"),
         ("GITHUB_STEP_SUMMARY", "/s"),
         ("INPUT_SUMMARY", "false"),
         ("INPUT_ANNOTATIONS", "false"),
-    ])
-    .report
-    .github
-    .unwrap();
-    assert!(github.summary.is_none() && !github.annotations);
+    ]);
+    let github = github(args.report);
+    assert!(github.summary.path.is_none() && !github.annotations);
 }
 
 #[test]

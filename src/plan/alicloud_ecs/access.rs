@@ -2,22 +2,194 @@
 
 use url::{Host, Url};
 
-use super::{Access, Keys};
-use crate::plan::check;
+use super::{Access, Defaults, ProfileReading};
+use crate::cloud::credential::{AssumedRole, Keys, Profile, Profiles, RoleSession, Source};
+use crate::error::one_line;
+use crate::plan::check::{self, Complaint};
 use crate::plan::reader::Reader;
 use crate::template::source::Spanned;
 
-/// Reads the options; `default_region` is the environment's.
-pub(super) fn read(reader: &mut Reader<'_, '_>, default_region: Option<&str>) -> Access {
+/// Reads the options.
+pub(super) fn read(reader: &mut Reader<'_, '_>, defaults: Defaults<'_>) -> Access {
+    let named = named_profile(reader, defaults.profiles);
+    for secret in named.iter().flat_map(|profile| profile.source.secrets()) {
+        reader.keep_secret(&secret);
+    }
     Access {
-        keys: keys(reader),
-        region: region(reader, default_region),
-        custom_endpoint_ecs: endpoint(reader),
+        region: region(reader, &defaults, named.as_ref()),
+        custom_endpoint_ecs: endpoint(reader, named.as_ref()),
+        credentials: credentials(reader, named),
         skip_region_validation: reader.flag("skip_region_validation"),
     }
 }
 
-fn keys(reader: &mut Reader<'_, '_>) -> Option<Keys> {
+/// The profile the template names, if it can be used.
+fn named_profile(
+    reader: &mut Reader<'_, '_>,
+    reading: Option<ProfileReading<'_>>,
+) -> Option<Profile> {
+    let name = reader.plain("profile");
+    let file = reader.plain("shared_credentials_file");
+    let asked = match (&name, &file) {
+        (Some(_), _) => "profile",
+        (None, Some(_)) => "shared_credentials_file",
+        (None, None) => return None,
+    };
+    let reading = reading?;
+    let profiles = Profiles {
+        file: match file {
+            Some(file) => Some(reader.places().expand_home(&file)),
+            None => reading.profiles.file.clone(),
+        },
+        ..reading.profiles.clone()
+    };
+    let profile = match &name {
+        Some(name) => profiles.named(name),
+        None => profiles.current(),
+    };
+    match profile {
+        Ok(profile) => Some(profile),
+        Err(error) => {
+            let what = format!("cannot be used: {}", one_line(&error));
+            let hint = error.hints().first().copied();
+            let help = hint.unwrap_or("Correct the file, or name another profile");
+            match reading.is_needed {
+                true => reader.error(asked, &what, help),
+                false => reader.warning(asked, &what, help),
+            }
+            None
+        }
+    }
+}
+
+/// The profile's keys, else those of the instance's role, else the template's,
+/// else the environment's; with any of them a role may be assumed.
+fn credentials(reader: &mut Reader<'_, '_>, profile: Option<Profile>) -> Source {
+    let keys = keys(reader, profile.is_some());
+    let instance_role = reader.plain("ram_role_name");
+    let arn = reader.checked("ram_role_arn", role_arn);
+    let session = session(reader, arn.is_some());
+    let profile_has_role = profile
+        .as_ref()
+        .is_some_and(|profile| matches!(profile.source, Source::AssumedRole(_) | Source::Oidc(_)));
+    let not_used = "is not used: the profile says something else";
+    let base = match (profile, instance_role, keys) {
+        (Some(profile), instance_role, keys) => {
+            if instance_role.is_some() {
+                reader.warning("ram_role_name", not_used, "It can be left out");
+            }
+            if keys.is_some() {
+                reader.warning("access_key", not_used, "The keys can be left out");
+            }
+            profile.source
+        }
+        (None, Some(role), keys) => {
+            if keys.is_some() {
+                reader.warning(
+                    "ram_role_name",
+                    "is where keys come from, so `access_key` is not used",
+                    "The role of the temporary instance is `ecs_ram_role_name`",
+                );
+            }
+            Source::InstanceRole(Some(role))
+        }
+        (None, None, Some(keys)) => Source::Keys(keys),
+        (None, None, None) => Source::Ambient,
+    };
+    match arn {
+        Some(_) if profile_has_role => {
+            reader.warning("ram_role_arn", not_used, "It can be left out");
+            base
+        }
+        Some(arn) => Source::AssumedRole(Box::new(AssumedRole {
+            base,
+            arn: arn.value,
+            session,
+        })),
+        None => base,
+    }
+}
+
+fn session(reader: &mut Reader<'_, '_>, has_role: bool) -> RoleSession {
+    const OPTIONS: &[&str] = &[
+        "ram_session_name",
+        "ram_session_expiration",
+        "ram_session_policy",
+        "ram_external_id",
+    ];
+    for name in OPTIONS {
+        if reader.is_set(name) && !has_role {
+            let help = "Set `ram_role_arn` too, or leave it out";
+            reader.warning(name, "has no effect without `ram_role_arn`", help);
+        }
+    }
+    let text = |text: Option<Spanned<String>>| text.map(|text| text.value);
+    RoleSession {
+        name: text(reader.checked("ram_session_name", session_name)),
+        duration: duration(reader),
+        policy: text(reader.checked("ram_session_policy", session_policy)),
+        external_id: reader.plain("ram_external_id"),
+        ..RoleSession::default()
+    }
+}
+
+/// STS's limits.
+fn duration(reader: &mut Reader<'_, '_>) -> Option<u32> {
+    const NAME: &str = "ram_session_expiration";
+    let seconds = reader.positive(NAME, 43_200)?;
+    if seconds < 900 {
+        reader.error(
+            NAME,
+            &format!("is {seconds}"),
+            "A session lives at least 900 seconds",
+        );
+    }
+    Some(seconds)
+}
+
+fn complain(what: impl Into<String>, help: &str) -> Result<(), Complaint> {
+    Err(Complaint {
+        what: what.into(),
+        help: help.to_owned(),
+    })
+}
+
+fn role_arn(arn: &str) -> Result<(), Complaint> {
+    let parts = arn.strip_prefix("acs:ram::");
+    let parts = parts.and_then(|rest| rest.split_once(":role/"));
+    match parts {
+        Some((account, name)) if !account.is_empty() && !name.is_empty() => Ok(()),
+        _ => complain(
+            format!("is `{arn}`, which is not the ARN of a role"),
+            "Write `acs:ram::ACCOUNT:role/NAME`, as the RAM console shows it",
+        ),
+    }
+}
+
+fn session_name(name: &str) -> Result<(), Complaint> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".@-_".contains(letter);
+    if (2..=64).contains(&name.len()) && name.chars().all(allowed) {
+        return Ok(());
+    }
+    complain(
+        format!("is `{name}`, which STS does not take"),
+        "Write 2 to 64 letters, digits and `.@_-`",
+    )
+}
+
+fn session_policy(policy: &str) -> Result<(), Complaint> {
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(policy) {
+        let help = "Write a RAM policy as a text of JSON";
+        return complain(format!("is not JSON: {error}"), help);
+    }
+    if policy.len() > 2048 {
+        let what = format!("has {} characters", policy.len());
+        return complain(what, "STS takes at most 2048");
+    }
+    Ok(())
+}
+
+fn keys(reader: &mut Reader<'_, '_>, has_profile: bool) -> Option<Keys> {
     const TOGETHER: &str = "Set both in the template, or neither: then the environment variables \
         ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY serve";
     let access_key = reader.plain("access_key");
@@ -31,6 +203,7 @@ fn keys(reader: &mut Reader<'_, '_>) -> Option<Keys> {
                 security_token,
             });
         }
+        _ if has_profile => {}
         (Some(_), None) => reader.error("access_key", "is set without `secret_key`", TOGETHER),
         (None, Some(_)) => reader.error("secret_key", "is set without `access_key`", TOGETHER),
         (None, None) if security_token.is_some() => reader.error(
@@ -43,23 +216,57 @@ fn keys(reader: &mut Reader<'_, '_>) -> Option<Keys> {
     None
 }
 
-fn region(reader: &mut Reader<'_, '_>, default: Option<&str>) -> Spanned<String> {
-    if let Some(region) = reader.checked("region", check::region) {
+/// The named profile's region wins over the template's; a profile that only
+/// the environment names comes after it.
+fn region(
+    reader: &mut Reader<'_, '_>,
+    defaults: &Defaults<'_>,
+    named: Option<&Profile>,
+) -> Spanned<String> {
+    let written = reader.checked("region", check::region);
+    if let Some(region) = named.and_then(|profile| profile.region.clone()) {
+        if written
+            .as_ref()
+            .is_some_and(|written| written.value != region)
+        {
+            let what = format!("is not used: the profile says `{region}`");
+            reader.warning(
+                "region",
+                &what,
+                "What the profile says wins over the template",
+            );
+        }
+        let region = Spanned::default_value(region);
+        reader.check("region", &region, check::region);
         return region;
     }
+    if let Some(region) = written {
+        return region;
+    }
+    let default = chosen_region(defaults).or_else(|| defaults.region.map(str::to_owned));
     let Some(default) = default.filter(|region| !region.is_empty()) else {
         let help = "Set it, for example to `cn-hangzhou`, or set the environment variable \
                     ALICLOUD_REGION";
         reader.missing("region", help);
         return Spanned::default_value(String::new());
     };
-    let region = Spanned::default_value(default.to_owned());
+    let region = Spanned::default_value(default);
     reader.check("region", &region, check::region);
     region
 }
 
-fn endpoint(reader: &mut Reader<'_, '_>) -> Option<Spanned<String>> {
-    let endpoint = reader.text("custom_endpoint_ecs")?;
+/// The region of the profile that the environment names. Its problems are
+/// told when its keys are needed.
+fn chosen_region(defaults: &Defaults<'_>) -> Option<String> {
+    let profiles = defaults.profiles?.profiles;
+    let name = profiles.chosen.as_ref()?;
+    profiles.named(name).ok()?.region
+}
+
+fn endpoint(reader: &mut Reader<'_, '_>, profile: Option<&Profile>) -> Option<Spanned<String>> {
+    let written = reader.text("custom_endpoint_ecs");
+    let of_profile = profile.and_then(|profile| profile.endpoint.clone());
+    let endpoint = of_profile.map(Spanned::default_value).or(written)?;
     let with_scheme = match endpoint.value.contains("://") {
         true => endpoint.value.clone(),
         false => format!("https://{}", endpoint.value),

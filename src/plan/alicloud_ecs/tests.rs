@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::cloud::credential::Profiles;
 use crate::plan::testing::{Outcome, read_in};
 
 const BASE: &str = r#""region":"cn-beijing","image_name":"web","source_image":"m-1",
@@ -34,7 +35,7 @@ fn a_minimal_block_has_upstreams_defaults() {
     assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
     let ecs = outcome.read;
     assert_eq!(ecs.access.region.value, "cn-beijing");
-    assert!(ecs.access.keys.is_none());
+    assert!(matches!(ecs.access.credentials, Credentials::Ambient));
     assert_eq!(ecs.image.name.value, "web");
     assert_eq!(ecs.image.ready_timeout, Duration::from_secs(3600));
     assert_eq!(ecs.image.copy_timeout, Duration::from_secs(3600));
@@ -88,14 +89,41 @@ fn every_rule_has_its_words() {
             r#""custom_endpoint_ecs":"https://host/path""#,
             &["error: Option `custom_endpoint_ecs` is not an endpoint: `https://host/path`"],
         ),
-        (
-            r#""profile":"p""#,
-            &["error: Option `profile` is not supported yet"],
-        ),
+        // Without a file of profiles, as in the embedded sandbox.
+        (r#""profile":"p""#, &[]),
         (r#""profile":"""#, &[]),
+        (r#""ram_role_name":"r""#, &[]),
         (
-            r#""ram_role_name":"r""#,
-            &["error: Option `ram_role_name` is not supported yet"],
+            r#""ram_role_name":"r","access_key":"a","secret_key":"s""#,
+            &[
+                "warning: Option `ram_role_name` is where keys come from, so `access_key` is not used",
+            ],
+        ),
+        (
+            r#""ram_role_arn":"acs:ram::186xxxxxxxxxx07:role/packer-test","ram_session_name":"ci""#,
+            &[],
+        ),
+        (
+            r#""ram_role_arn":"packer-test""#,
+            &["error: Option `ram_role_arn` is `packer-test`, which is not the ARN of a role"],
+        ),
+        (
+            r#""ram_session_name":"ci""#,
+            &["warning: Option `ram_session_name` has no effect without `ram_role_arn`"],
+        ),
+        (
+            r#""ram_role_arn":"acs:ram::1:role/r","ram_session_name":"a b""#,
+            &["error: Option `ram_session_name` is `a b`, which STS does not take"],
+        ),
+        (
+            r#""ram_role_arn":"acs:ram::1:role/r","ram_session_expiration":60"#,
+            &["error: Option `ram_session_expiration` is 60"],
+        ),
+        (
+            r#""ram_role_arn":"acs:ram::1:role/r","ram_session_policy":"{""#,
+            &[
+                "error: Option `ram_session_policy` is not JSON: EOF while parsing an object at line 1 column 1",
+            ],
         ),
         // Image.
         (
@@ -441,6 +469,7 @@ fn the_environment_gives_the_region_and_force_sets_both_flags() {
     let defaults = Defaults {
         region: Some("eu-central-1"),
         force: true,
+        profiles: None,
     };
     let outcome = read_in(".", text, OPTIONS, |reader| read(reader, defaults));
     assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
@@ -484,4 +513,74 @@ fn secrets_are_collected_and_user_data_is_read() {
             [message.replace("names `binary`", &format!("names `{name}`"))]
         );
     }
+}
+
+/// Findings and access of a block next to a file with one profile.
+fn with_profile(profile: &str, more: &str, is_needed: bool) -> (Vec<String>, Access) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    fs::write(&file, format!(r#"{{"profiles":[{profile}]}}"#)).unwrap();
+    let profiles = Profiles {
+        file: Some(file),
+        ..Profiles::default()
+    };
+    let defaults = Defaults {
+        profiles: Some(ProfileReading {
+            profiles: &profiles,
+            is_needed,
+        }),
+        ..Defaults::default()
+    };
+    let text = format!("{{{BASE},{more}}}");
+    let outcome = read_in(".", &text, OPTIONS, |reader| read(reader, defaults));
+    let scrub = |line: String| line.replace(&directory.path().display().to_string(), "DIR");
+    let findings = outcome.findings.into_iter().map(scrub).collect();
+    (findings, outcome.read.access)
+}
+
+#[test]
+fn what_a_profile_says_wins_over_the_template() {
+    let profile = r#"{"name":"p","mode":"AK","access_key_id":"of-profile",
+        "access_key_secret":"s","region_id":"eu-central-1","endpoint":"ecs.example.com"}"#;
+    let more = r#""profile":"p","access_key":"of-template","secret_key":"s""#;
+    let (findings, access) = with_profile(profile, more, true);
+    assert_eq!(
+        findings,
+        [
+            "warning: Option `region` of `it` is not used: the profile says `eu-central-1`",
+            "warning: Option `access_key` of `it` is not used: the profile says something else",
+        ]
+    );
+    assert_eq!(access.region.value, "eu-central-1");
+    assert_eq!(access.custom_endpoint_ecs.unwrap().value, "ecs.example.com");
+    let credentials = access.credentials;
+    assert!(matches!(credentials, Credentials::Keys(keys) if keys.access_key == "of-profile"));
+}
+
+#[test]
+fn a_role_is_assumed_with_a_profiles_keys_unless_it_has_a_role() {
+    let arn = r#""profile":"p","ram_role_arn":"acs:ram::1:role/r""#;
+    let keys = r#"{"name":"p","mode":"AK","access_key_id":"i","access_key_secret":"s"}"#;
+    let (findings, access) = with_profile(keys, arn, true);
+    assert_eq!(findings, [""; 0]);
+    assert_eq!(
+        access.credentials.describe(),
+        "role `acs:ram::1:role/r`, assumed with keys"
+    );
+    let role = r#"{"name":"p","mode":"RamRoleArn","access_key_id":"i","access_key_secret":"s",
+        "ram_role_arn":"acs:ram::1:role/own"}"#;
+    let (findings, access) = with_profile(role, arn, true);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(access.credentials.describe().contains("role/own"));
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_an_error_where_it_is_needed() {
+    let more = r#""profile":"q""#;
+    let what =
+        "Option `profile` of `it` cannot be used: There is no profile `q` in `DIR/config.json`";
+    let (findings, _) = with_profile("", more, true);
+    assert_eq!(findings, [format!("error: {what}")]);
+    let (findings, _) = with_profile("", more, false);
+    assert_eq!(findings, [format!("warning: {what}")]);
 }

@@ -1,9 +1,6 @@
 //! Options of `alicloud-ecs` that say who calls, and where.
 
-use super::{K, OptionSpec, defaulted, option, unsupported};
-
-const KEYS_INSTEAD: &str = "Give keys by the environment variables ALICLOUD_ACCESS_KEY, \
-    ALICLOUD_SECRET_KEY and, for temporary keys, SECURITY_TOKEN";
+use super::{K, OptionSpec, defaulted, option};
 
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
@@ -38,34 +35,46 @@ pub const OPTIONS: &[OptionSpec] = &[
         "false",
         "Do not ask Alibaba Cloud whether the regions exist.",
     ),
-    unsupported(
+    option(
         "profile",
         K::String,
-        KEYS_INSTEAD,
-        "Name of a profile in the Alibaba Cloud CLI's credentials file.",
+        "Name of a profile of the Alibaba Cloud CLI; what it says wins over the template. When absent, the environment variable `ALICLOUD_PROFILE` serves.",
     ),
-    unsupported(
+    option(
         "shared_credentials_file",
         K::Path,
-        KEYS_INSTEAD,
-        "Path of the Alibaba Cloud CLI's credentials file.",
+        "The file with the profile; `~/.aliyun/config.json` when absent, unless the environment variable `ALICLOUD_SHARED_CREDENTIALS_FILE` names another one.",
     ),
-    unsupported(
+    option(
         "ram_role_name",
         K::String,
-        KEYS_INSTEAD,
-        "RAM role of the ECS instance this program runs on, as the source of credentials.",
+        "RAM role of the ECS instance this program runs on, as the source of keys. The temporary instance's role is `ecs_ram_role_name`.",
     ),
-    unsupported(
+    option(
         "ram_role_arn",
         K::String,
-        KEYS_INSTEAD,
-        "RAM role to assume with the keys.",
+        "RAM role to assume, `acs:ram::ACCOUNT:role/NAME`, with the keys of the other options or of the environment.",
     ),
-    unsupported(
+    defaulted(
         "ram_session_name",
         K::String,
-        KEYS_INSTEAD,
-        "Session name for the assumed role.",
+        "alicloud-image",
+        "Name of the assumed role's session, 2 to 64 letters, digits and `.@_-`.",
+    ),
+    defaulted(
+        "ram_session_expiration",
+        K::Int,
+        "3600",
+        "Life of the assumed role's session in seconds, 900 to 43200; it is renewed in time, so it need not be as long as the build.",
+    ),
+    option(
+        "ram_session_policy",
+        K::String,
+        "RAM policy (JSON) that narrows what the assumed role allows.",
+    ),
+    option(
+        "ram_external_id",
+        K::String,
+        "External id that the role's trust policy demands from other accounts.",
     ),
 ];

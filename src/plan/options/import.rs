@@ -24,6 +24,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::StringMap,
         "Tags of the object, at most 10.",
     ),
+    option(
+        "oss_server_side_encryption",
+        K::String,
+        "Have OSS encrypt the object: `AES256`, `KMS` or `SM4`. ECS is known to refuse encrypted buckets.",
+    ),
     defaulted(
         "skip_clean",
         K::Bool,
@@ -53,7 +58,25 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "format",
         K::String,
-        "`RAW`, `VHD` or `QCOW2`; found out when absent, and checked against the file.",
+        "Format that is sent: `QCOW2` (compressed, the default), `VHD` or `RAW`. Any disk is converted on the way.",
+    ),
+    defaulted(
+        "skip_conversion",
+        K::Bool,
+        "false",
+        "Send the file as it is, byte by byte; then `format` is checked against it.",
+    ),
+    defaulted(
+        "keep_free_blocks",
+        K::Bool,
+        "false",
+        "Send blocks that a clean file system marks as free too, with what was deleted in them; by default they become zeros.",
+    ),
+    defaulted(
+        "strict_window",
+        K::Bool,
+        "false",
+        "Compress QCOW2 with the window of 4 KiB that its description asks for: a little larger, for importers that refuse the default.",
     ),
     option(
         "image_license_type",

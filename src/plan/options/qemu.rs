@@ -1,6 +1,6 @@
 //! Options of `qemu`: a virtual machine on this machine becomes a disk image.
 
-use super::{K, OptionSpec, defaulted, ignored, option, renamed, unsupported};
+use super::{K, OptionSpec, defaulted, ignored, option, renamed};
 
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
@@ -23,7 +23,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "iso_target_path",
         K::Path,
-        "Where a download goes: a file, or a directory when the name has no extension; by default the cache.",
+        "Where a download goes: a file, or a directory when the name has no extension; by default the cache: `PACKER_CACHE_DIR`, else `packer` in `XDG_CACHE_HOME` or `~/.cache`.",
     ),
     defaulted(
         "iso_target_extension",
@@ -184,7 +184,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "efi_drop_efivars",
         K::Bool,
         "false",
-        "Do not list `efivars.fd` among the artifact's files.",
+        "Leave `efivars.fd` out of the artifact and delete it.",
     ),
     defaulted(
         "vtpm",
@@ -304,7 +304,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "boot_key_interval",
         K::Duration,
-        "Wait after each press and each release of a key; by default 20ms.",
+        "Wait after each press and each release of a key; by default the environment's `PACKER_KEY_INTERVAL`, else 20ms.",
     ),
     ignored(
         "boot_keygroup_interval",
@@ -376,11 +376,10 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::String,
         "Address that server listens on; by default 127.0.0.1, which the guest reaches as 10.0.2.2, and 0.0.0.0 with `net_bridge`.",
     ),
-    unsupported(
+    option(
         "http_interface",
         K::String,
-        "Use `http_bind_address`",
-        "Network card that server listens on.",
+        "Network interface whose first address that server listens on, instead of `http_bind_address`.",
     ),
     ignored("http_network_protocol", K::String, "the server speaks TCP"),
     // The end.

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::disk::INTERFACES;
 use super::machine::{Bound, ports};
 use super::screen::address;
-use super::{Cd, Floppy, Http, HttpContent, Interface};
+use super::{Cd, Floppy, Http, HttpAddress, HttpContent, Interface};
 use crate::plan::reader::Reader;
 use crate::template::source::Spanned;
 
@@ -73,6 +73,16 @@ fn label(reader: &mut Reader<'_, '_>, name: &str, longest: usize) -> String {
 
 /// Reads the server the guest can read from.
 pub(super) fn http(reader: &mut Reader<'_, '_>, bridged: bool) -> Http {
+    let (low, high) = (("http_port_min", 8000), ("http_port_max", 9000));
+    Http {
+        content: http_content(reader),
+        ports: ports(reader, low, high, Bound::Inclusive),
+        address: http_address(reader, bridged),
+    }
+}
+
+fn http_address(reader: &mut Reader<'_, '_>, bridged: bool) -> HttpAddress {
+    const NAME: &str = "http_bind_address";
     // The guest reaches this machine's loopback as 10.0.2.2, but only with
     // user-mode networking.
     let default = if bridged {
@@ -80,11 +90,19 @@ pub(super) fn http(reader: &mut Reader<'_, '_>, bridged: bool) -> Http {
     } else {
         Ipv4Addr::LOCALHOST
     };
-    let (low, high) = (("http_port_min", 8000), ("http_port_max", 9000));
-    Http {
-        content: http_content(reader),
-        ports: ports(reader, low, high, Bound::Inclusive),
-        address: address(reader, "http_bind_address", default),
+    let given = address(reader, NAME, default);
+    if bridged && given.is_loopback() {
+        let what = format!("is {given}, which a guest on `net_bridge` cannot reach");
+        reader.error(NAME, &what, "Remove it: then all addresses are listened on");
+    }
+    match reader.text("http_interface") {
+        None => HttpAddress::Given(given),
+        Some(interface) => {
+            if reader.is_set(NAME) {
+                reader.conflict("http_interface", NAME, "Keep one of them");
+            }
+            HttpAddress::Interface(interface)
+        }
     }
 }
 

@@ -170,6 +170,14 @@ fn broken_rules_are_found() {
             "error: Option `http_directory` cannot be used with `http_content`",
         ),
         (
+            r#""http_interface":"eth0","http_bind_address":"0.0.0.0""#,
+            "error: Option `http_interface` cannot be used with `http_bind_address`",
+        ),
+        (
+            r#""net_bridge":"br0","http_bind_address":"127.0.0.1""#,
+            "error: Option `http_bind_address` is 127.0.0.1, which a guest on `net_bridge` cannot reach",
+        ),
+        (
             r#""cd_files":["absent"]"#,
             "error: Option `cd_files` names `absent`, which does not exist",
         ),
@@ -212,6 +220,37 @@ fn urls_other_than_http_and_files_are_refused() {
 }
 
 #[test]
+fn a_checksum_file_on_this_machine_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sum, other) = ("a".repeat(64), "b".repeat(64));
+    let sums = format!("{other}  y.iso\n{sum}  x.iso\n");
+    fs::write(directory.path().join("SUMS"), sums).unwrap();
+    let read = |url: &str, checksum: &str| {
+        let text = format!(r#"{{"iso_url":"{url}","iso_checksum":"{checksum}"}}"#);
+        let outcome = read_text(directory.path(), &text);
+        (outcome.read.source.checksum, outcome.findings)
+    };
+    let (checksum, findings) = read("https://h/d/x.iso", "file:SUMS");
+    assert_eq!(findings, Vec::<String>::new());
+    let expected = checksum::parse(&sum).unwrap();
+    assert_eq!(checksum, expected);
+    let url = format!("file:file://{}/SUMS", directory.path().display());
+    assert_eq!(read("x.iso", &url).0, expected);
+    let (checksum, findings) = read("x.iso", "file:https://h/SUMS");
+    assert_eq!(checksum, Checksum::File("https://h/SUMS".to_owned()));
+    assert!(findings.is_empty());
+    let option = "error: Option `iso_checksum` of `it` names";
+    assert_eq!(
+        read("z.iso", "file:SUMS").1,
+        [format!("{option} `SUMS`, which has no checksum of `z.iso`")]
+    );
+    assert_eq!(
+        read("x.iso", "file:absent").1,
+        [format!("{option} `absent`, which does not exist")]
+    );
+}
+
+#[test]
 fn the_wait_before_typing_is_a_guess_only_where_needed() {
     for (more, seconds) in [
         (r#""boot_command":"x""#, 10),
@@ -243,9 +282,50 @@ fn what_follows_from_other_options() {
         read(r#""ssh_host_port_min":3000"#).network.host_ports.low,
         3000
     );
-    assert!(read(r#""net_bridge":"br0""#).http.address.is_unspecified());
-    assert!(read("").http.address.is_loopback());
+    let listens = |more| match read(more).http.address {
+        HttpAddress::Given(address) => address.to_string(),
+        HttpAddress::Interface(name) => name.value,
+    };
+    assert_eq!(listens(r#""net_bridge":"br0""#), "0.0.0.0");
+    assert_eq!(listens(""), "127.0.0.1");
+    assert_eq!(listens(r#""http_interface":"eth0""#), "eth0");
     let steps = read(r#""boot_steps":[["a","First"],["b"]]"#).boot.steps;
     assert_eq!(steps[0].description.as_deref(), Some("First"));
     assert_eq!(steps[1].command.value, "b");
+}
+
+#[test]
+fn what_is_written_is_taken() {
+    let Outcome { read, findings, .. } = with(
+        r#""cd_label":"cidata","http_port_min":8100,"http_port_max":8200,
+           "iso_target_extension":"img","iso_target_path":"isos","iso_skip_cache":true,
+           "qmp_enable":true,"qmp_socket_path":"/run/q","use_default_display":true,
+           "vtpm":true,"use_tpm1":true,"tpm_device_type":"tpm-crb","boot_key_interval":"5ms",
+           "vnc_bind_address":"0.0.0.0","vnc_port_min":5950,"vnc_port_max":5960,
+           "host_port_min":3000,"host_port_max":3001,"disk_cache":"none",
+           "disk_detect_zeroes":"on","floppy_content":{"a":"b"},"shutdown_timeout":"9m",
+           "qemu_img_args":{"create":["-o","x"],"convert":["-W"],"resize":["--shrink"]}"#,
+    );
+    assert_eq!(findings, Vec::<String>::new());
+    let ports = |low, high| Ports { low, high };
+    assert_eq!(
+        (read.cd.label.as_str(), read.http.ports),
+        ("cidata", ports(8100, 8200))
+    );
+    assert_eq!(read.source.target_extension, "img");
+    assert_eq!(read.source.target_path, Some("isos".into()));
+    assert!(read.source.skip_cache && read.screen.use_default_display);
+    assert_eq!(read.screen.qmp_socket, Some(QmpSocket::At("/run/q".into())));
+    let tpm = read.firmware.tpm.unwrap();
+    assert_eq!((tpm.version_1, tpm.device.as_str()), (true, "tpm-crb"));
+    assert_eq!(read.boot.key_interval, Some(Duration::from_millis(5)));
+    assert!(read.screen.vnc_address.is_unspecified());
+    assert_eq!(read.screen.vnc_ports, ports(5950, 5959));
+    assert_eq!(read.network.host_ports, ports(3000, 3000));
+    assert_eq!((read.disks.cache, read.disks.detect_zeroes), ("none", "on"));
+    assert_eq!(read.floppy.content["a"], "b");
+    assert_eq!(read.shutdown.timeout, Some(Duration::from_secs(540)));
+    let arguments = read.disks.image_arguments;
+    let all = [arguments.create, arguments.convert, arguments.resize].concat();
+    assert_eq!(all, ["-o", "x", "-W", "--shrink"]);
 }

@@ -20,7 +20,7 @@ impl Files {
         Self {
             output: settings.output.clone(),
             state: settings.state.clone(),
-            outputs: Outputs::default(),
+            outputs: Outputs::relative_to(settings.workspace.root.clone()),
         }
     }
 

@@ -5,18 +5,18 @@
 //! Facts: GitHub's pages on workflow commands and the runner's source.
 
 use super::Renderer;
-use super::entry::{Entry, EntryKind};
+use super::annotation::{Annotation, Annotations, Severity};
+use super::entry::Entry;
+use super::fold::{Fold, Folds};
 use super::settings::GitHub;
 use super::sink::Sink;
+use super::summary::Summary;
 
-mod annotations;
 mod commands;
 mod files;
-mod summary;
 
-use annotations::Annotations;
+use commands::command;
 use files::Files;
-use summary::Summary;
 
 /// Writes outputs, state, summary and annotations: what comes after the text.
 pub(super) struct Results {
@@ -28,10 +28,11 @@ pub(super) struct Results {
 
 impl Results {
     pub(super) fn new(settings: &GitHub, sink: Sink) -> Self {
+        let annotations = || Annotations::new(&settings.workspace);
         Self {
             files: Files::new(settings),
-            summary: Summary::new(settings),
-            annotations: settings.annotations.then(|| Annotations::new(settings)),
+            summary: Summary::new(&settings.summary),
+            annotations: settings.annotations.then(annotations),
             sink,
         }
     }
@@ -42,63 +43,58 @@ impl Renderer for Results {
         self.files.render(entry);
         self.summary.render(entry);
         if let Some(annotations) = &mut self.annotations {
-            for command in annotations.on(entry) {
-                self.sink.line(&command);
+            for annotation in annotations.on(entry) {
+                self.sink.line(&written(&annotation));
             }
         }
     }
 }
 
-/// Masks secrets, and folds the lines of each step in runs of one build: what
-/// comes before the text. Lines of parallel builds alternate, and groups
-/// cannot.
+fn written(annotation: &Annotation) -> String {
+    let severity = match annotation.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Notice => "notice",
+    };
+    let mut properties = vec![("title", annotation.title.clone())];
+    if let Some(place) = &annotation.place {
+        let end = place.end_column.map(|column| column.to_string());
+        properties.extend([
+            ("file", place.file.clone()),
+            ("line", place.line.to_string()),
+            ("col", place.column.to_string()),
+            ("endColumn", end.unwrap_or_default()),
+        ]);
+    }
+    command(severity, &properties, &annotation.message)
+}
+
+/// Masks secrets, and folds lines: what comes before the text.
 pub(super) struct Log {
     sink: Sink,
-    is_single: bool,
-    /// How many steps are under way: one may consist of others, which may run
-    /// at the same time, but groups cannot be nested.
-    depth: usize,
+    folds: Folds,
 }
 
 impl Log {
     pub(super) fn new(sink: Sink) -> Self {
         Self {
             sink,
-            is_single: false,
-            depth: 0,
-        }
-    }
-
-    fn open(&mut self, step: &str) {
-        if self.depth == 0 {
-            self.sink.line(&commands::command("group", &[], step));
-        }
-        self.depth += 1;
-    }
-
-    fn close(&mut self, levels: usize) {
-        let was_open = self.depth > 0;
-        self.depth = self.depth.saturating_sub(levels);
-        if was_open && self.depth == 0 {
-            self.sink.line(&commands::command("endgroup", &[], ""));
+            folds: Folds::default(),
         }
     }
 }
 
 impl Renderer for Log {
     fn render(&mut self, entry: &Entry) {
-        match &entry.kind {
-            EntryKind::RunStarted(start) => self.is_single = start.builds.len() == 1,
-            EntryKind::StepStarted { step } if self.is_single => self.open(step),
-            EntryKind::StepFinished { .. } => self.close(1),
-            // A step that was cut off never finished.
-            EntryKind::BuildFinished(_) | EntryKind::RunFinished(_) => self.close(self.depth),
-            _ => {}
+        match self.folds.on(entry) {
+            Some(Fold::Open(step)) => self.sink.line(&command("group", &[], step)),
+            Some(Fold::Close) => self.sink.line(&command("endgroup", &[], "")),
+            None => {}
         }
     }
 
     fn hide(&mut self, form: &str) {
-        self.sink.line(&commands::command("add-mask", &[], form));
+        self.sink.line(&command("add-mask", &[], form));
     }
 }
 

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use std::path::PathBuf;
-
 use super::super::Settings;
 use super::super::outputs::OUTPUTS;
+use super::super::settings::{Page, System, Workspace};
 use super::super::tests::{
     build, finish, image, mixed_run, no_stock, result, shown, span_of, start, start_command, vpc,
 };
@@ -25,16 +24,20 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
     let mut github = GitHub {
         output: file("output"),
         state: file("state"),
-        summary: file("summary"),
+        summary: Page {
+            path: file("summary"),
+            run: Some("77".into()),
+            commit: Some("abc123".into()),
+        },
         annotations: true,
-        workspace: Some("/github/workspace".into()),
-        directory: PathBuf::from("infra"),
-        run_id: Some("77".into()),
-        commit: Some("abc123".into()),
+        workspace: Workspace {
+            root: Some("/github/workspace".into()),
+            directory: "infra".into(),
+        },
     };
     change(&mut github);
     let settings = Settings {
-        github: Some(github),
+        ci: Some(System::GitHub(github)),
         ..Settings::default()
     };
     let (stdout, _) = shown(&settings, run);
@@ -219,7 +222,7 @@ fn a_good_run_is_a_notice_and_groups() {
 #[test]
 fn findings_are_annotations_at_their_place() {
     let written = run(
-        |github| github.directory = PathBuf::new(),
+        |github| github.workspace.directory = "".into(),
         |events| {
             start(events, &["web"]);
             let span = span_of("\"ecs.g9.huge\"");
@@ -270,7 +273,7 @@ fn annotations_and_summary_can_be_off() {
     let written = run(
         |github| {
             github.annotations = false;
-            github.summary = None;
+            github.summary.path = None;
         },
         mixed_run,
     );

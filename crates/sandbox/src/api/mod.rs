@@ -88,6 +88,7 @@ fn handler(product: &str, action: &str) -> Option<Handler> {
         "Sts" => match action {
             "GetCallerIdentity" => Some(sts::get_caller_identity),
             "AssumeRole" => Some(sts::assume_role),
+            "AssumeRoleWithOIDC" => Some(sts::assume_role_with_oidc),
             _ => None,
         },
         _ => None,

@@ -71,6 +71,7 @@ fn add_instance(context: &mut Context<'_>, gets_address: bool) -> Result<String,
     {
         return Err(context.error("QuotaExceed.ElasticQuota"));
     }
+    check_role(context)?;
     check_key_pair(context)?;
     check_system_disk(context, &image)?;
     check_release_time(context)?;
@@ -87,6 +88,15 @@ fn no_stock() -> ApiError {
         "OperationDenied.NoStock",
         "The requested resource is sold out in the specified zone; try other types of resources or other regions and zones.",
     )
+}
+
+/// Who gives a role to an instance must be allowed to.
+fn check_role(context: &Context<'_>) -> Result<(), ApiError> {
+    let passed = match context.get("RamRoleName") {
+        Some(_) => context.caller.authorize("ram:PassRole"),
+        None => Ok(()),
+    };
+    passed.map_err(|_| context.error("InvalidUser.PassRoleForbidden"))
 }
 
 fn find_image(context: &Context<'_>) -> Result<Image, ApiError> {

@@ -152,7 +152,13 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Body) -> O
             execute(shared, &call, &mut body, false).await
         }
         Some(Effect::CorruptBody) => execute(shared, &call, &mut body, true).await,
-        Some(Effect::DropAfter) | None => execute(shared, &call, &mut body, false).await,
+        Some(Effect::HoldBefore) => {
+            shared.hold().await;
+            execute(shared, &call, &mut body, false).await
+        }
+        Some(Effect::HoldAfter | Effect::DropAfter) | None => {
+            execute(shared, &call, &mut body, false).await
+        }
     };
     if answer.is_err() {
         drain(body, DRAIN_LIMIT).await;
@@ -163,8 +169,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Body) -> O
     };
     record(shared, &call, at, &request_id, code, http);
     shared.notify();
-    if matches!(fault, Some(Effect::DropAfter)) {
-        return None;
+    match fault {
+        Some(Effect::DropAfter) => return None,
+        Some(Effect::HoldAfter) => shared.hold().await,
+        _ => {}
     }
     Some(reply::render(&call, answer, &request_id))
 }

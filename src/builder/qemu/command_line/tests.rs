@@ -1,5 +1,12 @@
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::*;
-use crate::builder::qemu::tests_support::options;
+use crate::builder::qemu::process::Process;
+use crate::builder::qemu::program::Program;
+use crate::builder::qemu::qmp::Qmp;
+use crate::builder::qemu::tests_support::{Bench, options};
 
 fn facts() -> Facts {
     Facts {
@@ -251,4 +258,51 @@ fn an_own_network_card_is_not_doubled() {
         command_line.dropped,
         ["-netdev user,id=user.0,hostfwd=tcp:127.0.0.1:2222-:22"]
     );
+}
+
+/// Starts a machine that stands still, and ends it.
+async fn starts(bench: &Bench, more: &str) -> Result<(), String> {
+    let mut facts = facts();
+    facts.disks = vec![bench.path("a"), bench.path("b")];
+    facts.cds = vec![bench.path("c").display().to_string(); 2];
+    facts.forwarding = None;
+    (facts.qmp, facts.serial, facts.pid) = (bench.path("q"), bench.path("s"), bench.path("p"));
+    let more = format!(r#""format":"raw","memory":32,"headless":true,{more}"#);
+    let still = lists(&[&["-S"], &["-vnc", "none"]]);
+    let arguments = build(&options(&more), &facts, &still, &[]).arguments;
+    let cx = bench.context();
+    let qemu = Program::find("qemu-system-x86_64", cx.environment).unwrap();
+    let process = Process::start(&qemu, &arguments, cx.environment).unwrap();
+    let quit = async {
+        let mut qmp = loop {
+            match Qmp::connect(&facts.qmp).await {
+                Ok(qmp) => break qmp,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        qmp.execute("quit", json!({})).await.map(drop)
+    };
+    let outcome = process.while_running(quit).await;
+    outcome.map_err(|error| error.message().to_owned())?;
+    process.ended().await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
+async fn qemu_takes_disks_and_cds_on_every_bus() {
+    let bench = Bench::new();
+    for name in ["a", "b", "c"] {
+        std::fs::write(bench.path(name), [0; 4096]).unwrap();
+    }
+    for more in [
+        r#""disk_interface":"ide""#,
+        r#""disk_interface":"ide","cdrom_interface":"ide""#,
+        r#""disk_interface":"sata","cdrom_interface":"ide","machine_type":"q35""#,
+        r#""disk_interface":"scsi","cdrom_interface":"scsi""#,
+        r#""disk_interface":"scsi","cdrom_interface":"virtio-scsi""#,
+        r#""disk_interface":"virtio","cdrom_interface":"virtio""#,
+        r#""disk_interface":"virtio-scsi","cdrom_interface":"virtio-scsi""#,
+    ] {
+        assert_eq!(starts(&bench, more).await, Ok(()), "{more}");
+    }
 }

@@ -101,6 +101,18 @@ async fn a_download_goes_on_where_it_was_cut_off_and_is_cached() {
 }
 
 #[tokio::test]
+async fn builds_at_the_same_time_download_once() {
+    let bench = Bench::new();
+    let flaky = Flaky::default();
+    let url = serve(flaky.clone()).await;
+    let source = source(&url, &sha256(CONTENT));
+    let (one, other) = (bench.context(), bench.context());
+    let (one, other) = tokio::join!(fetch(&one, &source), fetch(&other, &source));
+    assert_eq!(one.unwrap(), other.unwrap());
+    assert_eq!(flaky.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_wrong_checksum_is_an_error_and_nothing_is_kept() {
     let bench = Bench::new();
     let url = serve(Flaky::default()).await;

@@ -1,48 +1,58 @@
-//! Annotations: at most ten per severity, one error per failed build.
+//! What a CI system marks in the source or beside the job: at most ten per
+//! severity, one error per failed build.
 //!
-//! They are written at the end, when it is known which ones matter; the
-//! runner shows the first ten of a severity and drops the rest.
+//! They are complete only at the end, when it is known which ones matter.
+//! GitHub shows the first ten of a severity and drops the rest, and nobody
+//! reads more elsewhere. Not here: any system's syntax.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd};
-use super::super::settings::GitHub;
-use super::commands::command;
+use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd};
+use super::settings::Workspace;
 use crate::engine::event::Leftover;
 
-/// The runner's limit per severity.
+/// GitHub's limit per severity.
 const MOST: usize = 10;
 /// Longer texts are cut, in characters.
 const LONGEST: usize = 1000;
 
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    Error,
+    Warning,
+    Notice,
+}
+
+/// One remark.
+pub(super) struct Annotation {
+    pub(super) severity: Severity,
+    pub(super) title: String,
+    /// With the file as seen from the workspace.
+    pub(super) place: Option<Place>,
+    pub(super) message: String,
+}
+
 /// Collects what becomes an annotation.
 pub(super) struct Annotations {
-    workspace: Option<PathBuf>,
-    directory: PathBuf,
+    workspace: Workspace,
     run_id: String,
     findings: Vec<Finding>,
     warnings: Vec<String>,
 }
 
-struct Annotation {
-    title: String,
-    place: Option<Place>,
-    message: String,
-}
-
 impl Annotations {
-    pub(super) fn new(settings: &GitHub) -> Self {
+    pub(super) fn new(workspace: &Workspace) -> Self {
         Self {
-            workspace: settings.workspace.clone(),
-            directory: settings.directory.clone(),
+            workspace: workspace.clone(),
             run_id: String::new(),
             findings: Vec::new(),
             warnings: Vec::new(),
         }
     }
 
-    /// The commands to write after an entry.
-    pub(super) fn on(&mut self, entry: &Entry) -> Vec<String> {
+    /// The remarks to make after an entry.
+    pub(super) fn on(&mut self, entry: &Entry) -> Vec<Annotation> {
         match &entry.kind {
             EntryKind::RunStarted(start) => self.run_id.clone_from(&start.run_id),
             EntryKind::Diagnostic(finding) => self.findings.push(finding.clone()),
@@ -56,13 +66,15 @@ impl Annotations {
         Vec::new()
     }
 
-    fn all(&self, end: &RunEnd) -> Vec<String> {
-        [
-            self.commands("error", self.errors(end)),
-            self.commands("warning", self.warnings(end)),
-            self.commands("notice", notice(end).into_iter().collect()),
-        ]
-        .concat()
+    fn all(&self, end: &RunEnd) -> Vec<Annotation> {
+        let mut all = shortened(self.errors(end));
+        all.extend(shortened(self.warnings(end)));
+        all.extend(notice(end));
+        for annotation in &mut all {
+            let place = annotation.place.take();
+            annotation.place = place.and_then(|place| self.workspace.seen_from(&place));
+        }
+        all
     }
 
     fn errors(&self, end: &RunEnd) -> Vec<Annotation> {
@@ -94,6 +106,7 @@ impl Annotations {
             .filter(|finding| !finding.is_error())
             .map(of_finding);
         let texts = self.warnings.iter().map(|text| Annotation {
+            severity: Severity::Warning,
             title: "alicloud-image".to_owned(),
             place: None,
             message: text.clone(),
@@ -104,6 +117,7 @@ impl Annotations {
     fn leftover(&self, Leftover { resource, reason }: &Leftover) -> Annotation {
         let run = &self.run_id;
         Annotation {
+            severity: Severity::Warning,
             title: "Resource left".to_owned(),
             place: None,
             message: format!(
@@ -112,49 +126,21 @@ impl Annotations {
             ),
         }
     }
+}
 
-    fn commands(&self, severity: &str, mut annotations: Vec<Annotation>) -> Vec<String> {
-        let hidden = annotations.len().saturating_sub(MOST);
-        annotations.truncate(MOST);
-        if let (1.., Some(last)) = (hidden, annotations.last_mut()) {
-            last.message = format!("{}\n… and {hidden} more, see the log", cut(&last.message));
-        }
-        let write = |annotation: &Annotation| {
-            command(
-                severity,
-                &self.properties(annotation),
-                &cut(&annotation.message),
-            )
-        };
-        annotations.iter().map(write).collect()
+impl Workspace {
+    /// The place with its file as seen from the workspace; none when it is
+    /// elsewhere.
+    pub(super) fn seen_from(&self, place: &Place) -> Option<Place> {
+        Some(Place {
+            file: self.relative(Path::new(&place.file))?,
+            ..place.clone()
+        })
     }
 
-    fn properties(&self, annotation: &Annotation) -> Vec<(&'static str, String)> {
-        let mut properties = vec![("title", annotation.title.clone())];
-        let place = annotation.place.as_ref();
-        let Some((place, file)) = place.and_then(|place| Some((place, self.relative(place)?)))
-        else {
-            return properties;
-        };
-        properties.extend([
-            ("file", file),
-            ("line", place.line.to_string()),
-            ("col", place.column.to_string()),
-            (
-                "endColumn",
-                place
-                    .end_column
-                    .map_or_else(String::new, |column| column.to_string()),
-            ),
-        ]);
-        properties
-    }
-
-    /// The file as seen from the workspace; none when it is elsewhere.
-    fn relative(&self, place: &Place) -> Option<String> {
-        let path = Path::new(&place.file);
-        let path = match (&self.workspace, path.is_absolute()) {
-            (Some(workspace), true) => path.strip_prefix(workspace).ok()?.to_owned(),
+    fn relative(&self, path: &Path) -> Option<String> {
+        let path = match (&self.root, path.is_absolute()) {
+            (Some(root), true) => path.strip_prefix(root).ok()?.to_owned(),
             (None, true) => return None,
             (_, false) => self.directory.join(path),
         };
@@ -168,6 +154,20 @@ impl Annotations {
         }
         Some(clean.to_string_lossy().into_owned()).filter(|file| !file.is_empty() && file != "-")
     }
+}
+
+/// No more than are shown; the last one says how many are not.
+fn shortened(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
+    let hidden = annotations.len().saturating_sub(MOST);
+    annotations.truncate(MOST);
+    for annotation in &mut annotations {
+        annotation.message = cut(&annotation.message);
+    }
+    if let (1.., Some(last)) = (hidden, annotations.last_mut()) {
+        last.message
+            .push_str(&format!("\n… and {hidden} more, see the log"));
+    }
+    annotations
 }
 
 fn failed_build(build: &BuildEnd) -> Option<Annotation> {
@@ -186,6 +186,7 @@ fn failure(title: String, error: &Failure) -> Annotation {
     let is_long = error.chain.chars().count() > LONGEST / 2;
     let head: String = error.chain.chars().take(LONGEST / 2).collect();
     Annotation {
+        severity: Severity::Error,
         title,
         place: error.place.clone(),
         message: [head, api.filter(|_| is_long).unwrap_or_default()]
@@ -201,6 +202,10 @@ fn of_finding(finding: &Finding) -> Annotation {
         .as_ref()
         .map_or_else(String::new, |help| format!("\nhelp: {help}"));
     Annotation {
+        severity: match finding.is_error() {
+            true => Severity::Error,
+            false => Severity::Warning,
+        },
         title: "Template".to_owned(),
         place: finding.place.clone(),
         message: format!("{}{help}", finding.message),
@@ -217,6 +222,7 @@ fn notice(end: &RunEnd) -> Option<Annotation> {
         .collect();
     let is_good = end.error.is_none() && end.builds.iter().all(|build| build.error.is_none());
     (is_good && !images.is_empty()).then(|| Annotation {
+        severity: Severity::Notice,
         title: "Images".to_owned(),
         place: None,
         message: images.join("; "),

@@ -4,10 +4,10 @@
 //! GNU lines (`HASH  NAME`), BSD lines (`SHA256 (NAME) = HASH`) and a hash
 //! alone. As Packer, except that a last line without line end counts too.
 
-use crate::plan::qemu::checksum::{Algorithm, Digest};
+use super::checksum::{Algorithm, Digest};
 
 /// The digest of the file at `url` (or path) in a checksum file.
-pub(super) fn find(text: &str, url: &str) -> Option<Digest> {
+pub fn find(text: &str, url: &str) -> Option<Digest> {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     text.lines().find_map(|line| digest_of(line, path))
 }

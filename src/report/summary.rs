@@ -1,4 +1,5 @@
-//! The job summary: what was built, why it failed, what it took, what is left.
+//! The job summary, a Markdown page for GitHub and Azure: what was built, why
+//! it failed, what it took, what is left.
 //!
 //! GitHub drops a summary over 1 MiB as a whole, near the limit without a
 //! word: ours ends before 900 KiB, between two sections.
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::duration::short;
-use super::super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
-use super::super::outputs::append;
-use super::super::settings::GitHub;
+use super::duration::short;
+use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
+use super::outputs::append;
+use super::settings::Page;
 use crate::artifact::Image;
 use crate::engine::event::{Leftover, Resource};
 
@@ -35,6 +36,8 @@ pub(super) struct Summary {
     resources: Vec<Lifetime>,
     logs: BTreeMap<String, VecDeque<String>>,
     mistakes: Vec<Finding>,
+    /// Builds and the pictures of their machines' screens.
+    screenshots: Vec<(String, String)>,
 }
 
 struct Step {
@@ -54,11 +57,11 @@ struct Lifetime {
 }
 
 impl Summary {
-    pub(super) fn new(settings: &GitHub) -> Self {
+    pub(super) fn new(page: &Page) -> Self {
         Self {
-            path: settings.summary.clone(),
-            run: settings.run_id.clone(),
-            commit: settings.commit.clone(),
+            path: page.path.clone(),
+            run: page.run.clone(),
+            commit: page.commit.clone(),
             run_id: String::new(),
             command: "",
             steps: Vec::new(),
@@ -66,6 +69,7 @@ impl Summary {
             resources: Vec::new(),
             logs: BTreeMap::new(),
             mistakes: Vec::new(),
+            screenshots: Vec::new(),
         }
     }
 
@@ -105,6 +109,9 @@ impl Summary {
                 deleted: None,
             }),
             EntryKind::ResourceDeleted(resource) => self.deleted(resource, entry.time),
+            EntryKind::Screenshot { path } => {
+                self.screenshots.push((build.to_owned(), path.clone()));
+            }
             EntryKind::RunFinished(end) => self.write(end),
             _ => {}
         }
@@ -158,6 +165,7 @@ impl Summary {
                     .map(|error| error_block(Some(&build.name), error)),
             );
         }
+        sections.extend(self.screenshots_block());
         sections.extend(self.leftovers_block(&end.leftovers));
         sections.extend(self.timeline());
         sections.extend(self.resources_table(&end.leftovers));
@@ -199,6 +207,26 @@ impl Summary {
             .iter()
             .rfind(|step| step.build == build && !step.succeeded);
         step.map_or_else(String::new, |step| format!(" at \"{}\"", escape(step.name)))
+    }
+
+    /// A summary shows only pictures that are on the web, so it says how to
+    /// get them out of the runner.
+    fn screenshots_block(&self) -> Option<String> {
+        let rows = self
+            .screenshots
+            .iter()
+            .map(|(build, path)| format!("- {}: {}\n", escape(build), code(path)));
+        let rows: String = rows.collect();
+        (!rows.is_empty()).then(|| {
+            let output = code("${{ steps.ID.outputs.screenshots }}");
+            format!(
+                "### Screens of failed machines\n\n{rows}\nKeep them with a step {} that has {} \
+                 and {output} as its {}\n\n",
+                code("uses: actions/upload-artifact"),
+                code("if: failure()"),
+                code("path"),
+            )
+        })
     }
 
     fn leftovers_block(&self, leftovers: &[Leftover]) -> Option<String> {

@@ -1,0 +1,170 @@
+//! GitLab CI: collapsible sections, and findings as a code quality report.
+//!
+//! Outputs are `--output-file`, for `artifacts:reports:dotenv`. GitLab cannot
+//! be told of masks while a job runs. Facts: GitLab's pages on job logs and on
+//! code quality.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::Renderer;
+use super::entry::{Entry, EntryKind, Finding};
+use super::fold::{Fold, Folds};
+use super::settings::{GitLab, Workspace};
+use super::sink::Sink;
+
+/// Folds lines: what comes before the text.
+pub(super) struct Log {
+    sink: Sink,
+    folds: Folds,
+    /// How many sections there were: their names must differ.
+    sections: usize,
+}
+
+impl Log {
+    pub(super) fn new(sink: Sink) -> Self {
+        Self {
+            sink,
+            folds: Folds::default(),
+            sections: 0,
+        }
+    }
+
+    /// The marks of a section; the runner's log viewer hides them.
+    fn mark(&self, edge: &str, time: i64, title: &str) -> String {
+        let name = format!("alicloud_image_{}", self.sections);
+        format!("\u{1b}[0Ksection_{edge}:{time}:{name}\r\u{1b}[0K{title}")
+    }
+}
+
+impl Renderer for Log {
+    fn render(&mut self, entry: &Entry) {
+        let time = entry.time.as_second();
+        let line = match self.folds.on(entry) {
+            Some(Fold::Open(step)) => {
+                self.sections += 1;
+                self.mark("start", time, step)
+            }
+            Some(Fold::Close) => self.mark("end", time, ""),
+            None => return,
+        };
+        self.sink.line(&line);
+    }
+}
+
+/// Writes the code quality report at the end.
+pub(super) struct CodeQuality {
+    path: PathBuf,
+    workspace: Workspace,
+    findings: Vec<Finding>,
+}
+
+impl CodeQuality {
+    /// None when no report is wanted.
+    pub(super) fn new(settings: &GitLab) -> Option<Self> {
+        Some(Self {
+            path: settings.code_quality.clone()?,
+            workspace: settings.workspace.clone(),
+            findings: Vec::new(),
+        })
+    }
+
+    /// Findings without a place in a file of the project are only in the log.
+    fn issue(&self, finding: &Finding) -> Option<Value> {
+        let place = self.workspace.seen_from(finding.place.as_ref()?)?;
+        let (file, line) = (&place.file, place.line);
+        let help = finding.help.iter().map(|help| format!(". {help}"));
+        let description: String = std::iter::once(finding.message.clone())
+            .chain(help)
+            .collect();
+        Some(json!({
+            "description": description,
+            "check_name": "template",
+            "fingerprint": format!("{file}:{line}:{}:{}", place.column, finding.message),
+            "severity": if finding.is_error() { "critical" } else { "minor" },
+            "location": { "path": file, "lines": { "begin": line } },
+        }))
+    }
+}
+
+impl Renderer for CodeQuality {
+    fn render(&mut self, entry: &Entry) {
+        match &entry.kind {
+            EntryKind::Diagnostic(finding) => self.findings.push(finding.clone()),
+            EntryKind::RunFinished(_) => {
+                let issues = self
+                    .findings
+                    .iter()
+                    .filter_map(|finding| self.issue(finding));
+                let report = Value::from_iter(issues).to_string();
+                // A report that cannot be written does not fail the build.
+                let _ = std::fs::write(&self.path, report);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::settings::System;
+    use super::super::tests::{finish, result, shown, span_of, start};
+    use super::*;
+    use crate::engine::event::{EventKind, Events};
+    use crate::template::diagnostic::Diagnostic;
+
+    fn run(events: &Events) {
+        start(events, &["web"]);
+        let span = span_of("\"ecs.g9.huge\"");
+        let finding = Diagnostic::error("Unknown type", span).help("Use `ecs.g9.large`");
+        events.emit(EventKind::Diagnostic(finding));
+        let web = events.for_build("web");
+        web.emit(EventKind::StepStarted { step: "Check" });
+        web.say("Checking...");
+        web.emit(EventKind::StepFinished {
+            step: "Check",
+            elapsed: std::time::Duration::from_secs(1),
+            resources: vec![],
+            succeeded: true,
+        });
+        finish(events, result(vec![], vec![]));
+    }
+
+    #[test]
+    fn steps_are_sections_and_findings_are_issues() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("quality.json");
+        let settings = Settings {
+            ci: Some(System::GitLab(GitLab {
+                code_quality: Some(path.clone()),
+                ..GitLab::default()
+            })),
+            ..Settings::default()
+        };
+        let (stdout, _) = shown(&settings, run);
+        let section: Vec<_> = stdout
+            .lines()
+            .skip_while(|line| !line.contains("section_start"))
+            .take(3)
+            .collect();
+        assert_eq!(
+            section,
+            [
+                "\u{1b}[0Ksection_start:1800000000:alicloud_image_1\r\u{1b}[0KCheck",
+                "==> web: Checking...",
+                "\u{1b}[0Ksection_end:1800000000:alicloud_image_1\r\u{1b}[0K",
+            ]
+        );
+        let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let issue = json!({
+            "description": "Unknown type. Use `ecs.g9.large`",
+            "check_name": "template",
+            "fingerprint": "images/web.json:4:22:Unknown type",
+            "severity": "critical",
+            "location": { "path": "images/web.json", "lines": { "begin": 4 } },
+        });
+        assert_eq!(report, json!([issue]));
+    }
+}

@@ -1,0 +1,178 @@
+//! RAM policies: what `policy` prints is enough for the build and holds
+//! nothing a build never does.
+
+use std::collections::BTreeSet;
+
+use alicloud_image_sandbox::{AccessKey, SandboxOptions, SeedBucket};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::harness::{Lab, quick_options};
+use crate::template;
+
+/// A lab whose caller may do what a policy allows, and nothing else.
+async fn limited(policy: Value) -> Lab {
+    Lab::with(SandboxOptions {
+        access_keys: vec![AccessKey {
+            user: Some("ci".to_owned()),
+            policy: Some(policy),
+            ..AccessKey::new("LTAI5tLimitedKey00000000", "limited-secret")
+        }],
+        ..quick_options()
+    })
+    .await
+}
+
+/// One build, which may wait long for a machine: an hour here is seconds.
+fn web(options: Value) -> Value {
+    let mut template = template::web(options);
+    template["builders"][0]["ssh_timeout"] = json!("1h");
+    template
+}
+
+/// What `policy` prints for `template.json`.
+async fn policy_of(template: &Value) -> Value {
+    let lab = Lab::quick().await;
+    lab.write_template(template);
+    let outcome = lab.run(&["policy", "template.json"]).await.success();
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+fn actions(policy: &Value) -> BTreeSet<String> {
+    let actions = policy["Statement"][0]["Action"].as_array().unwrap();
+    let text = |action: &Value| action.as_str().unwrap().to_owned();
+    actions.iter().map(text).collect()
+}
+
+/// Nothing was refused for want of a permission.
+#[track_caller]
+fn assert_enough(lab: &Lab) {
+    let calls = lab.sandbox.calls().into_iter();
+    let refused: Vec<_> = calls
+        .filter(|call| ["Forbidden.RAM", "AccessDenied"].contains(&call.code.as_str()))
+        .map(|call| call.action)
+        .collect();
+    assert_eq!(refused, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_printed_policy_is_enough_for_a_build() {
+    for options in [
+        json!({}),
+        json!({
+            "image_force_delete": true,
+            "image_force_delete_snapshots": true,
+            "image_ignore_data_disks": true,
+            "image_copy_regions": ["cn-hangzhou"],
+            "image_share_account": ["1234567890123456"],
+            "ecs_ram_role_name": "web",
+            "tags": {"app": "web"},
+        }),
+        json!({"vswitch_id": "vsw-1", "security_group_id": "sg-1", "ssh_private_ip": true}),
+    ] {
+        let template = web(options);
+        let lab = limited(policy_of(&template).await).await;
+        lab.sandbox
+            .seed()
+            .vpc("cn-beijing", "vpc-1", "172.16.0.0/12")
+            .vswitch("vpc-1", "vsw-1", "cn-beijing-h", "172.16.0.0/24")
+            .security_group("vpc-1", "sg-1");
+        lab.write_template(&template);
+        lab.run(&["build", "template.json"]).await.success();
+        assert_enough(&lab);
+    }
+}
+
+#[tokio::test]
+async fn the_printed_policy_holds_little_that_a_good_build_leaves_undone() {
+    let template = web(json!({}));
+    let policy = policy_of(&template).await;
+    let lab = limited(policy.clone()).await;
+    lab.write_template(&template);
+    lab.run(&["build", "template.json"]).await.success();
+    let called: BTreeSet<_> = lab
+        .sandbox
+        .calls()
+        .into_iter()
+        .map(|call| format!("{}:{}", call.product.to_lowercase(), call.action))
+        .collect();
+    let unused: Vec<_> = actions(&policy).difference(&called).cloned().collect();
+    // What is looked for and deleted when a build fails.
+    assert_snapshot!(unused.join("\n"), @"
+    ecs:DeleteImage
+    ecs:DeleteSnapshot
+    ecs:DescribeKeyPairs
+    ecs:DescribeSecurityGroups
+    ");
+}
+
+#[tokio::test]
+async fn the_printed_policy_is_enough_for_an_import() {
+    let template = json!({
+        "builders": [{
+            "type": "qemu", "name": "disk", "communicator": "none", "disk_image": true,
+            "iso_url": "http://127.0.0.1:9/disk.img", "iso_checksum": "none"
+        }],
+        "post-processors": [{
+            "type": "alicloud-import", "region": "cn-beijing", "image_name": "imported",
+            "oss_bucket_name": "images", "tags": {"app": "web"}
+        }],
+    });
+    let import = [
+        "import",
+        "disk.raw",
+        "--region=cn-beijing",
+        "--image-name=imported",
+        "--oss-bucket-name=images",
+        "--tag=app=web",
+    ];
+    let policy = policy_of(&template).await;
+    for has_bucket in [false, true] {
+        let mut lab = limited(policy.clone()).await;
+        if has_bucket {
+            lab.sandbox.seed().bucket(&SeedBucket {
+                region: "cn-beijing".to_owned(),
+                name: "images".to_owned(),
+                ..SeedBucket::default()
+            });
+        }
+        let mut disk = vec![7; 1 << 20];
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        std::fs::write(lab.path("disk.raw"), disk).unwrap();
+        lab.run(&import).await.success();
+        assert_enough(&lab);
+        // A bucket that had to be made stays for the next import.
+        lab.may_leave_resources();
+    }
+}
+
+#[tokio::test]
+async fn findings_do_not_mix_with_the_policy() {
+    let lab = Lab::quick().await;
+    lab.write_template(&web(json!({"ram_session_name": "ci"})));
+    let outcome = lab.run(&["policy", "template.json"]).await.success();
+    assert!(
+        outcome
+            .stderr
+            .contains("warning: Option `ram_session_name`")
+    );
+    let policy: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(policy["Version"], "1");
+    lab.write_template(&web(json!({"region": "nowhere at all"})));
+    lab.run(&["policy", "template.json"]).await.failure(2);
+}
+
+#[tokio::test]
+async fn without_the_right_to_ask_for_zones_they_are_tried() {
+    let text = include_str!("../../examples/reference/ram-policy.json");
+    let lab = limited(serde_json::from_str(text).unwrap()).await;
+    lab.write_template(&web(json!({})));
+    let outcome = lab.run(&["build", "template.json"]).await.success();
+    let notice = "These keys may not ask which zones sell ecs.g6.large";
+    assert!(outcome.stdout.contains(notice), "{}", outcome.stdout);
+    lab.sandbox
+        .set_out_of_stock("cn-beijing-h", "ecs.g6.large", true);
+    lab.write_template(&web(json!({"image_name": "second"})));
+    lab.run(&["build", "template.json"]).await.success();
+    assert!(lab.calls("CreateVSwitch").len() > 2);
+}

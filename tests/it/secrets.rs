@@ -1,0 +1,172 @@
+//! Canaries: a secret of its own in every secret input, and a search for each
+//! of them in everything that leaves the program.
+
+use std::collections::BTreeMap;
+
+use alicloud_image_sandbox::{AccessKey, SandboxOptions};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::harness::{Lab, Outcome, guests, options};
+use crate::template::{provisioned, web};
+
+/// The secrets of a run by the input they came from. Each has characters that
+/// look different in URLs.
+struct Canaries(BTreeMap<&'static str, String>);
+
+impl Canaries {
+    fn new() -> Self {
+        let names = [
+            "access-key-secret",
+            "other-secret",
+            "other-token",
+            "runtime-token",
+            "password",
+            "user-data",
+            "variable",
+            "inherited",
+        ];
+        let canary = |name| {
+            let unique = uuid::Uuid::new_v4().simple().to_string();
+            (name, format!("Canary+{}/9", &unique[..16]))
+        };
+        Self(names.map(canary).into())
+    }
+
+    fn of(&self, input: &str) -> &str {
+        &self.0[input]
+    }
+
+    /// Which of them are in a text, in clear or in a form that is easily
+    /// reversed.
+    fn found_in(&self, text: &str) -> Vec<&str> {
+        let is_there = |canary: &String| {
+            let in_url = canary.replace('+', "%2B").replace('/', "%2F");
+            let forms = [canary.clone(), STANDARD.encode(canary), in_url];
+            forms.iter().any(|form| text.contains(form.as_str()))
+        };
+        let found = self.0.iter().filter(|(_, canary)| is_there(canary));
+        found.map(|(input, _)| *input).collect()
+    }
+}
+
+async fn lab(canaries: &Canaries) -> Lab {
+    let key = AccessKey::new("LTAI5tCanary", canaries.of("access-key-secret"));
+    let mut lab = Lab::with(SandboxOptions {
+        access_keys: vec![key],
+        machines: guests(),
+        ..options()
+    })
+    .await;
+    lab.set("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI5tOtherCanary")
+        .set(
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            canaries.of("other-secret"),
+        )
+        .set("ALIBABA_CLOUD_SECURITY_TOKEN", canaries.of("other-token"))
+        .set("ACTIONS_RUNTIME_TOKEN", canaries.of("runtime-token"))
+        .set("INHERITED", canaries.of("inherited"));
+    let variables = json!({"token": canaries.of("variable")});
+    lab.write("secret.json", &variables.to_string());
+    let mut template = provisioned(
+        web(json!({
+            "ssh_password": canaries.of("password"),
+            "user_data": format!("#!/bin/sh\n# {}", canaries.of("user-data")),
+        })),
+        json!([
+            {"type": "shell", "inline": [
+                "echo 'It is {{user `token`}}, and {{user `inherited`}}'",
+                "printf %s '{{user `token`}}' | base64",
+                "echo 'to stderr: {{user `token`}}' >&2",
+            ]},
+            {"type": "shell-local", "inline": [
+                "env > child-environment",
+                "cat /proc/[0-9]*/cmdline > processes 2> /dev/null || true",
+                "cat journals/* > journal",
+                "echo 'locally {{user `token`}}'",
+            ]},
+        ]),
+    );
+    template["variables"] = json!({"token": null, "inherited": "{{env `INHERITED`}}"});
+    template["sensitive-variables"] = json!(["token", "inherited"]);
+    template["post-processors"] = json!([{"type": "manifest"}]);
+    lab.write_template(&template);
+    lab
+}
+
+/// Everything the run gave to anyone.
+fn everything(lab: &Lab, outcome: &Outcome) -> Vec<(String, String)> {
+    let files = [
+        "outputs",
+        "state",
+        "summary.md",
+        "image.env",
+        "packer-manifest.json",
+        "journal",
+        "child-environment",
+        "processes",
+    ];
+    let read = |name: &str| {
+        let bytes = std::fs::read(lab.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (
+            name.to_owned(),
+            String::from_utf8_lossy(&bytes).into_owned(),
+        )
+    };
+    // What masks secrets has to say them; the runner does not show these lines.
+    let shown = outcome.stdout.lines();
+    let shown = shown.filter(|line| !line.starts_with("::add-mask::"));
+    let streams = [
+        ("stdout", shown.collect::<Vec<_>>().join("\n")),
+        ("stderr", outcome.stderr.clone()),
+    ];
+    let streams = streams.map(|(name, text)| (name.to_owned(), text));
+    streams.into_iter().chain(files.map(read)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_leaves_the_program() {
+    let canaries = Canaries::new();
+    let lab = lab(&canaries).await;
+    let arguments = [
+        "build",
+        "-vv",
+        "-var-file=secret.json",
+        "--output-file=image.env",
+        "template.json",
+    ];
+    let outcome = lab.run(&arguments).await.success();
+    let said = "It is <sensitive>, and <sensitive>";
+    assert!(outcome.stdout.contains(said), "{}", outcome.shown());
+    assert!(outcome.stderr.contains("RunInstances"), "it is traced");
+    for (place, text) in everything(&lab, &outcome) {
+        assert!(!text.is_empty(), "{place} is empty");
+        let mut found = canaries.found_in(&text);
+        // A variable of the job is the job's: its scripts see it as always.
+        found.retain(|input| (*input, place.as_str()) != ("inherited", "child-environment"));
+        assert_eq!(found, Vec::<&str>::new(), "{place}: {text}");
+    }
+    let sent = lab.call("RunInstances").params;
+    assert_eq!(sent["Password"], canaries.of("password"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_ci_system_no_secret_is_said_at_all() {
+    let canaries = Canaries::new();
+    let mut lab = lab(&canaries).await;
+    lab.unset("GITHUB_ACTIONS");
+    let arguments = ["build", "-var-file=secret.json", "template.json"];
+    let outcome = lab.run(&arguments).await.success();
+    assert_eq!(canaries.found_in(&outcome.text()), Vec::<&str>::new());
+}
+
+#[test]
+fn canaries_are_found_in_every_form() {
+    let canaries = Canaries::new();
+    let canary = canaries.of("password");
+    let in_url = canary.replace('+', "%2B").replace('/', "%2F");
+    for text in [canary, &STANDARD.encode(canary), &in_url] {
+        assert_eq!(canaries.found_in(&format!("x{text}y")), ["password"]);
+    }
+}
