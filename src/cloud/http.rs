@@ -47,8 +47,6 @@ impl HttpTransport {
                 .with_source(error)
                 .with_hint("Check SSL_CERT_FILE, HTTPS_PROXY and HTTP_PROXY")
         };
-        // Whoever installed a provider first is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
             network: builder().build().map_err(failed)?,
             // A proxy knows neither this machine's ports nor its metadata.
@@ -63,7 +61,6 @@ impl HttpTransport {
 /// # Errors
 /// As [`HttpTransport::new`].
 pub(crate) fn download_client(url: &url::Url) -> Result<Client> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = builder().redirect(Policy::default());
     let builder = match is_loopback(url) {
         true => builder.no_proxy(),
@@ -76,7 +73,11 @@ pub(crate) fn download_client(url: &url::Url) -> Result<Client> {
     })
 }
 
-fn builder() -> reqwest::ClientBuilder {
+/// What every client of this program has: trusted certificates, limits, and
+/// no redirects.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    // Whoever installed a provider first is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let built_in = TLS_SERVER_ROOT_CERTS
         .iter()
         .filter_map(|der| Certificate::from_der(der).ok());

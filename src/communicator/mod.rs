@@ -1,6 +1,8 @@
 //! Talking to a machine: one small trait, an implementation per protocol.
 
+mod lines;
 pub mod ssh;
+pub mod winrm;
 
 use std::path::Path;
 

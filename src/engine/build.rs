@@ -165,27 +165,41 @@ impl BuildRun<'_> {
         builder: &B,
         machine: &Machine,
     ) -> Result<BuildData> {
-        let mut data = connect::build_data(self.build, machine, self.cx.settings, cx.journal.run());
-        let plan::communicator::Communicator::Ssh(options) = &self.build.communicator else {
-            self.run_provisioners(None, &data).await?;
-            return Ok(data);
-        };
-        let connecting = async {
-            tokio::select! {
-                biased;
-                connected = connect::ssh(options, machine, self.cx.settings, cx) => connected,
-                error = builder.gone() => Err(error),
+        let settings = self.cx.settings;
+        let mut data = connect::build_data(self.build, machine, settings, cx.journal.run());
+        connect::add_secrets(&mut data, self.events);
+        let outcome = match &self.build.communicator {
+            plan::communicator::Communicator::None => self.run_provisioners(None, &data).await,
+            plan::communicator::Communicator::Ssh(options) => {
+                let connecting = connect::ssh(options, machine, settings, cx);
+                let ssh = connected(cx, builder, connecting).await?;
+                self.provision_over(cx, builder, machine, &ssh, &data).await
+            }
+            plan::communicator::Communicator::Winrm(options) => {
+                let connecting = connect::winrm(options, machine, cx);
+                let winrm = connected(cx, builder, connecting).await?;
+                self.provision_over(cx, builder, machine, &winrm, &data)
+                    .await
             }
         };
-        let ssh = cx.step("Connect", connecting).await?;
-        connect::add_secrets(&mut data, self.events);
-        let mut outcome = self.run_provisioners(Some(&ssh), &data).await;
-        if outcome.is_ok() {
-            connect::remove_temporary_key(&ssh, machine, cx).await;
-            outcome = builder.part(cx, &ssh).await;
-        }
-        ssh.close().await;
         outcome.map(|()| data)
+    }
+
+    async fn provision_over<B: Builder>(
+        &self,
+        cx: &BuildContext<'_>,
+        builder: &B,
+        machine: &Machine,
+        connection: &dyn Communicator,
+        data: &BuildData,
+    ) -> Result<()> {
+        let mut outcome = self.run_provisioners(Some(connection), data).await;
+        if outcome.is_ok() {
+            connect::remove_temporary_key(connection, machine, cx).await;
+            outcome = builder.part(cx, connection).await;
+        }
+        connection.close().await;
+        outcome
     }
 
     async fn run_provisioners(
@@ -300,6 +314,22 @@ impl BuildRun<'_> {
             environment: &self.cx.settings.environment,
         }
     }
+}
+
+/// The connection, unless the machine is gone before there is one.
+async fn connected<B: Builder, C>(
+    cx: &BuildContext<'_>,
+    builder: &B,
+    connecting: impl Future<Output = Result<C>>,
+) -> Result<C> {
+    let connecting = async {
+        tokio::select! {
+            biased;
+            connected = connecting => connected,
+            error = builder.gone() => Err(error),
+        }
+    };
+    cx.step("Connect", connecting).await
 }
 
 fn bug(panic: &(dyn Any + Send)) -> Error {

@@ -6,6 +6,7 @@ use super::Settings;
 use super::event::{EventKind, Events, Stream};
 use crate::builder::{BuildContext, Machine};
 use crate::communicator::ssh::{Ssh, Target};
+use crate::communicator::winrm::Winrm;
 use crate::communicator::{Communicator, Output};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{self, communicator};
@@ -26,15 +27,7 @@ pub(super) async fn ssh(
     settings: &Settings,
     cx: &BuildContext<'_>,
 ) -> Result<Ssh> {
-    let host = options.host.clone().unwrap_or_else(|| machine.host.clone());
-    if host.is_empty() {
-        // Dialling an empty host reaches this machine's own sshd.
-        return Err(Error::new(
-            Kind::Connect,
-            format!("Instance {} has no address", machine.id),
-        )
-        .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
-    }
+    let host = host(options.host.as_ref(), machine)?;
     // The port of sandbox guests says nothing about machines of this host.
     let port = machine.port.or(settings.guest_port).unwrap_or(options.port);
     let target = Target { host, port };
@@ -48,6 +41,32 @@ pub(super) async fn ssh(
         cx.stop,
     )
     .await
+}
+
+/// Connects by WinRM and waits as long as the template allows. Guests of the
+/// sandbox serve it at its own ports.
+pub(super) async fn winrm(
+    options: &communicator::Winrm,
+    machine: &Machine,
+    cx: &BuildContext<'_>,
+) -> Result<Winrm> {
+    let host = host(options.host.as_ref(), machine)?;
+    let port = machine.port.unwrap_or(options.port);
+    Winrm::connect(options, &host, port, cx.events, cx.stop).await
+}
+
+/// The address to connect to.
+fn host(given: Option<&String>, machine: &Machine) -> Result<String> {
+    let host = given.unwrap_or(&machine.host);
+    if host.is_empty() {
+        // Dialling an empty host reaches this machine's own sshd.
+        return Err(Error::new(
+            Kind::Connect,
+            format!("Instance {} has no address", machine.id),
+        )
+        .with_hint("Set `associate_public_ip_address` or `ssh_private_ip` in the template"));
+    }
+    Ok(host.clone())
 }
 
 /// What `{{ build `ID` }}` and its like give.
@@ -99,6 +118,13 @@ pub(super) fn build_data(
                     .map_or("", |key| key.private.expose()),
             );
         }
+        communicator::Communicator::Winrm(winrm) => {
+            set("ConnType", "winrm");
+            set("Port", &machine.port.unwrap_or(winrm.port).to_string());
+            set("User", &winrm.username.value);
+            set("Password", winrm.password.expose());
+            set("WinRMPassword", winrm.password.expose());
+        }
     }
     BuildData {
         build_name: build.name.clone(),
@@ -121,7 +147,11 @@ pub(super) fn add_secrets(data: &mut BuildData, events: &Events) {
 /// Takes the temporary key out of the machine's `authorized_keys`, so that the
 /// image does not let its builder in. Matched by the key itself: whether its
 /// comment survives is up to the guest's cloud-init.
-pub(super) async fn remove_temporary_key(ssh: &Ssh, machine: &Machine, cx: &BuildContext<'_>) {
+pub(super) async fn remove_temporary_key(
+    ssh: &dyn Communicator,
+    machine: &Machine,
+    cx: &BuildContext<'_>,
+) {
     let Some(key) = &machine.key_pair else { return };
     let Some(blob) = key.public.split_whitespace().nth(1) else {
         return;

@@ -175,7 +175,7 @@ impl<'a> Planner<'a> {
             "alicloud-ecs" => Some(self.alicloud_ecs(block, &title)),
             "qemu" => Some(self.qemu(block, &title)),
             _ => {
-                self.refuse_type("builder", &block.type_name, BUILDERS, &[]);
+                self.refuse_type("builder", &block.type_name, BUILDERS);
                 None
             }
         }
@@ -241,7 +241,7 @@ impl<'a> Planner<'a> {
         let types = provisioner::TYPES;
         let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
             let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
-            self.refuse_type("provisioner", &block.type_name, &names, provisioner::LATER);
+            self.refuse_type("provisioner", &block.type_name, &names);
             return None;
         };
         if kind.needs_machine && matches!(communicator, Some(Communicator::None)) {
@@ -278,7 +278,7 @@ impl<'a> Planner<'a> {
         let types = post_processor::TYPES;
         let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
             let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
-            self.refuse_type("post-processor", &block.type_name, &names, &[]);
+            self.refuse_type("post-processor", &block.type_name, &names);
             return None;
         };
         let body = self.render(&block.body, builder, Stage::Late);
@@ -341,31 +341,19 @@ impl<'a> Planner<'a> {
         render_body(body, &context, &[], self.diagnostics)
     }
 
-    /// Reports a type that is not known, or not yet supported.
-    fn refuse_type(
-        &mut self,
-        what: &str,
-        type_name: &Spanned<String>,
-        known: &[&str],
-        later: &[&str],
-    ) {
+    /// Reports a type that is not known.
+    fn refuse_type(&mut self, what: &str, type_name: &Spanned<String>, known: &[&str]) {
         let name = type_name.value.as_str();
         let supported = format!(
             "This version has {}",
             alternatives(known).replace(" or ", " and ")
         );
-        let diagnostic = if later.contains(&name) {
-            let message = format!("The {what} `{name}` is not supported yet");
-            Diagnostic::error(message, type_name.span).help(supported)
-        } else {
-            let candidates = known.iter().chain(later).copied();
-            let help = match did_you_mean(name, candidates) {
-                Some(guess) => format!("{guess} {supported}"),
-                None => supported,
-            };
-            let message = format!("There is no {what} of type `{name}`");
-            Diagnostic::error(message, type_name.span).help(help)
+        let help = match did_you_mean(name, known.iter().copied()) {
+            Some(guess) => format!("{guess} {supported}"),
+            None => supported,
         };
+        let message = format!("There is no {what} of type `{name}`");
+        let diagnostic = Diagnostic::error(message, type_name.span).help(help);
         self.diagnostics.push(diagnostic);
     }
 

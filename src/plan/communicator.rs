@@ -1,4 +1,5 @@
-//! How a machine is reached: Packer's `communicator` and `ssh_*` options.
+//! How a machine is reached: Packer's `communicator`, `ssh_*` and
+//! `winrm_*` options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crate::template::source::Spanned;
 mod read;
 #[cfg(test)]
 mod tests;
+mod winrm;
 
 pub use read::read;
 
@@ -19,6 +21,62 @@ pub enum Communicator {
     None,
     /// OpenSSH or compatible.
     Ssh(Box<Ssh>),
+    /// Windows Remote Management.
+    Winrm(Box<Winrm>),
+}
+
+impl Communicator {
+    /// Replaces the address the builder found.
+    pub fn host(&self) -> Option<&String> {
+        match self {
+            Self::None => None,
+            Self::Ssh(ssh) => ssh.host.as_ref(),
+            Self::Winrm(winrm) => winrm.host.as_ref(),
+        }
+    }
+
+    /// The TCP port on the machine; none without a connection.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::None => None,
+            Self::Ssh(ssh) => Some(ssh.port),
+            Self::Winrm(winrm) => Some(winrm.port),
+        }
+    }
+
+    /// Limit for the first connection, if there is one.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::None => None,
+            Self::Ssh(ssh) => ssh.timeout,
+            Self::Winrm(winrm) => Some(winrm.timeout),
+        }
+    }
+}
+
+/// Options of the `winrm` communicator.
+#[derive(Debug, Clone)]
+pub struct Winrm {
+    /// Replaces the address the builder found.
+    pub host: Option<String>,
+    /// TCP port; 5985 by default, 5986 over HTTPS.
+    pub port: u16,
+    /// The user to log in as, perhaps with a domain (`DOMAIN\user`).
+    pub username: Spanned<String>,
+    /// The user's password; empty when the template has none.
+    pub password: Secret,
+    /// HTTPS instead of HTTP.
+    pub use_ssl: bool,
+    /// Whether any certificate will do.
+    pub insecure: bool,
+    /// NTLM instead of Basic.
+    pub use_ntlm: bool,
+    /// Whether the environment's proxy is passed over.
+    pub no_proxy: bool,
+    /// Limit for the first connection.
+    pub timeout: Duration,
+    /// Wait after the first connection, then connect again.
+    pub pause_before_connecting: Duration,
 }
 
 impl Ssh {

@@ -65,6 +65,17 @@ const SECTIONS: &[Section] = &[
         "",
         options::shell_local::OPTIONS,
     ),
+    ("Provisioner `powershell`", "", options::powershell::OPTIONS),
+    (
+        "Provisioner `windows-shell`",
+        "",
+        options::windows_shell::OPTIONS,
+    ),
+    (
+        "Provisioner `windows-restart`",
+        "",
+        options::windows_restart::OPTIONS,
+    ),
     ("Provisioner `sleep`", "", options::sleep::OPTIONS),
     (
         "Provisioner `ansible`",

@@ -19,11 +19,14 @@ pub mod image;
 pub mod import;
 pub mod manifest;
 pub mod meta;
+pub mod powershell;
 pub mod qemu;
 pub mod run;
 pub mod shell;
 pub mod shell_local;
 pub mod sleep;
+pub mod windows_restart;
+pub mod windows_shell;
 
 const fn spec(
     name: &'static str,
@@ -106,13 +109,13 @@ mod tests {
     }
 
     /// The options whose wrong value goes unnoticed, because nothing reads
-    /// them. `base` is what must be set for all of them to matter.
+    /// them. Each is read with one of `bases`, what must be set for it to matter.
     fn unread<T>(
         tables: &'static [&'static [OptionSpec]],
-        base: &str,
+        bases: &[&str],
         read: impl Fn(&mut Reader<'_, '_>) -> T,
     ) -> Vec<&'static str> {
-        let is_read = |spec: &&OptionSpec| {
+        let is_read_with = |base: &&str, spec: &OptionSpec| {
             let name = spec.name;
             let base = base.replace(&format!(r#""{name}":"#), r#""packer_x":"#);
             let text = format!(r#"{{"{name}":{}{base}}}"#, wrong_value(spec.kind));
@@ -120,6 +123,7 @@ mod tests {
             let findings = read_in(".", &text, tables, &read).findings;
             findings.iter().any(|line| line.starts_with(&expected))
         };
+        let is_read = |spec: &&OptionSpec| bases.iter().any(|base| is_read_with(base, spec));
         let specs = tables.iter().flat_map(|table| table.iter());
         specs
             .filter(|spec| matches!(spec.status, Status::Supported | Status::Deprecated { .. }))
@@ -132,7 +136,8 @@ mod tests {
     fn every_supported_option_is_read() {
         let none: &[&str] = &[];
         let machine = r#","ssh_bastion_host":"b","ssh_proxy_host":"p""#;
-        let unread_by_builder = unread(alicloud_ecs::OPTIONS, machine, |reader| {
+        let machines = [machine, r#","communicator":"winrm""#];
+        let unread_by_builder = unread(alicloud_ecs::OPTIONS, &machines, |reader| {
             let defaults = alicloud_ecs::Defaults::default();
             (
                 alicloud_ecs::read(reader, defaults),
@@ -142,20 +147,26 @@ mod tests {
         assert_eq!(unread_by_builder, none);
         let image = r#","iso_url":"https://example.com/x.img","disk_image":true,
             "ssh_bastion_host":"b","ssh_proxy_host":"p""#;
-        let unread_by_qemu = unread(qemu_plan::OPTIONS, image, |reader| {
+        let windows = image.replace("ssh_proxy_host", "winrm_host") + r#","communicator":"winrm""#;
+        let unread_by_qemu = unread(qemu_plan::OPTIONS, &[image, &windows], |reader| {
             let defaults = qemu_plan::Defaults::default();
             let read = qemu_plan::read(reader, defaults);
             (read, communicator::read(reader))
         });
         assert_eq!(unread_by_qemu, none);
         for kind in provisioner::TYPES {
-            assert_eq!(unread(kind.options, "", kind.read), none, "{}", kind.name);
+            assert_eq!(
+                unread(kind.options, &[""], kind.read),
+                none,
+                "{}",
+                kind.name
+            );
         }
         for kind in post_processor::TYPES {
             let read = |reader: &mut Reader<'_, '_>| {
                 (kind.read)(reader, alicloud_ecs::Defaults::default())
             };
-            assert_eq!(unread(kind.options, "", read), none, "{}", kind.name);
+            assert_eq!(unread(kind.options, &[""], read), none, "{}", kind.name);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::plan::Meta;
 use crate::plan::options;
 use crate::plan::reader::Reader;
+use crate::secret::Secret;
 use crate::template::decode::OptionSpec;
 use crate::template::source::{Span, Spanned};
 
@@ -18,11 +19,14 @@ mod ansible_local;
 mod ansible_tests;
 mod breakpoint;
 mod file;
+mod powershell;
 mod script;
 mod shell;
 mod shell_local;
 #[cfg(test)]
 mod tests;
+mod windows_restart;
+mod windows_shell;
 
 pub use ansible::{Adapter, Ansible, Galaxy, Inventory};
 pub use ansible_local::{AnsibleLocal, Galaxy as LocalGalaxy, Playbook};
@@ -66,6 +70,24 @@ pub const TYPES: &[Type] = &[
         read: |reader| Kind::ShellLocal(Box::new(read_shell_local(reader))),
     },
     Type {
+        name: "powershell",
+        options: &[options::powershell::OPTIONS],
+        needs_machine: true,
+        read: powershell::read,
+    },
+    Type {
+        name: "windows-shell",
+        options: &[options::windows_shell::OPTIONS],
+        needs_machine: true,
+        read: windows_shell::read,
+    },
+    Type {
+        name: "windows-restart",
+        options: &[options::windows_restart::OPTIONS],
+        needs_machine: true,
+        read: windows_restart::read,
+    },
+    Type {
         name: "sleep",
         options: &[options::sleep::OPTIONS],
         needs_machine: false,
@@ -90,9 +112,6 @@ pub const TYPES: &[Type] = &[
         read: breakpoint::read,
     },
 ];
-
-/// Packer's provisioners that later versions will have.
-pub const LATER: &[&str] = &["powershell", "windows-restart", "windows-shell"];
 
 fn sleep(reader: &mut Reader<'_, '_>) -> Kind {
     let duration = reader.duration("duration");
@@ -122,6 +141,12 @@ pub enum Kind {
     File(File),
     /// Scripts on this machine.
     ShellLocal(Box<ShellLocal>),
+    /// PowerShell scripts on the machine.
+    PowerShell(Box<PowerShell>),
+    /// Batch files on the machine.
+    WindowsShell(Box<WindowsShell>),
+    /// A restart of Windows.
+    WindowsRestart(Box<WindowsRestart>),
     /// A wait.
     Sleep(Duration),
     /// A playbook on this machine, against the instance.
@@ -139,6 +164,9 @@ impl Kind {
             Self::Shell(_) => "shell",
             Self::File(_) => "file",
             Self::ShellLocal(_) => "shell-local",
+            Self::PowerShell(_) => "powershell",
+            Self::WindowsShell(_) => "windows-shell",
+            Self::WindowsRestart(_) => "windows-restart",
             Self::Sleep(_) => "sleep",
             Self::Ansible(_) => "ansible",
             Self::AnsibleLocal(_) => "ansible-local",
@@ -240,4 +268,78 @@ pub struct ShellLocal {
     pub only_on: Vec<String>,
     /// Exit codes that mean success.
     pub valid_exit_codes: Vec<u32>,
+}
+
+/// Options of `powershell`.
+#[derive(Debug, Clone)]
+pub struct PowerShell {
+    /// Lines of one script; rendered again at run time.
+    pub inline: Vec<String>,
+    /// Script files on this machine.
+    pub scripts: Vec<Spanned<PathBuf>>,
+    /// `environment_vars` then `env`, later ones win; without Packer's own.
+    pub environment: Vec<(String, String)>,
+    /// Default `$env:%s="%s"; `.
+    pub env_var_format: String,
+    /// `execute_command`, rendered at run time with Vars and Path.
+    pub execute_command: String,
+    /// Runs the scripts in a scheduled task instead.
+    pub elevated: Option<Elevated>,
+    /// Path of the script on the machine; by default a random one.
+    pub remote_path: Option<String>,
+    /// Path of the script that sets the environment; by default a random one.
+    pub remote_env_var_path: Option<String>,
+    /// Leave the scripts on the machine.
+    pub skip_clean: bool,
+    /// How long upload and start are tried again.
+    pub start_retry_timeout: Duration,
+    /// Exit codes that mean success.
+    pub valid_exit_codes: Vec<u32>,
+    /// Wait after it.
+    pub pause_after: Duration,
+}
+
+/// Whose scheduled task runs PowerShell scripts; all rendered at run time.
+#[derive(Debug, Clone)]
+pub struct Elevated {
+    /// `elevated_user`.
+    pub user: String,
+    /// `elevated_password`; empty for service accounts.
+    pub password: Secret,
+    /// `elevated_execute_command`.
+    pub execute_command: String,
+}
+
+/// Options of `windows-shell`.
+#[derive(Debug, Clone)]
+pub struct WindowsShell {
+    /// Lines of one batch file; rendered again at run time.
+    pub inline: Vec<String>,
+    /// Batch files on this machine.
+    pub scripts: Vec<Spanned<PathBuf>>,
+    /// `environment_vars` then `env`, later ones win; without Packer's own.
+    pub environment: Vec<(String, String)>,
+    /// Default `set "%s=%s" && `.
+    pub env_var_format: String,
+    /// `execute_command`, rendered at run time with Vars and Path.
+    pub execute_command: String,
+    /// Path of the batch file on the machine.
+    pub remote_path: String,
+    /// How long upload and start are tried again.
+    pub start_retry_timeout: Duration,
+    /// Exit codes that mean success.
+    pub valid_exit_codes: Vec<u32>,
+}
+
+/// Options of `windows-restart`.
+#[derive(Debug, Clone)]
+pub struct WindowsRestart {
+    /// `restart_command`, rendered at run time.
+    pub command: String,
+    /// `restart_check_command`, when written.
+    pub check_command: Option<String>,
+    /// How long the machine may take to come back.
+    pub timeout: Duration,
+    /// Keys that must be gone; none unless `check_registry` is set.
+    pub registry_keys: Vec<String>,
 }

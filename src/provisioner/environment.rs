@@ -34,6 +34,16 @@ pub(super) fn of_packer(data: &BuildData) -> Vec<(String, String)> {
 /// format. Single quotes in values are written so that the shell reads them
 /// back inside single quotes. Later variables of the user win.
 pub(super) fn flatten(user: &[(String, String)], format: &str, data: &BuildData) -> String {
+    flatten_quoted(user, format, data, quoted)
+}
+
+/// The same for another shell, which needs its own quotes.
+pub(super) fn flatten_quoted(
+    user: &[(String, String)],
+    format: &str,
+    data: &BuildData,
+    quoted: impl Fn(&str) -> String,
+) -> String {
     let mut all: BTreeMap<String, String> = of_packer(data).into_iter().collect();
     let rendered = user
         .iter()

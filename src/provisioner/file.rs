@@ -141,7 +141,7 @@ async fn download_file(communicator: &dyn Communicator, from: &str, to: &Path) -
 /// A destination that ends with `/` is a directory that gets the file.
 fn file_target(from: &str, to: &str) -> String {
     let name = Path::new(from).file_name().unwrap_or_default();
-    if to.ends_with('/') {
+    if to.ends_with(['/', '\\']) {
         format!("{to}{}", name.to_string_lossy())
     } else {
         to.to_owned()

@@ -3,7 +3,7 @@
 //! ```text
 //! run ── retries, continue_on_error
 //!  └─ attempt ── pause_before
-//!      └─ shell │ file │ shell_local │ sleep ── each within its Limit
+//!      └─ shell │ file │ powershell │ … ── each within its Limit
 //! ```
 //!
 //! Behaviour: Packer's provisioners and their meta keys. One difference:
@@ -28,8 +28,12 @@ mod environment;
 mod file;
 mod galaxy;
 pub(crate) mod late;
+mod powershell;
 mod shell;
 pub(crate) mod shell_local;
+mod windows_restart;
+mod windows_script;
+mod windows_shell;
 
 /// What every provisioner and post-processor may use.
 #[derive(Clone)]
@@ -147,6 +151,9 @@ async fn dispatch(kind: &plan::Kind, cx: &Context<'_>, limit: Limit) -> Result<(
         plan::Kind::Shell(shell) => shell::run(shell, cx, limit).await,
         plan::Kind::File(file) => limit.apply(cx, file::run(file, cx)).await,
         plan::Kind::ShellLocal(local) => limit.apply(cx, shell_local::run(local, cx)).await,
+        plan::Kind::PowerShell(script) => powershell::run(script, cx, limit).await,
+        plan::Kind::WindowsShell(batch) => windows_shell::run(batch, cx, limit).await,
+        plan::Kind::WindowsRestart(restart) => windows_restart::run(restart, cx, limit).await,
         plan::Kind::Sleep(duration) => limit.apply(cx, cx.stop.sleep(*duration)).await,
         plan::Kind::Ansible(it) => limit.apply(cx, ansible::run(it, cx)).await,
         plan::Kind::AnsibleLocal(it) => limit.apply(cx, ansible_local::run(it, cx)).await,

@@ -21,3 +21,4 @@ mod secrets;
 mod template;
 mod trouble;
 mod web;
+mod windows;

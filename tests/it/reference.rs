@@ -567,40 +567,8 @@ async fn a_role_is_assumed_with_the_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn windows_is_refused_clearly() {
+async fn windows_needs_its_user_data() {
     insta::assert_snapshot!(refused("winrm-user-data.json").await, @r#"
-    error: Option `communicator` of builder `alicloud-ecs` is `winrm`, which is not supported yet
-      --> template.json:17:21
-       |
-    17 |     "communicator": "winrm",
-       |                     ^^^^^^^
-       |
-       = help: Use `ssh` or `none`
-
-    error: Option `winrm_port` of builder `alicloud-ecs` is not supported yet
-      --> template.json:18:5
-       |
-    18 |     "winrm_port": 5985,
-       |     ^^^^^^^^^^^^
-       |
-       = help: Use `communicator: ssh` or `none`
-
-    error: Option `winrm_username` of builder `alicloud-ecs` is not supported yet
-      --> template.json:19:5
-       |
-    19 |     "winrm_username": "Administrator",
-       |     ^^^^^^^^^^^^^^^^
-       |
-       = help: Use `communicator: ssh` or `none`
-
-    error: Option `winrm_password` of builder `alicloud-ecs` is not supported yet
-      --> template.json:20:5
-       |
-    20 |     "winrm_password": "Test1234",
-       |     ^^^^^^^^^^^^^^^^
-       |
-       = help: Use `communicator: ssh` or `none`
-
     error: Option `user_data_file` of builder `alicloud-ecs` names `examples/alicloud/basic/winrm_enable_userdata.ps1`, which does not exist
       --> template.json:21:23
        |
@@ -609,14 +577,6 @@ async fn windows_is_refused_clearly() {
        |
        = help: Relative paths start at the working directory, `DIR`
 
-    error: The provisioner `powershell` is not supported yet
-      --> template.json:24:13
-       |
-    24 |     "type": "powershell",
-       |             ^^^^^^^^^^^^
-       |
-       = help: This version has `shell`, `file`, `shell-local` and `sleep`
-
-    Error: The template has 6 errors
+    Error: The template has 1 error
     "#);
 }

@@ -9,8 +9,10 @@ use tokio::runtime::Handle;
 
 use crate::guest::{self, Confinement, Guest, Layer};
 use crate::machine::{BootSpec, BoxFuture, DiskImage, Machine, MachineHost};
+use crate::winrm;
 
-/// Boots a [`Guest`] for every instance.
+/// Boots a [`Guest`] for every instance of Linux, and a machine with WinRM for
+/// every instance of Windows.
 #[derive(Debug, Clone, Copy)]
 pub struct Guests {
     /// How commands are kept away from the host.
@@ -32,6 +34,9 @@ impl MachineHost for Guests {
     fn boot(&self, spec: BootSpec) -> BoxFuture<'_, io::Result<Arc<dyn Machine>>> {
         let (confinement, time_scale) = (self.confinement, self.time_scale);
         Box::pin(async move {
+            if spec.windows {
+                return winrm::boot(&spec, time_scale);
+            }
             let image = spec
                 .disk
                 .as_ref()

@@ -49,6 +49,7 @@ mod sandbox;
 mod seed;
 mod server;
 mod state;
+mod winrm;
 mod world;
 mod xml;
 

@@ -48,11 +48,11 @@ pub struct BootSpec {
     pub authorized_keys: Vec<String>,
     /// Password of `username`.
     pub password: Option<String>,
-    /// The login of Linux images: `root`.
+    /// The login of Linux images, `root`.
     pub username: String,
     /// Whether the image is of the Red Hat family.
     pub rpm_family: bool,
-    /// Whether the image is a Windows one, which has no SSH server.
+    /// Whether the image is a Windows one, which has WinRM instead of SSH.
     pub windows: bool,
     /// Decoded user data.
     pub user_data: Option<Vec<u8>>,

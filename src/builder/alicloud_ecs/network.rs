@@ -17,7 +17,6 @@ use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Slot;
 use crate::journal::resource::Kind;
-use crate::plan::communicator::Communicator;
 use crate::template::source::Spanned;
 
 /// Where the instance will be.
@@ -360,13 +359,13 @@ impl AlicloudEcs<'_> {
 
     /// Opens the communicator's port and nothing else.
     async fn let_us_in(&self, cx: &BuildContext<'_>, group: &str) -> Result<()> {
-        let Communicator::Ssh(ssh) = self.communicator else {
+        let Some(port) = self.communicator.port() else {
             return Ok(());
         };
         let sources = &self.options.run.security_group_source_cidrs;
         let permissions = sources.iter().map(|source| Permission {
             ip_protocol: "TCP".to_owned(),
-            port_range: format!("{0}/{0}", ssh.port),
+            port_range: format!("{port}/{port}"),
             source_cidr_ip: Some(source.clone()),
             ..Default::default()
         });

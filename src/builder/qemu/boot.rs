@@ -14,7 +14,7 @@ use super::vnc::Vnc;
 use super::{Qemu, guest_address};
 use crate::builder::{BuildContext, Machine};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::plan::communicator::{Communicator, Ssh};
+use crate::plan::communicator::Communicator;
 use crate::plan::qemu::{HttpContent, boot_command};
 use crate::provisioner::BuildData;
 use crate::provisioner::late;
@@ -124,25 +124,33 @@ impl Qemu<'_> {
         forwarding: Option<(u16, u16)>,
     ) -> Result<(String, Option<u16>)> {
         let localhost = Ipv4Addr::LOCALHOST.to_string();
-        let Communicator::Ssh(ssh) = self.communicator else {
+        let Some(port) = self.communicator.port() else {
             return Ok((localhost, None));
         };
         if let Some((host_port, _)) = forwarding {
             return Ok((localhost, Some(host_port)));
         }
-        match (&self.options.network.bridge, &ssh.host, &running.qmp) {
-            (None, _, _) => Ok((localhost, Some(ssh.port))),
-            (Some(_), Some(host), _) => Ok((host.clone(), Some(ssh.port))),
+        match (
+            &self.options.network.bridge,
+            self.communicator.host(),
+            &running.qmp,
+        ) {
+            (None, _, _) => Ok((localhost, Some(port))),
+            (Some(_), Some(host), _) => Ok((host.clone(), Some(port))),
             (Some(_), None, Some(qmp)) => {
-                let finding = guest_address::of_guest(cx, qmp, limit_of(ssh));
+                let finding = guest_address::of_guest(cx, qmp, self.connect_limit());
                 let host = running.process.while_running(finding).await?;
-                Ok((host, Some(ssh.port)))
+                Ok((host, Some(port)))
             }
             (Some(_), None, None) => {
                 let message = "The guest's address cannot be found without QEMU's control socket";
                 Err(Error::new(ErrorKind::Connect, message).with_hint("Set `ssh_host`"))
             }
         }
+    }
+
+    fn connect_limit(&self) -> Duration {
+        self.communicator.timeout().unwrap_or(BRIDGE_LIMIT)
     }
 
     /// What templates in the boot command and in `qemuargs` may name.
@@ -201,10 +209,6 @@ fn duration(text: &str) -> Option<Duration> {
         return Some(Duration::ZERO);
     }
     text.parse::<GoDuration>().ok()?.non_negative()
-}
-
-fn limit_of(ssh: &Ssh) -> Duration {
-    ssh.timeout.unwrap_or(BRIDGE_LIMIT)
 }
 
 /// Renders what templates leave to the running machine.

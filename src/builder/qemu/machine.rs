@@ -140,7 +140,7 @@ impl Qemu<'_> {
         ports: &mut Vec<Port>,
     ) -> Result<Option<(u16, u16)>> {
         let network = &self.options.network;
-        let Communicator::Ssh(ssh) = self.communicator else {
+        let Some(guest_port) = self.communicator.port() else {
             cx.events
                 .say("No communicator is set; skipping port forwarding setup.");
             return Ok(None);
@@ -155,7 +155,7 @@ impl Qemu<'_> {
         cx.events.say(format!(
             "Found port for communicator (SSH, WinRM, etc): {number}."
         ));
-        Ok(Some((number, ssh.port)))
+        Ok(Some((number, guest_port)))
     }
 
     fn vnc(&self, ports: &mut Vec<Port>) -> Result<SocketAddr> {

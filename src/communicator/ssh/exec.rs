@@ -6,8 +6,8 @@
 
 use russh::{ChannelMsg, Pty, Sig};
 
-use super::lines::Lines;
 use super::session::{Reply, Session, lost};
+use crate::communicator::lines::Lines;
 use crate::communicator::{ExitStatus, Output};
 use crate::engine::event::Stream;
 use crate::error::{Error, Kind, Result};

@@ -22,7 +22,6 @@ mod forward;
 mod host_key;
 pub mod key;
 mod known_hosts;
-mod lines;
 mod path;
 mod relay;
 mod scp;

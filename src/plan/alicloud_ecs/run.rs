@@ -194,6 +194,7 @@ fn reachable_address(reader: &mut Reader<'_, '_>, bandwidth: Option<u32>) -> Add
         "ssh_host",
         "ssh_bastion_host",
         "ssh_proxy_host",
+        "winrm_host",
     ];
     let connects = reader.text_or("communicator", "ssh") != "none";
     let private = matches!(address, Address::Private { .. });
@@ -257,9 +258,12 @@ fn limit_instance_bandwidth(reader: &mut Reader<'_, '_>, mbit: u32) {
 }
 
 fn password(reader: &mut Reader<'_, '_>) -> Option<Secret> {
-    let password = reader.secret("ssh_password")?;
+    // Packer's order: the first one that is set, whatever the communicator.
+    let names = ["ssh_password", "winrm_password"];
+    let name = names.into_iter().find(|name| reader.is_set(name))?;
+    let password = reader.secret(name)?;
     if let Err(complaint) = check::password(password.expose()) {
-        reader.error("ssh_password", &complaint.what, complaint.help);
+        reader.error(name, &complaint.what, complaint.help);
     }
     Some(password)
 }

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Bastion, Communicator, FileTransfer, KeyType, Proxy, Ssh, Tunnel};
+use super::{Bastion, Communicator, FileTransfer, KeyType, Proxy, Ssh, Tunnel, winrm};
 use crate::plan::check;
 use crate::plan::files::key_problem;
 use crate::plan::reader::Reader;
@@ -23,14 +23,10 @@ pub fn read(reader: &mut Reader<'_, '_>) -> Communicator {
     match kind.as_str() {
         "ssh" => Communicator::Ssh(Box::new(ssh(reader))),
         "none" => Communicator::None,
-        "winrm" => {
-            let what = "is `winrm`, which is not supported yet";
-            reader.error("communicator", what, "Use `ssh` or `none`");
-            Communicator::None
-        }
+        "winrm" => Communicator::Winrm(Box::new(winrm::read(reader))),
         other => {
             let what = format!("is `{other}`, which is not one of its values");
-            reader.error("communicator", &what, "Write `ssh` or `none`");
+            reader.error("communicator", &what, "Write `ssh`, `winrm` or `none`");
             Communicator::None
         }
     }

@@ -33,7 +33,7 @@ fn ssh(more: &str) -> Ssh {
     );
     match outcome.read {
         Communicator::Ssh(ssh) => *ssh,
-        Communicator::None => panic!("{more} is not ssh"),
+        other => panic!("{more} is not ssh: {other:?}"),
     }
 }
 
@@ -114,21 +114,61 @@ fn a_bastion_inherits_user_and_key() {
 }
 
 #[test]
+fn winrm_has_packers_defaults() {
+    let read = |more: &str| {
+        let text = format!(
+            r#","communicator":"winrm","winrm_username":"Administrator","winrm_password":"p"{more}"#
+        );
+        match with(&text).read {
+            Communicator::Winrm(winrm) => *winrm,
+            other => panic!("{other:?}"),
+        }
+    };
+    let winrm = read("");
+    assert_eq!(
+        (winrm.port, winrm.timeout),
+        (5985, Duration::from_secs(1800))
+    );
+    assert!(!winrm.use_ssl && !winrm.use_ntlm && !winrm.insecure && !winrm.no_proxy);
+    assert_eq!(read(r#","winrm_use_ssl":true"#).port, 5986);
+    assert_eq!(read(r#","winrm_use_ssl":true,"winrm_port":443"#).port, 443);
+}
+
+#[test]
 fn every_rule_has_its_words() {
     let table: &[(&str, &[&str])] = &[
         (r#","communicator":"none""#, &[]),
         (
             r#","communicator":"winrm""#,
-            &["error: Option `communicator` is `winrm`, which is not supported yet"],
+            &[
+                "error: Option `winrm_username` is missing",
+                "error: Option `winrm_password` is missing",
+            ],
+        ),
+        (
+            r#","communicator":"winrm","winrm_username":"a","winrm_password":"b","winrm_port":0,
+                "winrm_insecure":true"#,
+            &["warning: Option `winrm_insecure` has no effect without `winrm_use_ssl`"],
+        ),
+        (
+            r#","communicator":"winrm","winrm_username":"a","winrm_password":"b",
+                "winrm_use_ssl":true,"winrm_port":5985"#,
+            &["warning: Option `winrm_port` is 5985, which normally speaks HTTP"],
+        ),
+        (
+            r#","communicator":"winrm","winrm_username":"a","winrm_password":"b",
+                "winrm_port":5986,"winrm_timeout":"-1s""#,
+            &[
+                "warning: Option `winrm_port` is 5986, which normally speaks HTTPS",
+                "error: Option `winrm_timeout` must not be negative",
+            ],
         ),
         (
             r#","communicator":"telnet""#,
             &["error: Option `communicator` is `telnet`, which is not one of its values"],
         ),
-        (
-            r#","winrm_password":"x""#,
-            &["error: Option `winrm_password` is not supported yet"],
-        ),
+        // The options of the other communicator are passed over.
+        (r#","winrm_password":"x""#, &[]),
         (
             r#","ssh_port":70000"#,
             &["error: Option `ssh_port` is 70000"],

@@ -2,15 +2,13 @@
 
 use super::{K, OptionSpec, defaulted, option, renamed, unsupported};
 
-const SSH_INSTEAD: &str = "Use `communicator: ssh` or `none`";
-
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
     defaulted(
         "communicator",
         K::String,
         "ssh",
-        "How the machine is reached: `ssh` or `none`.",
+        "How the machine is reached: `ssh`, `winrm` or `none`.",
     ),
     defaulted(
         "pause_before_connecting",
@@ -207,38 +205,50 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::String,
         "temporary_key_pair_name",
     ),
-    unsupported("winrm_username", K::String, SSH_INSTEAD, "User of WinRM."),
-    unsupported(
+    option(
+        "winrm_username",
+        K::String,
+        "User to log in as; required with `communicator: winrm`.",
+    ),
+    option(
         "winrm_password",
         K::Secret,
-        SSH_INSTEAD,
-        "Password of WinRM.",
+        "Password of that user; an instance is created with it.",
     ),
-    unsupported("winrm_host", K::String, SSH_INSTEAD, "Address of WinRM."),
-    unsupported(
-        "winrm_no_proxy",
-        K::Bool,
-        SSH_INSTEAD,
-        "Do not use a proxy for WinRM.",
+    option(
+        "winrm_host",
+        K::String,
+        "Address to connect to instead of the instance's own.",
     ),
-    unsupported("winrm_port", K::Int, SSH_INSTEAD, "TCP port of WinRM."),
-    unsupported(
+    defaulted(
+        "winrm_port",
+        K::Int,
+        "5985",
+        "TCP port of WinRM; by default 5986 with `winrm_use_ssl`.",
+    ),
+    defaulted(
         "winrm_timeout",
         K::Duration,
-        SSH_INSTEAD,
-        "Limit for the first WinRM connection.",
+        "30m",
+        "Limit for the first connection.",
     ),
-    unsupported("winrm_use_ssl", K::Bool, SSH_INSTEAD, "WinRM over TLS."),
-    unsupported(
+    defaulted("winrm_use_ssl", K::Bool, "false", "Use HTTPS."),
+    defaulted(
         "winrm_insecure",
         K::Bool,
-        SSH_INSTEAD,
-        "Do not verify WinRM's certificate.",
+        "false",
+        "Do not check the certificate of HTTPS.",
     ),
-    unsupported(
+    defaulted(
         "winrm_use_ntlm",
         K::Bool,
-        SSH_INSTEAD,
-        "NTLM authentication for WinRM.",
+        "false",
+        "Log in with NTLM instead of Basic; over HTTP messages are then encrypted.",
+    ),
+    defaulted(
+        "winrm_no_proxy",
+        K::Bool,
+        "false",
+        "Connect without the proxy of the environment.",
     ),
 ];

@@ -1,10 +1,13 @@
-//! What `shell` and `shell-local` have in common: scripts, environment, exit
+//! What `shell` and its relatives have in common: scripts, environment, exit
 //! codes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::plan::reader::{Reader, alternatives};
 use crate::template::source::Spanned;
+
+const START_RETRY: Duration = Duration::from_secs(300);
 
 /// What is run: lines or files.
 #[derive(Debug, Default)]
@@ -147,4 +150,12 @@ pub(super) fn exit_codes(reader: &mut Reader<'_, '_>) -> Vec<u32> {
         }
     }
     codes
+}
+
+/// `start_retry_timeout`, by default five minutes.
+pub(super) fn start_retry_timeout(reader: &mut Reader<'_, '_>) -> Duration {
+    let written = reader.duration("start_retry_timeout");
+    written
+        .filter(|limit| !limit.is_zero())
+        .unwrap_or(START_RETRY)
 }

@@ -1,7 +1,5 @@
 //! Reads the options of `shell`.
 
-use std::time::Duration;
-
 use super::script;
 use super::{Kind, Shell};
 use crate::plan::reader::Reader;
@@ -10,7 +8,6 @@ use crate::plan::reader::Reader;
 const SCRIPTS: &[&str] = &["inline", "script", "scripts"];
 /// What `execute_command` may use.
 const FIELDS: &[&str] = &["Vars", "Path", "EnvVarFile"];
-const START_RETRY: Duration = Duration::from_secs(300);
 
 /// Defaults that depend on how the environment is sent.
 struct Forms {
@@ -49,16 +46,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
         remote_file: reader.plain("remote_file"),
         skip_clean: reader.flag("skip_clean"),
         expect_disconnect: reader.flag("expect_disconnect"),
-        start_retry_timeout: start_retry_timeout(reader),
+        start_retry_timeout: script::start_retry_timeout(reader),
         valid_exit_codes: script::exit_codes(reader),
         use_env_var_file,
         pause_after: reader.duration("pause_after").unwrap_or_default(),
     }))
-}
-
-fn start_retry_timeout(reader: &mut Reader<'_, '_>) -> Duration {
-    let written = reader.duration("start_retry_timeout");
-    written
-        .filter(|limit| !limit.is_zero())
-        .unwrap_or(START_RETRY)
 }

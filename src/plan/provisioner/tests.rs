@@ -110,6 +110,59 @@ fn file_keeps_trailing_slashes_and_the_direction() {
 }
 
 #[test]
+fn powershell_has_packers_defaults() {
+    let read = |text: &str| match read_good("powershell", text) {
+        Kind::PowerShell(powershell) => *powershell,
+        other => panic!("{other:?}"),
+    };
+    let plain = read(r#"{"inline":["dir"]}"#);
+    assert_eq!(
+        plain.execute_command,
+        "powershell -executionpolicy bypass \"& { if (Test-Path \
+         variable:global:ProgressPreference){set-variable -name variable:global:ProgressPreference \
+         -value 'SilentlyContinue'};. {{.Vars}}; &'{{.Path}}'; exit $LastExitCode }\""
+    );
+    assert_eq!(plain.env_var_format, "$env:%s=\"%s\"; ");
+    assert_eq!(plain.start_retry_timeout, Duration::from_secs(300));
+    assert!(plain.elevated.is_none());
+    let other = read(
+        r#"{"inline":["dir"],"use_pwsh":true,"execution_policy":"None","debug_mode":1,
+            "elevated_user":"SYSTEM","elevated_password":""}"#,
+    );
+    assert!(other.execute_command.starts_with("pwsh \"& { "));
+    assert!(
+        other
+            .execute_command
+            .contains(";Set-PsDebug -Trace 1;. {{.Vars}}")
+    );
+    let elevated = other.elevated.unwrap();
+    assert_eq!(elevated.user, "SYSTEM");
+    assert!(elevated.password.is_empty());
+    assert_eq!(elevated.execute_command, other.execute_command);
+}
+
+#[test]
+fn windows_provisioners_have_packers_defaults() {
+    let Kind::WindowsShell(batch) = read_good("windows-shell", r#"{"inline":["dir"]}"#) else {
+        panic!("not windows-shell")
+    };
+    assert_eq!(batch.execute_command, "{{.Vars}}\"{{.Path}}\"");
+    assert_eq!(batch.remote_path, "c:/Windows/Temp/script.bat");
+    assert_eq!(batch.env_var_format, "set \"%s=%s\" && ");
+    let Kind::WindowsRestart(restart) = read_good("windows-restart", "{}") else {
+        panic!("not windows-restart")
+    };
+    assert_eq!(restart.command, "shutdown /r /f /t 0 /c \"packer restart\"");
+    assert_eq!(restart.timeout, Duration::from_secs(300));
+    assert!(restart.registry_keys.is_empty() && restart.check_command.is_none());
+    let text = r#"{"check_registry":true}"#;
+    let Kind::WindowsRestart(restart) = read_good("windows-restart", text) else {
+        panic!("not windows-restart")
+    };
+    assert_eq!(restart.registry_keys.len(), 4);
+}
+
+#[test]
 fn every_rule_has_its_words() {
     let table: &[(&str, &str, &[&str])] = &[
         ("shell", "{}", &["error: Option `inline` is missing"]),
@@ -212,6 +265,34 @@ fn every_rule_has_its_words() {
                 "error: Option `inline` cannot be rendered: There is no field `.Id` here",
                 "error: Option `execute_command` cannot be rendered: There is no field `.Var` here",
             ],
+        ),
+        (
+            "powershell",
+            r#"{"inline":["x"],"execution_policy":"loose","debug_mode":3,"elevated_password":"p"}"#,
+            &[
+                "error: Option `execution_policy` is `loose`, which is not one of its values",
+                "error: Option `debug_mode` is 3",
+                "error: Option `elevated_password` is set without a user",
+            ],
+        ),
+        (
+            "powershell",
+            r#"{"script":"b.ps1","elevated_execute_command":"{{.Nothing}}"}"#,
+            &[
+                "error: Option `script` names `b.ps1`, which does not exist",
+                "error: Option `elevated_execute_command` cannot be rendered: There is no field \
+                 `.Nothing` here",
+            ],
+        ),
+        (
+            "windows-shell",
+            "{}",
+            &["error: Option `inline` is missing"],
+        ),
+        (
+            "windows-restart",
+            r#"{"registry_keys":["HKLM:x"]}"#,
+            &["warning: Option `registry_keys` has no effect without `check_registry`"],
         ),
         ("sleep", "{}", &["error: Option `duration` is missing"]),
         (

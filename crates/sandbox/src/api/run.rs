@@ -336,7 +336,7 @@ fn new_instance(
         released_at: release_time.map(|time| context.clock.moment(time)),
         release_time,
         sshd: None,
-        has_sshd: image.os_type != "windows" && !no_sshd,
+        has_sshd: !no_sshd,
         started: Some(common.created),
         boot: 0,
         machine_on: false,
