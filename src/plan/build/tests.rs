@@ -99,8 +99,6 @@ const TWO: CommandLine<'_> = CommandLine {
 
 #[test]
 fn the_documented_examples_plan_or_say_what_is_not_supported_yet() {
-    let keys_later: fn(&str) -> String =
-        |option| format!("error: Option `{option}` of builder `alicloud-ecs` is not supported yet");
     let no_slash = "warning: Option `disk_device` of `image_disk_mappings[0]` of builder \
                     `alicloud-ecs` is `dev/xvdb`, without the first slash"
         .to_owned();
