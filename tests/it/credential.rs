@@ -87,7 +87,9 @@ async fn github(lab: &mut Lab) -> Arc<AtomicUsize> {
     let minted = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&minted);
     let mint = async move |uri: Uri, headers: HeaderMap| {
-        let right = headers.get("authorization").map(axum::http::HeaderValue::as_bytes);
+        let right = headers
+            .get("authorization")
+            .map(axum::http::HeaderValue::as_bytes);
         if right != Some(b"bearer the-right-to-mint") {
             return Err(StatusCode::UNAUTHORIZED);
         }
