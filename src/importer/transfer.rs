@@ -12,6 +12,7 @@ use crate::cloud::oss::multipart::{SentPart, Upload};
 use crate::cloud::oss::object::ObjectOptions;
 use crate::cloud::oss::upload::{self, Progress, SMALLEST_PART, part_size, whole};
 use crate::cloud::oss::{Crc64, Oss};
+use crate::engine::event::{EventKind, Resource};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Journal;
 use crate::journal::resource::Kind;
@@ -272,7 +273,16 @@ impl Transfer<'_> {
         completed
             .await
             .map_err(|error| cannot_upload(error, object))?;
-        cx.journal.used_up(&upload_id(upload))
+        let id = upload_id(upload);
+        cx.journal.used_up(&id)?;
+        // As the object it goes on; what a summary lists as an upload is gone.
+        let resource = Resource {
+            kind: Kind::OssUpload.name().to_owned(),
+            id,
+            region: self.importer.region().to_owned(),
+        };
+        cx.events.emit(EventKind::ResourceDeleted(resource));
+        Ok(())
     }
 
     /// The object is what was sent.

@@ -343,7 +343,7 @@ async fn validate_names_every_mistake_at_once() {
     23 |     {"type": "shel", "inline": ["true"]}
        |              ^^^^^^
        |
-       = help: Did you mean `shell`? This version has `shell`, `file`, `shell-local` and `sleep`
+       = help: Did you mean `shell`? This version has `shell`, `file`, `shell-local`, `powershell`, `windows-shell`, `windows-restart`, `sleep`, `ansible`, `ansible-local` and `breakpoint`
 
     error: There is no post-processor of type `manifests`
       --> web.json:25:32
@@ -351,7 +351,7 @@ async fn validate_names_every_mistake_at_once() {
     25 |   "post-processors": [{"type": "manifests"}]
        |                                ^^^^^^^^^^^
        |
-       = help: Did you mean `manifest`? This version has `manifest`, `checksum`, `shell-local` and `alicloud-import`
+       = help: Did you mean `manifest`? This version has `manifest`, `checksum`, `shell-local`, `alicloud-import`, `compress` and `artifice`
 
     Error: The template has 16 errors
     "#);
@@ -725,7 +725,7 @@ async fn mistakes_become_annotations_in_their_places() {
     > The template has 16 errors
 
     - <code>images/web.json:2:17</code> Required variable &#96;version&#96; is not set. Pass it with &#96;-var 'version=…'&#96; or in a &#96;-var-file&#96;
-    - <code>images/web.json:4:5</code> Option &#96;source&#95;image&#96; of builder &#96;alicloud-ecs&#96; is missing. Set it to an image's id, or set &#96;image&#95;family&#96;
+    - <code>images/web.json:4:5</code> Option &#96;source&#95;image&#96; of builder &#96;alicloud-ecs&#96; is missing. Set it to an image's id, or set &#96;image&#95;family&#96; or &#96;source&#95;image&#95;filter&#96;
     - <code>images/web.json:4:5</code> Option &#96;ssh&#95;username&#96; of builder &#96;alicloud-ecs&#96; is missing. Set it to the user of the source image, &#96;root&#96; for most of Alibaba Cloud's
     - <code>images/web.json:7:21</code> Option &#96;image&#95;name&#96; of builder &#96;alicloud-ecs&#96; begins with &#96;acs:&#96;: &#96;acs:web&#96;. This beginning is reserved for Alibaba Cloud's own images; choose another one
     - <code>images/web.json:8:7</code> Unknown option &#96;source&#95;imag&#96; in builder &#96;alicloud-ecs&#96;. Did you mean &#96;source&#95;image&#96;?
@@ -738,8 +738,8 @@ async fn mistakes_become_annotations_in_their_places() {
     - <code>images/web.json:21:5</code> Option &#96;inline&#96; of provisioner &#96;shell&#96; is missing. Write one of &#96;inline&#96;, &#96;script&#96; or &#96;scripts&#96;
     - <code>images/web.json:21:23</code> Unknown option &#96;inlin&#96; in provisioner &#96;shell&#96;. Did you mean &#96;inline&#96;?
     - <code>images/web.json:22:33</code> Option &#96;script&#96; of provisioner &#96;shell&#96; names &#96;install.sh&#96;, which does not exist. Relative paths start at the working directory, &#96;DIR&#96;
-    - <code>images/web.json:23:14</code> There is no provisioner of type &#96;shel&#96;. Did you mean &#96;shell&#96;? This version has &#96;shell&#96;, &#96;file&#96;, &#96;shell-local&#96; and &#96;sleep&#96;
-    - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96;, &#96;shell-local&#96; and &#96;alicloud-import&#96;
+    - <code>images/web.json:23:14</code> There is no provisioner of type &#96;shel&#96;. Did you mean &#96;shell&#96;? This version has &#96;shell&#96;, &#96;file&#96;, &#96;shell-local&#96;, &#96;powershell&#96;, &#96;windows-shell&#96;, &#96;windows-restart&#96;, &#96;sleep&#96;, &#96;ansible&#96;, &#96;ansible-local&#96; and &#96;breakpoint&#96;
+    - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96;, &#96;shell-local&#96;, &#96;alicloud-import&#96;, &#96;compress&#96; and &#96;artifice&#96;
 
     <sub>alicloud-image 0.1.0 · run <code>UUID</code></sub>
     "#);

@@ -23,12 +23,11 @@ impl AlicloudEcs<'_> {
         cx.events
             .say("Checking region, image name and source image...");
         let publisher = self.publisher();
-        let (regions, names, source, offers, types) = tokio::join!(
+        let (regions, names, source, offers) = tokio::join!(
             self.check_regions(cx),
             publisher.check_names(cx),
             self.source(cx),
             self.offers(cx),
-            self.describe_types(cx),
         );
         regions?;
         names?;
@@ -36,7 +35,8 @@ impl AlicloudEcs<'_> {
         let mut offers = offers?;
         if let Some(image) = &source.details {
             self.check_image(image)?;
-            offers = self.fitting(cx, image, offers, &types?)?;
+            let types = self.describe_types(cx, image).await?;
+            offers = self.fitting(cx, image, offers, &types)?;
         }
         cx.events.message(source.found());
         Ok(Checked {

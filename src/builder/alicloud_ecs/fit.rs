@@ -12,12 +12,18 @@ use crate::error::{Error, Kind, Result};
 
 impl AlicloudEcs<'_> {
     /// What the API says of the instance types; nothing when it may not be
-    /// asked, or when the image is not looked at either.
-    pub(super) async fn describe_types(&self, cx: &BuildContext<'_>) -> Result<Vec<InstanceType>> {
-        if self.uses_unseen_image() {
+    /// asked, or when an ordinary image meets ordinary types: most builds
+    /// need no further call.
+    pub(super) async fn describe_types(
+        &self,
+        cx: &BuildContext<'_>,
+        image: &Image,
+    ) -> Result<Vec<InstanceType>> {
+        let wanted = self.options.run.instance_types.iter();
+        let is_ordinary = image.architecture != ARM_IMAGE && image.boot_mode != "UEFI";
+        if is_ordinary && !wanted.clone().any(|kind| looks_like_arm(&kind.value)) {
             return Ok(Vec::new());
         }
-        let wanted = self.options.run.instance_types.iter();
         let request = DescribeInstanceTypes {
             instance_types: wanted.map(|kind| kind.value.clone()).collect(),
         };
@@ -83,6 +89,13 @@ impl AlicloudEcs<'_> {
 }
 
 const ARM_IMAGE: &str = "arm64";
+
+/// The families with ARM processors end with one of these letters, as
+/// `ecs.g8y` and `ecs.c6r` do.
+fn looks_like_arm(instance_type: &str) -> bool {
+    let family = instance_type.split('.').nth(1).unwrap_or_default();
+    family.ends_with(['r', 'y'])
+}
 
 /// Why an image does not run on a type.
 fn misfit(image: &Image, kind: &InstanceType) -> Option<String> {

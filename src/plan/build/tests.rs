@@ -98,7 +98,7 @@ const TWO: CommandLine<'_> = CommandLine {
 };
 
 #[test]
-fn the_documented_examples_plan_or_say_what_is_not_supported_yet() {
+fn the_documented_examples_plan() {
     let no_slash = "warning: Option `disk_device` of `image_disk_mappings[0]` of builder \
                     `alicloud-ecs` is `dev/xvdb`, without the first slash"
         .to_owned();
@@ -405,7 +405,7 @@ fn all_errors_of_all_blocks_are_found_at_once() {
             "error: Unknown option `regoin` in builder `web`",
             "error: There is no provisioner of type `shel`",
             "error: Option `inline` of provisioner `shell` is missing",
-            "error: The provisioner `ansible` is not supported yet",
+            "error: Option `playbook_file` of provisioner `ansible` is missing",
             "error: There is no post-processor of type `manifst`",
             "error: Unknown option `outptu` in post-processor `checksum`",
         ]
