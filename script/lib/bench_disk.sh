@@ -32,6 +32,7 @@ make_root() {
     [ -f "$disks/root.complete" ] && return 0
     rm -rf --one-file-system "$disks/root"
     need debootstrap debootstrap
+    need openssl openssl
     release=$(. /etc/os-release && echo "$VERSION_CODENAME")
     mirror=$(apt-get indextargets --format '$(SITE)' "Codename: $release" | head -n 1)
     if ! debootstrap --include="$packages" "$release" "$disks/root" "$mirror" > "$disks/debootstrap.log" 2>&1; then
@@ -57,12 +58,14 @@ unmount_root() {
     done
 }
 
-# write_and_delete: about 1 GB of files like those that are there, without
-# mounting anything: tar is what deleted package files look like.
+# write_and_delete: about 1 GB without mounting anything: 300 MiB that do not
+# compress, as the cache of a package manager, and files like those there are.
 write_and_delete() {
-    # Twice, in case that once is less.
-    { tar -C "$disks/root" -c usr && tar -C "$disks/root" -c usr; } |
-        head -c 1G | split -b 64M - "$disks/garbage."
+    # The tree twice, in case that once is less.
+    {
+        openssl enc -aes-128-ctr -pass pass:bench -nosalt -pbkdf2 < /dev/zero 2> /dev/null | head -c 300M
+        { tar -C "$disks/root" -c usr && tar -C "$disks/root" -c usr; } | head -c 724M
+    } | split -b 64M - "$disks/garbage."
     for piece in "$disks"/garbage.*; do echo "write $piece ${piece##*/}"; done > "$disks/commands"
     debugfs -w -f "$disks/commands" "$disks/disk.raw?offset=$offset" > "$disks/debugfs.log" 2>&1
     sed 's/^write [^ ]* /rm /' "$disks/commands" > "$disks/rm"
