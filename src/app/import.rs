@@ -75,7 +75,7 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
     }
     let watch = signals.watch(&stop, events);
     let work = import_disks(args, &options, &disks, &journal, events, &stop);
-    let (build, leftovers, deadline) = within(args.deadline, &stop, work).await?;
+    let (build, leftovers, deadline) = within(args.deadline, &stop, Box::pin(work)).await?;
     watch.abort();
     let result = Arc::new(RunResult {
         builds: vec![build],

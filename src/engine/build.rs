@@ -83,7 +83,10 @@ struct BuildRun<'a> {
 impl BuildRun<'_> {
     async fn run(&self) -> (Vec<Artifact>, Option<Error>, Vec<Leftover>) {
         // A bug must not leave a machine running either.
-        let made = AssertUnwindSafe(self.made()).catch_unwind().await;
+        // On the heap, as the phases below: a build is deep, and the stacks of
+        // threads are small.
+        let made = AssertUnwindSafe(Box::pin(self.made()));
+        let made = made.catch_unwind().await;
         let made = made.unwrap_or_else(|panic| Err(bug(panic.as_ref())));
         let (artifact, data, error) = match made {
             Ok((artifact, data)) => (artifact, data, None),
@@ -138,7 +141,7 @@ impl BuildRun<'_> {
         let provisioners = provisioners.chain(&build.error_cleanup_provisioner);
         provisioner::preflight(provisioners, cx.environment)?;
         let machine = builder.prepare(&cx).await?;
-        let data = self.provision(&cx, builder, &machine).await?;
+        let data = Box::pin(self.provision(&cx, builder, &machine)).await?;
         // The address is released while the machine stops and its image is
         // made: that takes minutes, and nobody connects any more.
         let address = self.sweep(Scope::kinds(
@@ -172,14 +175,13 @@ impl BuildRun<'_> {
             plan::communicator::Communicator::None => self.run_provisioners(None, &data).await,
             plan::communicator::Communicator::Ssh(options) => {
                 let connecting = connect::ssh(options, machine, settings, cx);
-                let ssh = connected(cx, builder, connecting).await?;
-                self.provision_over(cx, builder, machine, &ssh, &data).await
+                let ssh = connected(cx, builder, Box::pin(connecting)).await?;
+                Box::pin(self.provision_over(cx, builder, machine, &ssh, &data)).await
             }
             plan::communicator::Communicator::Winrm(options) => {
                 let connecting = connect::winrm(options, machine, cx);
-                let winrm = connected(cx, builder, connecting).await?;
-                self.provision_over(cx, builder, machine, &winrm, &data)
-                    .await
+                let winrm = connected(cx, builder, Box::pin(connecting)).await?;
+                Box::pin(self.provision_over(cx, builder, machine, &winrm, &data)).await
             }
         };
         outcome.map(|()| data)
@@ -211,7 +213,7 @@ impl BuildRun<'_> {
         for provisioner in &self.build.provisioners {
             let outcome = self
                 .build_context()
-                .step("Provision", provisioner::run(provisioner, &cx))
+                .step("Provision", Box::pin(provisioner::run(provisioner, &cx)))
                 .await
                 .map_err(|error| error.at(provisioner.span));
             if let Err(error) = outcome {

@@ -725,7 +725,7 @@ async fn a_lost_reply_of_a_creating_action_makes_nothing_twice() {
         async move { survives(&[action.to_owned()], Effect::DropAfter).await }
     });
     let labs = stream::iter(labs).buffer_unordered(AT_ONCE);
-    labs.collect::<()>().await;
+    Box::pin(labs.collect::<()>()).await;
 }
 
 // Permissions and keys.

@@ -155,7 +155,7 @@ impl Builder for AlicloudEcs<'_> {
         let checked = cx.step("Check", self.check(cx)).await?;
         let parts = cx.step(
             "Create key pair, network and address",
-            self.parts(cx, &checked),
+            Box::pin(self.parts(cx, &checked)),
         );
         let (key_pair, network, eip) = parts.await?;
         let launch = self.launch(cx, &checked, network, key_pair.as_ref());

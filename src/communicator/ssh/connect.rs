@@ -121,9 +121,11 @@ impl Connector {
     pub(super) async fn wait(&self, stop: &Stop) -> Result<Connection> {
         let mut progress = Progress::new(&self.target.host);
         let Some(limit) = self.options.timeout else {
-            return stop.race(self.persist(&mut progress)).await?;
+            return stop.race(Box::pin(self.persist(&mut progress))).await?;
         };
-        let attempts = self.clock.timeout(limit, self.persist(&mut progress));
+        // A handshake is a large future; whoever waits shall not grow with it.
+        let attempts = Box::pin(self.persist(&mut progress));
+        let attempts = self.clock.timeout(limit, attempts);
         match stop.race(attempts).await? {
             Some(result) => result,
             None => Err(self.timed_out(limit, progress)),
