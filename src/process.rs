@@ -33,6 +33,7 @@ const DROPPED: &[&str] = &[
     "ACCESS_KEY_ID",
     "ACCESS_KEY_SECRET",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
     "ACTIONS_RUNTIME_TOKEN",
     "ALIBABA_CLOUD_CREDENTIALS_URI",
     "ALIBABA_CLOUD_OIDC_TOKEN",
@@ -114,7 +115,11 @@ fn is_dropped(name: &OsStr) -> bool {
         .iter()
         .filter_map(|prefix| name.strip_prefix(prefix))
         .any(|rest| CLOUD_KEYS.contains(&rest));
-    is_cloud_key || name.starts_with("INPUT_") || DROPPED.contains(&name)
+    // What the action was given, and what its main step left for the post step.
+    let is_of_action = ["INPUT_", "STATE_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    is_cloud_key || is_of_action || DROPPED.contains(&name)
 }
 
 /// A program to run, with its arguments and variables.
@@ -439,6 +444,9 @@ mod tests {
             ("INPUT_ACCESS-KEY", false),
             ("ACTIONS_RUNTIME_TOKEN", false),
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", false),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", false),
+            ("ALIBABA_CLOUD_CREDENTIALS_URI", false),
+            ("STATE_journal", false),
         ] {
             let environment = Environment::for_children([(name, "v")]);
             assert_eq!(environment.get(name).is_some(), kept, "{name}");

@@ -23,7 +23,6 @@ use crate::journal::Journal;
 use crate::journal::tags::RunTags;
 use crate::plan::Plan;
 use crate::plan::alicloud_ecs::ProfileReading;
-use crate::process::Environment;
 use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
@@ -166,6 +165,6 @@ fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Sett
         tags,
         agent_socket: args.agent_socket.clone(),
         guest_port: embedded.map(Embedded::guest_port).or(args.cloud.guest_port),
-        environment: Environment::for_children(args.children.iter().cloned()),
+        environment: args.children.clone(),
     }
 }

@@ -66,7 +66,7 @@ impl Importer<'_> {
         Ok(true)
     }
 
-    pub(super) fn judge_bucket(&self, info: &BucketInfo) -> Result<()> {
+    fn judge_bucket(&self, info: &BucketInfo) -> Result<()> {
         let (bucket, region) = (&self.options.bucket, self.region());
         let refuse = |message: String, hint: &str| {
             Err(Error::new(Kind::Cloud, message)

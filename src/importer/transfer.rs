@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::source::{DiskSource, SentSize, SettleLevel};
 use super::{Importer, Object};
 use crate::builder::BuildContext;
-use crate::cloud::is_code;
 use crate::cloud::oss::multipart::{SentPart, Upload};
 use crate::cloud::oss::object::ObjectOptions;
 use crate::cloud::oss::upload::{self, Progress, SMALLEST_PART, part_size, whole};
@@ -65,16 +64,7 @@ impl Importer<'_> {
                 .await?;
             Ok((bucket.value.clone(), ()))
         });
-        let refused = match made.await {
-            Err(error) if is_code(&error, &["BucketAlreadyExists"]) => error,
-            made => return made.map_err(|error| error.at(bucket.span)),
-        };
-        // There was none a moment ago: the first answer was lost, or another
-        // run was faster. Nobody knows which, so it is not ours to delete.
-        match oss.bucket_info(&bucket.value, cx.stop).await {
-            Ok(Some(info)) => self.judge_bucket(&info),
-            _ => Err(refused.at(bucket.span)),
-        }
+        made.await.map_err(|error| error.at(bucket.span))
     }
 
     fn object_options(&self) -> ObjectOptions {

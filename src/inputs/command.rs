@@ -1,13 +1,13 @@
 //! The resolved commands: every choice made, nothing left to look up.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{ConfigType, Delays, Page, Signature};
 use crate::cloud::credential::{Ambient, Profiles};
 use crate::plan::OnError;
+use crate::process;
 use crate::report::Settings;
 
 /// What the user asked for.
@@ -70,7 +70,7 @@ pub struct BuildArgs {
     /// Socket of the SSH agent.
     pub agent_socket: Option<PathBuf>,
     /// The environment of programs that the template starts.
-    pub children: Vec<(OsString, OsString)>,
+    pub children: process::Environment,
     /// What the user should know before the run begins.
     pub warnings: Vec<String>,
 }
@@ -213,8 +213,6 @@ pub struct SandboxArgs {
     pub jitter: f64,
     /// Seed of ids and jitter.
     pub seed: Option<u64>,
-    /// The environment of programs that simulated instances start.
-    pub children: Vec<(OsString, OsString)>,
 }
 
 /// The template and its variables.

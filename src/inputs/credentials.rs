@@ -11,7 +11,6 @@ use crate::cloud::credential::{
 };
 use crate::cloud::endpoint;
 use crate::error::{Error, Kind, Result};
-use crate::process;
 use crate::secret::Secret;
 
 const URIS: &[&str] = &["ALIBABA_CLOUD_CREDENTIALS_URI", "ALICLOUD_CREDENTIALS_URI"];
@@ -48,7 +47,7 @@ impl Environment {
             uri: self.first(URIS).map(Secret::new),
             assumed_role: role.map(|role| (role, session)),
             sts_region: self.get("ALIBABA_CLOUD_STS_REGION").map(str::to_owned),
-            environment: process::Environment::for_children(self.for_children()),
+            environment: self.for_children(),
         })
     }
 

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cloud::credential::Keys;
+use crate::process;
 use crate::secret::Secret;
 
 /// A variable and what it does, for the documentation.
@@ -274,29 +275,6 @@ pub const VARIABLES: &[Variable] = &[
     variable("STATE_*", "Facts from the main step, in the post step"),
 ];
 
-/// Variables that programs started by a template must not see: our cloud
-/// keys, the action's inputs and the tokens of the CI runner.
-const HIDDEN: &[&str] = &[
-    "ALICLOUD_ACCESS_KEY",
-    "ALICLOUD_SECRET_KEY",
-    "ALICLOUD_SECURITY_TOKEN",
-    "SECURITY_TOKEN",
-    "ALIBABA_CLOUD_ACCESS_KEY_ID",
-    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-    "ALIBABA_CLOUD_SECURITY_TOKEN",
-    "ALIBABACLOUD_ACCESS_KEY_ID",
-    "ALIBABACLOUD_ACCESS_KEY_SECRET",
-    "ALIBABACLOUD_SECURITY_TOKEN",
-    "ALIBABA_CLOUD_CREDENTIALS_URI",
-    "ALIBABA_CLOUD_OIDC_TOKEN",
-    "ALICLOUD_CREDENTIALS_URI",
-    "ACTIONS_RUNTIME_TOKEN",
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "ACTIONS_ID_TOKEN_REQUEST_URL",
-];
-
-const HIDDEN_PREFIXES: &[&str] = &["INPUT_", "STATE_"];
-
 /// Secrets that are not keys of a family.
 const OTHER_SECRETS: &[&str] = &[
     "INPUT_ACCESS-KEY-SECRET",
@@ -456,25 +434,13 @@ impl Environment {
     }
 
     /// What programs started by a template may see.
-    pub fn for_children(&self) -> Vec<(OsString, OsString)> {
-        self.variables
-            .iter()
-            .filter(|(name, _)| !is_hidden(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
+    pub fn for_children(&self) -> process::Environment {
+        process::Environment::for_children(self.variables.clone())
     }
 
     pub(super) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
-}
-
-fn is_hidden(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    HIDDEN.contains(&&*name)
-        || HIDDEN_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -532,20 +498,6 @@ mod tests {
             "`ALICLOUD_SECRET_KEY` is set but `ALICLOUD_ACCESS_KEY` is not: both are ignored"
         );
         assert_eq!(Environment::default().incomplete_keys(), None);
-    }
-
-    #[test]
-    fn children_see_no_keys_inputs_or_tokens() {
-        let environment = Environment::of([
-            ("ALICLOUD_SECRET_KEY", "s"),
-            ("INPUT_ACCESS-KEY-SECRET", "s"),
-            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "s"),
-            ("PATH", "/bin"),
-        ]);
-        assert_eq!(
-            environment.for_children(),
-            [(OsString::from("PATH"), OsString::from("/bin"))]
-        );
     }
 
     #[test]

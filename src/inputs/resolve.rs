@@ -31,7 +31,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Whoami(typed) => Command::Whoami(Box::new(whoami(typed, environment)?)),
         cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
-        cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed, environment)),
+        cli::Command::Sandbox(typed) => Command::Sandbox(sandbox(typed)),
         cli::Command::Version(typed) => Command::Version {
             machine_readable: typed.machine_readable,
         },
@@ -249,7 +249,7 @@ fn conversion(typed: &cli::DiskConvert) -> stream::Options {
     options
 }
 
-fn sandbox(typed: cli::Sandbox, environment: &Environment) -> SandboxArgs {
+fn sandbox(typed: cli::Sandbox) -> SandboxArgs {
     SandboxArgs {
         port: typed.port,
         time_scale: typed.time_scale,
@@ -260,7 +260,6 @@ fn sandbox(typed: cli::Sandbox, environment: &Environment) -> SandboxArgs {
         latency: Duration::from_millis(typed.latency),
         jitter: typed.jitter,
         seed: typed.seed,
-        children: environment.for_children(),
     }
 }
 

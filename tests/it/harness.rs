@@ -210,13 +210,13 @@ impl Lab {
 
     /// Waits until the sandbox has answered a call of this action.
     pub(crate) async fn wait_for_call(&self, action: &str) {
-        let called = || {
-            self.sandbox
-                .calls()
-                .iter()
-                .any(|call| call.action == action)
-        };
-        until(called, &format!("a call of {action}")).await;
+        self.wait_for_calls(action, 1).await;
+    }
+
+    /// Waits until the sandbox has answered so many calls of this action.
+    pub(crate) async fn wait_for_calls(&self, action: &str, count: usize) {
+        let called = || self.calls(action).len() >= count;
+        until(called, &format!("{count} calls of {action}")).await;
     }
 
     /// Waits until a file in the working directory exists.
@@ -364,7 +364,7 @@ pub(crate) fn interrupt(child: &Child) {
 }
 
 /// Looks again and again until something is so; a test that hangs fails.
-async fn until(condition: impl Fn() -> bool, what: &str) {
+pub(crate) async fn until(condition: impl Fn() -> bool, what: &str) {
     let mut looks = tokio::time::interval(Duration::from_millis(5));
     for _ in 0..12_000 {
         looks.tick().await;

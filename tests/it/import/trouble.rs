@@ -5,18 +5,6 @@ use std::time::Duration;
 use alicloud_image_sandbox::{Effect, SeedBucket, StateFault, When};
 
 use super::{IMPORT, MIB, assert_nothing, bucket, empty_lab, fault, images, import, lab, refuse};
-use crate::harness::Lab;
-
-/// Waits until calls of the action have come to a number.
-async fn wait_for_calls(lab: &Lab, action: &str, count: usize) {
-    for _ in 0..6000 {
-        if lab.calls(action).len() >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited a minute for {count} calls of {action}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_is_gone_for_a_minute_costs_a_minute() {
@@ -27,7 +15,7 @@ async fn a_network_that_is_gone_for_a_minute_costs_a_minute() {
         .inject(fault("*", When::Every, Effect::DropBefore));
     // Four parts under way, each tried again with growing pauses: at the sixth
     // attempt a minute has passed.
-    wait_for_calls(&lab, "UploadPart", 24).await;
+    lab.wait_for_calls("UploadPart", 24).await;
     lab.sandbox.clear_faults();
     let outcome = lab.finish(child).await.success();
     assert_eq!(images(&lab), ["imported"], "{}", outcome.stdout);
@@ -152,7 +140,7 @@ async fn a_killed_upload_sends_no_part_twice() {
         Effect::Delay(Duration::from_secs(60)),
     ));
     let mut child = lab.start(IMPORT);
-    wait_for_calls(&lab, "UploadPart", 6).await;
+    lab.wait_for_calls("UploadPart", 6).await;
     child.kill().await.unwrap();
     lab.sandbox.clear_faults();
     let outcome = import(&lab, &[]).await.success();

@@ -11,7 +11,7 @@ use super::{
     PATIENCE, assert_nothing_left, lab, private_directories, programs_in, template, to_its_end,
     until_shown,
 };
-use crate::harness::{Lab, interrupt};
+use crate::harness::{Lab, interrupt, until};
 
 /// Interrupts a run that has shown a text; it must end cleanly.
 async fn interrupted_at(lab: &Lab, text: &str) {
@@ -113,13 +113,7 @@ async fn qemu_ends_with_a_killed_build_and_cleanup_removes_the_rest() {
         );
     }
     child.kill().await.unwrap();
-    let gone = async {
-        while !programs_in(&lab).is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    let gone = tokio::time::timeout(PATIENCE, gone).await;
-    assert!(gone.is_ok(), "{:?}", programs_in(&lab));
+    until(|| programs_in(&lab).is_empty(), "the end of QEMU").await;
     assert_eq!(private_directories(&lab).len(), 1);
     assert!(lab.path("output-vm").exists());
     let journals = std::fs::read_dir(lab.path("journals")).unwrap();
