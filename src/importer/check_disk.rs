@@ -135,7 +135,8 @@ fn check_size(disk: &DiskSource) -> Result<()> {
     let info = disk.disk().info();
     if gib > LARGEST_DISK {
         let message = format!("The disk in {name} has {gib} GiB; ECS imports {LARGEST_DISK}");
-        return Err(Error::new(Kind::Usage, message));
+        return Err(Error::new(Kind::Usage, message)
+            .with_hint("Shrink the disk, or bring a part of it as a data disk (`--data-disk`)"));
     }
     if info.format == Format::Raw && !info.file_length.is_multiple_of(SECTOR) {
         let message = format!("`{name}` is no disk: it has a part of a sector");

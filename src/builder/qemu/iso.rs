@@ -45,7 +45,8 @@ pub(super) async fn fetch(cx: &BuildContext<'_>, source: &Source) -> Result<Stri
         "None of the {} places of the {what} works",
         source.urls.len()
     );
-    let none = Error::new(Kind::Io, message);
+    let none = Error::new(Kind::Io, message)
+        .with_hint("Correct `iso_urls`; why each of them failed is said above");
     Err(match last {
         Some(last) => none.with_source(last),
         None => none,
@@ -75,7 +76,8 @@ async fn local(
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if !path.is_file() {
         let message = format!("There is no file `{}`", path.display());
-        return Err(Error::new(Kind::Io, message));
+        return Err(Error::new(Kind::Io, message)
+            .with_hint("Relative paths start at the working directory"));
     }
     if let Some(expected) = digest(cx, source, &url.value).await? {
         verify(cx, &path, &expected, &url.value).await?;

@@ -142,7 +142,7 @@ impl Qemu<'_> {
             Ok((pid.clone(), process))
         };
         let process = cx.journal.create(cx.events, intent, start).await?;
-        let ready = process.while_running(wait_for(|| socket.exists()));
+        let ready = process.while_running(socket_of_tpm(&socket));
         cx.stop.race(ready).await??;
         Ok(Some(process))
     }
@@ -202,14 +202,15 @@ async fn connect(path: &Path) -> Result<Qmp> {
     }
 }
 
-/// Waits until something is so, in the machine's own time.
-async fn wait_for(is_so: impl Fn() -> bool) -> Result<()> {
+/// Waits until swtpm listens, in the machine's own time.
+async fn socket_of_tpm(socket: &Path) -> Result<()> {
     let start = Instant::now();
-    while !is_so() {
+    while !socket.exists() {
         if start.elapsed() > START_LIMIT {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                "A program did not get ready",
+            let seconds = START_LIMIT.as_secs();
+            let message = format!("swtpm did not listen within {seconds} seconds");
+            return Err(Error::new(ErrorKind::Timeout, message).with_hint(
+                "Is this machine overloaded? Without `vtpm` there is no TPM to wait for",
             ));
         }
         tokio::time::sleep(START_PAUSE).await;
