@@ -55,6 +55,7 @@ fn github(environment: &Environment) -> GitHub {
 fn gitlab(environment: &Environment) -> GitLab {
     GitLab {
         pipeline: environment.text("CI_PIPELINE_ID"),
+        links: environment.path("ALICLOUD_IMAGE_LINKS"),
         code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
         workspace: workspace(environment, "CI_PROJECT_DIR"),
     }

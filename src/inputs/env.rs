@@ -252,6 +252,14 @@ pub const VARIABLES: &[Variable] = &[
         "CI_PROJECT_DIR",
         "What the paths of that report are relative to",
     ),
+    variable(
+        "ALICLOUD_IMAGE_LINKS",
+        "Where links to the images go as an annotations report, on GitLab",
+    ),
+    variable(
+        "CI_JOB_IMAGE",
+        "The image of the jobs that `matrix --format=gitlab` prints",
+    ),
     variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
     variable("TF_BUILD", "`True`: write for Azure Pipelines"),
     variable(
