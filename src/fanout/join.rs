@@ -68,34 +68,34 @@ pub fn join(sources: &[Source], expected: &[Leg]) -> Result<Joined> {
         }
     }
     let outcomes = in_order(outcomes, expected);
-    let builds = outcomes.iter().map(|outcome| {
-        let build = &outcome.build;
-        (build.name.clone(), build.builder_type.clone())
-    });
-    let mut unique: Vec<(String, String)> = Vec::new();
-    for build in builds {
-        if unique.iter().all(|(name, _)| *name != build.0) {
-            unique.push(build);
-        }
-    }
+    let elapsed = outcomes.iter().map(|outcome| outcome.elapsed).max();
+    let builds = outcomes.iter().map(|outcome| ended(outcome, &outcomes));
     Ok(Joined {
         manifest: manifest(sources, &outcomes),
-        builds: unique,
+        builds: names(&outcomes),
         result: RunResult {
-            builds: outcomes
-                .iter()
-                .map(|outcome| ended(outcome, &outcomes))
-                .collect(),
+            builds: builds.collect(),
             leftovers: leftovers(sources),
-            elapsed: outcomes
-                .iter()
-                .map(|outcome| outcome.elapsed)
-                .max()
-                .unwrap_or_default(),
+            // They ran at the same time.
+            elapsed: elapsed.unwrap_or_default(),
             cancelled: false,
             error: None,
         },
     })
+}
+
+/// Name and type of each build, once.
+fn names(outcomes: &[Outcome]) -> Vec<(String, String)> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    for BuildEnd {
+        name, builder_type, ..
+    } in outcomes.iter().map(|outcome| &outcome.build)
+    {
+        if names.iter().all(|(known, _)| known != name) {
+            names.push((name.clone(), builder_type.clone()));
+        }
+    }
+    names
 }
 
 fn results(sources: &[Source]) -> impl Iterator<Item = (&PathBuf, &Results)> {
@@ -277,11 +277,13 @@ fn leftovers(sources: &[Source]) -> Vec<Leftover> {
 /// are in none.
 fn manifest(sources: &[Source], outcomes: &[Outcome]) -> Vec<Value> {
     let mut entries: Vec<Value> = Vec::new();
-    for source in sources {
-        if let Content::Manifest(builds) = &source.content {
-            let new = builds.iter().filter(|build| !entries.contains(build));
-            let new: Vec<_> = new.cloned().collect();
-            entries.extend(new);
+    let written = sources.iter().flat_map(|source| match &source.content {
+        Content::Manifest(builds) => builds.as_slice(),
+        Content::Results(_) => &[],
+    });
+    for entry in written {
+        if !entries.contains(entry) {
+            entries.push(entry.clone());
         }
     }
     let made = outcomes.iter().filter(|outcome| !outcome.images.is_empty());

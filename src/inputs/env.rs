@@ -231,6 +231,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("ALICLOUD_IMAGE_SUMMARY", "`false`: no job summary"),
     variable("ALICLOUD_IMAGE_ANNOTATIONS", "`false`: no annotations"),
     variable("GITHUB_ACTIONS", "`true`: write for GitHub Actions"),
+    variable("GITEA_ACTIONS", "As GITHUB_ACTIONS"),
+    variable("FORGEJO_ACTIONS", "As GITHUB_ACTIONS"),
     variable("GITHUB_OUTPUT", "Where step outputs go"),
     variable("GITHUB_STATE", "Where facts for the post step go"),
     variable("GITHUB_STEP_SUMMARY", "Where the job summary goes"),

@@ -59,12 +59,39 @@ impl Renderer for Log {
 pub(super) fn reports(settings: &GitLab) -> Vec<Box<dyn Renderer>> {
     let mut reports: Vec<Box<dyn Renderer>> = Vec::new();
     if let Some(report) = CodeQuality::new(settings) {
-        reports.push(Box::new(report));
+        reports.push(Box::new(OfMain::new(report)));
     }
     if let Some(report) = Links::new(settings) {
-        reports.push(Box::new(report));
+        reports.push(Box::new(OfMain::new(report)));
     }
     reports
+}
+
+/// A report of the job's main script: a clean-up in `after_script`, which has
+/// the same variables, must not replace it.
+struct OfMain<R> {
+    report: R,
+    is_cleanup: bool,
+}
+
+impl<R> OfMain<R> {
+    fn new(report: R) -> Self {
+        Self {
+            report,
+            is_cleanup: false,
+        }
+    }
+}
+
+impl<R: Renderer> Renderer for OfMain<R> {
+    fn render(&mut self, entry: &Entry) {
+        if let EntryKind::RunStarted(start) = &entry.kind {
+            self.is_cleanup = start.command == "cleanup";
+        }
+        if !self.is_cleanup {
+            self.report.render(entry);
+        }
+    }
 }
 
 /// Writes the code quality report at the end.

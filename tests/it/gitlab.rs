@@ -151,7 +151,7 @@ async fn a_cancelled_job_of_the_readme_leaves_nothing() {
 async fn a_job_that_ended_before_it_began_cleans_up_nothing() {
     let mut lab = lab().await;
     let (_, job) = component("build", &json!({"template": "nowhere.json"}));
-    run(&mut lab, &job, "script").await.failure(1);
+    run(&mut lab, &job, "script").await.failure(2);
     run(&mut lab, &job, "after_script").await.success();
 }
 
@@ -184,7 +184,57 @@ async fn a_child_pipeline_builds_every_leg_and_merges() {
             .as_str()
             .unwrap(),
     );
-    insta::assert_snapshot!(written, @"");
+    insta::assert_snapshot!(written, @r#"
+    # A child pipeline: a job for each build and region of a template, and one
+    # that joins their results. Generated; write it anew when the template changes.
+    stages: [build, merge]
+
+    default:
+      image:
+        name: "ghcr.io/alicloud-image/alicloud-image:latest"
+        entrypoint: [""]
+
+    build:
+      stage: build
+      parallel:
+        matrix:
+          - ALICLOUD_IMAGE_BUILD: ["web"]
+            ALICLOUD_REGION: ["cn-beijing"]
+            ALICLOUD_IMAGE_LEG: ["web-cn-beijing"]
+          - ALICLOUD_IMAGE_BUILD: ["web"]
+            ALICLOUD_REGION: ["cn-hangzhou"]
+            ALICLOUD_IMAGE_LEG: ["web-cn-hangzhou"]
+      id_tokens:
+        ALIBABA_CLOUD_OIDC_TOKEN:
+          aud: "sts.aliyuncs.com"
+      variables:
+        ALICLOUD_IMAGE_JOURNAL_DIR: $CI_PROJECT_DIR/.alicloud-image
+        ALICLOUD_IMAGE_LINKS: $CI_PROJECT_DIR/alicloud-image-links.json
+      script:
+        - "mkdir -p alicloud-image-results && alicloud-image build --only=\"$ALICLOUD_IMAGE_BUILD\" --output-file=\"$CI_PROJECT_DIR/alicloud-image-results/$ALICLOUD_IMAGE_LEG.json\" -- web.json"
+      after_script:
+        - alicloud-image cleanup --journal "$ALICLOUD_IMAGE_JOURNAL_DIR"
+      artifacts:
+        when: always
+        paths:
+          - alicloud-image-results/
+        reports:
+          annotations: alicloud-image-links.json
+
+    merge:
+      stage: merge
+      when: always
+      script:
+        - "alicloud-image matrix --regions=cn-beijing,cn-hangzhou -- web.json > alicloud-image-matrix.json"
+        - "mkdir -p alicloud-image-results && alicloud-image merge --expect=alicloud-image-matrix.json --manifest=alicloud-image-manifest.json --output-file=alicloud-image.json --output-file=alicloud-image.env alicloud-image-results"
+      artifacts:
+        when: always
+        paths:
+          - alicloud-image.json
+          - alicloud-image-manifest.json
+        reports:
+          dotenv: alicloud-image.env
+    "#);
     let child = document(&written);
     set_variables(&mut lab, &page["images"]["variables"]);
     let job = &child["build"];

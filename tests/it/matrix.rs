@@ -64,10 +64,11 @@ async fn a_region_that_the_template_fixes_is_no_other_one() {
     let refused = lab.run(&other).await.failure(2);
     insta::assert_snapshot!(refused.end(), @r#"
     Error: Build `web` is made in cn-beijing, not in cn-hangzhou
-     --> template.json:10:17
-       |
-    10 |       "region": "cn-beijing",
-       |                 ^^^^^^^^^^^^
+     --> template.json:6:17
+      |
+    6 |       "region": "cn-beijing",
+      |                 ^^^^^^^^^^^^
+
     hint: Take `region` out of the template, or read it from a variable and name that with `--region-variable`
     "#);
     let mut variable = template::silent(json!({"region": "{{user `region`}}"}));
@@ -98,7 +99,7 @@ async fn a_matrix_finds_what_validate_finds() {
     for what in [
         "`image_nam`",
         "is not in region `cn-hangzhou`",
-        "The template has 2 errors",
+        "The template has 1 error",
     ] {
         assert!(outcome.stderr.contains(what), "{what}\n{}", outcome.stderr);
     }
@@ -170,7 +171,17 @@ async fn the_legs_results_become_one() {
     );
     let again = lab.run(&["merge", "all.json"]).await.success();
     assert_eq!(parsed(&again.outputs["images"]), images);
-    insta::assert_snapshot!(merged.shown(), @"");
+    insta::assert_snapshot!(merged.shown(), @r#"
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-ID
+    --> db: Alicloud images were created:
+
+    cn-beijing: m-ID
+    ::notice title=Images::web: m-ID in cn-beijing; db: m-ID in cn-beijing
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +324,7 @@ async fn the_reusable_workflow_spreads_and_merges() {
     for leg in parsed(matrix)["include"].as_array().unwrap() {
         workflow.run(&lab, "build", matrix, leg).await;
         let upload = workflow.evaluated(upload, matrix, leg);
-        let artifact = format!("infra/legs/{}", upload["name"].as_str().unwrap());
+        let artifact = format!("legs/{}", upload["name"].as_str().unwrap());
         std::fs::create_dir_all(lab.path(&artifact)).unwrap();
         let file = lab.path(upload["path"].as_str().unwrap());
         std::fs::rename(file, lab.path(&artifact).join("leg.json")).unwrap();
