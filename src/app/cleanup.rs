@@ -161,7 +161,11 @@ async fn sweep_journal(
             "A run that left nothing behind removes its journal; if it was lost, use `--run ID`",
         ));
     }
-    let journal = open(path, args, stop).await?;
+    let journal = match open(path, args, stop).await {
+        // The run that had it has deleted everything itself meanwhile.
+        Err(_) if !path.exists() => return Ok(Vec::new()),
+        opened => opened?,
+    };
     if args.dry_run {
         let unswept = sweep::unswept(&journal, &Scope::all());
         for leftover in &unswept {
@@ -183,12 +187,14 @@ async fn sweep_journal(
     Ok(leftovers)
 }
 
-/// In the post step the main step's process may still be deleting.
+/// In the post step, and in a clean-up behind another CI's job, the main step's
+/// process may still be deleting.
 async fn open(path: &Path, args: &CleanupArgs, stop: &Stop) -> Result<Journal> {
+    let is_behind = matches!(&args.scope, CleanupScope::Journal(scope) if scope.is_dir());
     let start = Instant::now();
     loop {
         match Journal::open(path) {
-            Err(error) if args.is_post_step && error.kind() == Kind::Busy => {
+            Err(error) if (args.is_post_step || is_behind) && error.kind() == Kind::Busy => {
                 if stop.clock().elapsed(start) > LOCK_LIMIT {
                     return Err(error);
                 }

@@ -5,7 +5,7 @@
 //! a success wins over a failure.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn check_conflicts(sources: &[Source]) -> Result<()> {
     Ok(())
 }
 
-fn outcomes_of(path: &PathBuf, results: &Results) -> Vec<Outcome> {
+fn outcomes_of(path: &Path, results: &Results) -> Vec<Outcome> {
     let elapsed = Duration::from_secs(results.duration_seconds.unwrap_or_default());
     let outcome = |build: BuildEnd| Outcome {
         images: of_build(&results.images, &build.name),

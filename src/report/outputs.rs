@@ -296,3 +296,89 @@ pub(super) fn append(path: Option<&Path>, text: &str) {
     // A report that cannot be written does not fail the build.
     let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::super::tests::{build, finish, image, result, shown, start};
+    use super::*;
+
+    /// A run with an image of `web` in each region, and its files.
+    fn files(regions: &[String]) -> (String, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let settings = Settings {
+            output_files: vec![path("out.env"), path("out.json")],
+            ..Settings::default()
+        };
+        shown(&settings, |events| {
+            start(events, &["web"]);
+            let images = regions.iter().map(|region| image("web", region, "m-1"));
+            let web = build("web", images.collect(), None);
+            finish(events, result(vec![web], vec![]));
+        });
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        (read("out.env"), read("out.json"))
+    }
+
+    #[test]
+    fn a_dotenv_file_has_no_more_lines_than_gitlab_takes() {
+        let regions: Vec<_> = (0..30).map(|number| format!("cn-{number}")).collect();
+        let (dotenv, json) = files(&regions);
+        assert_eq!(dotenv.lines().count(), MOST_VARIABLES);
+        assert!(
+            dotenv.contains("IMAGE_COUNT=30\nLEFTOVER_COUNT=0\nSTATUS=success\nIMAGE_ID=m-1\n")
+        );
+        let results: Results = serde_json::from_str(&json).unwrap();
+        assert_eq!(results.images.len(), 30);
+    }
+
+    #[test]
+    fn json_has_the_results_with_their_types() {
+        let (_, json) = files(&["cn-beijing".to_owned()]);
+        let results: serde_json::Value = serde_json::from_str(&json).unwrap();
+        insta::assert_snapshot!(format!("{results:#}"), @r#"
+        {
+          "status": "success",
+          "build_run_id": "0c9d",
+          "duration_seconds": 62,
+          "error": null,
+          "builds": [
+            {
+              "name": "web",
+              "type": "alicloud-ecs",
+              "region": "cn-beijing",
+              "status": "success",
+              "error": null
+            }
+          ],
+          "images": [
+            {
+              "build": "web",
+              "type": "alicloud-ecs",
+              "region": "cn-beijing",
+              "image_id": "m-1",
+              "image_name": "web-1",
+              "source_image": "aliyun_3.vhd",
+              "snapshot_ids": [
+                "s-m-1"
+              ],
+              "size_gib": 40,
+              "created": "2027-01-15T08:00:00Z"
+            }
+          ],
+          "image_id": "m-1",
+          "image_ids": {
+            "cn-beijing": "m-1"
+          },
+          "image_name": "web-1",
+          "region": "cn-beijing",
+          "snapshot_ids": [
+            "s-m-1"
+          ],
+          "leftovers": [],
+          "screenshots": []
+        }
+        "#);
+    }
+}

@@ -45,7 +45,37 @@ async fn gitlab_folds_steps_and_reads_results_as_dotenv() {
     let lab = lab_on(&[("GITLAB_CI", "true"), ("CI_PIPELINE_ID", "4711")]).await;
     let outcome = build(&lab).await;
     assert!(outcome.outputs.is_empty() && outcome.summary.is_empty());
-    insta::assert_snapshot!(log(&outcome), @"");
+    insta::assert_snapshot!(log(&outcome), @r#"
+    ESC[0Ksection_start:NUMBER:alicloud_image_1CRESC[0KCheck
+    ==> web: Checking region, image name and source image...
+        web: Found source image: aliyun_3_x64_20G_alibase_20240819.vhd
+    ESC[0Ksection_end:NUMBER:alicloud_image_1CRESC[0K
+    ESC[0Ksection_start:NUMBER:alicloud_image_2CRESC[0KCreate key pair, network and address
+    ESC[0Ksection_end:NUMBER:alicloud_image_2CRESC[0K
+    ESC[0Ksection_start:NUMBER:alicloud_image_3CRESC[0KCreate instance
+    ==> web: Creating instance...
+        web: Created instance: i-ID
+    ESC[0Ksection_end:NUMBER:alicloud_image_3CRESC[0K
+    ESC[0Ksection_start:NUMBER:alicloud_image_4CRESC[0KAssign address
+    ESC[0Ksection_end:NUMBER:alicloud_image_4CRESC[0K
+    ESC[0Ksection_start:NUMBER:alicloud_image_5CRESC[0KStop instance
+    ==> web: Stopping instance: i-ID
+    ESC[0Ksection_end:NUMBER:alicloud_image_5CRESC[0K
+    ==> web: Creating image: web
+    ESC[0Ksection_start:NUMBER:alicloud_image_6CRESC[0KCreate image
+        web: Created image: m-ID
+    ESC[0Ksection_end:NUMBER:alicloud_image_6CRESC[0K
+    Build 'web' finished after DURATION.
+
+    ==> Wait completed after DURATION
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-ID
+
+    ==> 0 resources left
+    "#);
     let starts = lines(&outcome, "section_start:");
     assert!(starts.len() > 3, "{}", outcome.stdout);
     assert_eq!(starts.len(), lines(&outcome, "section_end:").len());
@@ -99,21 +129,87 @@ async fn azure_gets_variables_groups_and_a_summary() {
     let uploads = lines(&outcome, "##vso[task.uploadsummary]");
     assert_eq!(uploads.len(), 1);
     assert!(lab.read("alicloud-image.md").contains("1 image built"));
-    insta::assert_snapshot!(log(&outcome), @"");
+    insta::assert_snapshot!(log(&outcome), @r#"
+    ##vso[task.setvariable variable=imageIds;isOutput=true]{}
+    ##vso[task.setvariable variable=images;isOutput=true][]
+    ##vso[task.setvariable variable=snapshotIds;isOutput=true][]
+    ##vso[task.setvariable variable=buildRunId;isOutput=true]UUID
+    ##vso[task.setvariable variable=leftovers;isOutput=true][]
+    ##[group]Check
+    ==> web: Checking region, image name and source image...
+        web: Found source image: aliyun_3_x64_20G_alibase_20240819.vhd
+    ##[endgroup]
+    ##[group]Create key pair, network and address
+    ##[endgroup]
+    ##[group]Create instance
+    ==> web: Creating instance...
+        web: Created instance: i-ID
+    ##[endgroup]
+    ##[group]Assign address
+    ##[endgroup]
+    ##[group]Stop instance
+    ==> web: Stopping instance: i-ID
+    ##[endgroup]
+    ==> web: Creating image: web
+    ##[group]Create image
+        web: Created image: m-ID
+    ##[endgroup]
+    Build 'web' finished after DURATION.
+
+    ==> Wait completed after DURATION
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-ID
+
+    ==> 0 resources left
+    ##vso[task.setvariable variable=imageId;isOutput=true]m-ID
+    ##vso[task.setvariable variable=imageIds;isOutput=true]{"cn-beijing":"m-ID"}
+    ##vso[task.setvariable variable=images;isOutput=true][{"build":"web","type":"alicloud-ecs","region":"cn-beijing","image_id":"m-ID","image_name":"web","source_image":"aliyun_3_x64_20G_alibase_20240819.vhd","snapshot_ids":["s-ID"],"size_gib":20,"created":"TIME"}]
+    ##vso[task.setvariable variable=imageName;isOutput=true]web
+    ##vso[task.setvariable variable=region;isOutput=true]cn-beijing
+    ##vso[task.setvariable variable=snapshotIds;isOutput=true]["s-ID"]
+    ##vso[task.setvariable variable=status;isOutput=true]success
+    ##vso[task.setvariable variable=buildRunId;isOutput=true]UUID
+    ##vso[task.setvariable variable=leftovers;isOutput=true][]
+    ##vso[task.setvariable variable=durationSeconds;isOutput=true]NUMBER
+    ##vso[task.uploadsummary]DIR/alicloud-image.md
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jenkins_gets_plain_text_and_a_file() {
     let lab = lab_on(&[("JENKINS_URL", "http://jenkins"), ("NO_COLOR", "1")]).await;
     let outcome = build(&lab).await;
-    insta::assert_snapshot!(log(&outcome), @"");
+    insta::assert_snapshot!(log(&outcome), @r#"
+    ==> web: Checking region, image name and source image...
+        web: Found source image: aliyun_3_x64_20G_alibase_20240819.vhd
+    ==> web: Creating instance...
+        web: Created instance: i-ID
+    ==> web: Stopping instance: i-ID
+    ==> web: Creating image: web
+        web: Created image: m-ID
+    ==> web: Deleting instance i-ID...
+    Build 'web' finished after DURATION.
+
+    ==> Wait completed after DURATION
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-ID
+
+    ==> 0 resources left
+    "#);
     for mark in ["::group", "##", "section_", "\u{1b}"] {
         assert_eq!(lines(&outcome, mark), Vec::<&str>::new());
     }
     assert!(lab.read("image.env").contains("STATUS=success\n"));
 }
 
-/// The log without what differs from run to run: masks, numbers, and the order
+/// The log without what says nothing – masks and empty variables – and without
+/// what differs from run to run: numbers, and the order
 /// of publishing and deleting, which happen at the same time. Control
 /// characters can be seen.
 fn log(outcome: &Outcome) -> String {
@@ -122,7 +218,8 @@ fn log(outcome: &Outcome) -> String {
     let lines = outcome.stdout.lines().filter(|line| {
         is_ending |= line.contains("Publish image");
         is_ending &= !line.starts_with("Build 'web' finished");
-        !is_mask(line) && !is_ending
+        let is_empty = line.ends_with("isOutput=true]");
+        !is_mask(line) && !is_ending && !is_empty
     });
     let text = scrub(&lines.collect::<Vec<_>>().join("\n"));
     let numbers = regex::Regex::new(r"(section_\w+:|durationSeconds;isOutput=true\])\d+").unwrap();
@@ -144,7 +241,38 @@ async fn gitea_gets_outputs_and_all_else_as_text() {
     let outcome = build(&lab).await;
     assert!(outcome.outputs["image-id"].starts_with("m-"));
     assert_eq!(outcome.summary, "");
-    insta::assert_snapshot!(log(&outcome), @"");
+    insta::assert_snapshot!(log(&outcome), @r#"
+    ::group::Check
+    ==> web: Checking region, image name and source image...
+        web: Found source image: aliyun_3_x64_20G_alibase_20240819.vhd
+    ::endgroup::
+    ::group::Create key pair, network and address
+    ::endgroup::
+    ::group::Create instance
+    ==> web: Creating instance...
+        web: Created instance: i-ID
+    ::endgroup::
+    ::group::Assign address
+    ::endgroup::
+    ::group::Stop instance
+    ==> web: Stopping instance: i-ID
+    ::endgroup::
+    ==> web: Creating image: web
+    ::group::Create image
+        web: Created image: m-ID
+    ::endgroup::
+    Build 'web' finished after DURATION.
+
+    ==> Wait completed after DURATION
+
+    ==> Builds finished. The artifacts of successful builds are:
+    --> web: Alicloud images were created:
+
+    cn-beijing: m-ID
+
+    ==> 0 resources left
+    ::notice title=Images::web: m-ID in cn-beijing
+    "#);
 }
 
 fn write_web(lab: &Lab) {
@@ -179,7 +307,7 @@ async fn lab_on_jenkins() -> Lab {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_jenkinsfile_builds_and_an_aborted_build_leaves_nothing() {
-    let lab = lab_on_jenkins().await;
+    let mut lab = lab_on_jenkins().await;
     let (build, cleanup) = jenkins_scripts();
     lab.finish(lab.start_script(&build)).await.success();
     assert!(lab.read("image.env").contains("IMAGE_REGION=cn-beijing\n"));
@@ -197,8 +325,11 @@ async fn the_jenkinsfile_builds_and_an_aborted_build_leaves_nothing() {
     let group = i32::try_from(child.id().unwrap()).unwrap();
     let group = rustix::process::Pid::from_raw(group).unwrap();
     rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
-    lab.finish(child).await.failure(143);
+    // It goes on at once, and kills what is alive when `post` has ended. What
+    // waits for a lock waits in real time here.
+    lab.set("ALICLOUD_IMAGE_TIME_SCALE", "0.2");
     lab.finish(lab.start_script(&cleanup)).await.success();
+    lab.finish(child).await.failure(143);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Lab, Outcome};
-use crate::pipeline::{document, map_texts, replaced, repository};
+use crate::pipeline::{blocks, document, map_texts, replaced, repository};
 use crate::template;
 
 fn parsed(text: &str) -> Value {
@@ -207,6 +207,26 @@ async fn a_leg_without_a_result_makes_it_partial() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leg_that_was_killed_is_told_from_one_without_a_result() {
+    let lab = Lab::quick().await;
+    let provisioned = template::provisioned(
+        template::web(json!({})),
+        json!([{"type": "shell", "inline": ["sleep 600"]}]),
+    );
+    lab.write_template(&provisioned);
+    let mut child = lab.start(&["build", "--output-file=web.json", "template.json"]);
+    lab.wait_for_call("RunInstances").await;
+    child.kill().await.unwrap();
+    let outcome = lab.run(&["merge", "web.json"]).await.failure(1);
+    let line = "--> web: Its run was killed before it ended";
+    assert!(outcome.stdout.contains(line), "{}", outcome.stdout);
+    let journals = lab.path("journals").display().to_string();
+    lab.run(&["cleanup", "--journal", &journals])
+        .await
+        .success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_cannot_be_joined_are_named() {
     let lab = Lab::quick().await;
     let result = |id: &str| {
@@ -256,16 +276,17 @@ struct Workflow {
 impl Workflow {
     fn called_with(inputs: Value) -> Self {
         let definition = document(&repository(".github/workflows/build-images.yml"));
+        let declared = &definition["on"]["workflow_call"]["inputs"];
+        for (name, _) in inputs.as_object().unwrap() {
+            assert!(declared.get(name).is_some(), "unknown input {name}");
+        }
         Self { definition, inputs }
     }
 
     /// The steps of a job that use this action.
     fn action_step(&self, job: &str) -> &Value {
         let steps = self.definition["jobs"][job]["steps"].as_array().unwrap();
-        let is_ours = |step: &&Value| {
-            let uses = step["uses"].as_str().unwrap_or_default();
-            uses.starts_with("alicloud-image/alicloud-image@")
-        };
+        let is_ours = |step: &&Value| step["uses"] == "./.alicloud-image-action";
         steps.iter().find(is_ours).unwrap()
     }
 
@@ -308,13 +329,15 @@ impl Workflow {
 async fn the_reusable_workflow_spreads_and_merges() {
     let lab = Lab::quick().await;
     std::fs::create_dir(lab.path("infra")).unwrap();
-    lab.write("infra/template.json", &two_builds().to_string());
-    let workflow = Workflow::called_with(json!({
-        "template": "template.json",
-        "working-directory": "infra",
-        "regions": "cn-beijing\ncn-hangzhou",
-        "only": "web",
-    }));
+    lab.write("infra/web.json", &two_builds().to_string());
+    let page = document(&blocks("docs/fan-out.md", "## GitHub", "yaml")[0]);
+    let mut inputs = page["jobs"]["images"]["with"].clone();
+    inputs["working-directory"] = "infra".into();
+    inputs["only"] = "web".into();
+    // The lab's environment has keys.
+    inputs["role-to-assume"] = "".into();
+    inputs["oidc-provider-arn"] = "".into();
+    let workflow = Workflow::called_with(inputs);
     let planned = workflow.run(&lab, "matrix", "", &Value::Null).await;
     let matrix = &planned.outputs["matrix"];
     let steps = workflow.definition["jobs"]["build"]["steps"]
