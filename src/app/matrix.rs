@@ -131,7 +131,6 @@ fn pipeline(args: &MatrixArgs) -> Result<Pipeline> {
     let files = files.map(|file| format!("--var-file={}", file.display()));
     let vars = variables.vars.iter();
     let vars = vars.map(|(name, value)| format!("--var={name}={value}"));
-    let behind = ["--".to_owned(), path.to_owned()];
     let select = |option: &str, names: &[String]| {
         let is_any = !names.is_empty();
         is_any.then(|| format!("--{option}={}", names.join(",")))
@@ -142,7 +141,8 @@ fn pipeline(args: &MatrixArgs) -> Result<Pipeline> {
     Ok(Pipeline {
         image: args.image.clone(),
         directory: directory(args),
-        template: files.chain(vars).chain(behind).collect(),
+        template: path.to_owned(),
+        options: files.chain(vars).collect(),
         regions: args.regions.clone(),
         region_variable: args
             .region_variable

@@ -73,7 +73,8 @@ fn read(path: &Path, sources: &mut Vec<Source>) -> Result<()> {
     }
     for entry in entries(path)? {
         let is_json = entry.extension().is_some_and(|end| end == "json");
-        if entry.is_dir() || is_json {
+        let is_directory = entry.is_dir() && !entry.is_symlink();
+        if is_directory || is_json {
             read(&entry, sources)?;
         }
     }

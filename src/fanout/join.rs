@@ -133,7 +133,7 @@ fn check_conflicts(sources: &[Source]) -> Result<()> {
 fn outcomes_of(path: &Path, results: &Results) -> Vec<Outcome> {
     let elapsed = Duration::from_secs(results.duration_seconds.unwrap_or_default());
     let outcome = |build: BuildEnd| Outcome {
-        images: of_build(&results.images, &build.name),
+        images: of_build(results, &build),
         build: BuildEnd {
             error: problem(&build, results),
             ..build
@@ -147,17 +147,20 @@ fn outcomes_of(path: &Path, results: &Results) -> Vec<Outcome> {
     // It ended before it knew its builds; its file is all there is of a name.
     let unknown = BuildEnd {
         name: path.display().to_string(),
-        builder_type: String::new(),
-        region: String::new(),
-        status: results.status.clone(),
         error: results.error.clone(),
+        ..BuildEnd::default()
     };
     vec![outcome(unknown)]
 }
 
-fn of_build(images: &[Image], build: &str) -> Vec<Image> {
-    let of_build = images.iter().filter(|image| image.build == build);
-    of_build.cloned().collect()
+/// Several builds have one name where results were joined before. A build that
+/// has not ended knows none of its images.
+fn of_build(results: &Results, build: &BuildEnd) -> Vec<Image> {
+    let is_its = |image: &&Image| match build.image_ids.is_empty() {
+        true => build.status.is_empty() && image.build == build.name,
+        false => build.image_ids.contains(&image.image_id),
+    };
+    results.images.iter().filter(is_its).cloned().collect()
 }
 
 /// Why a build is no success.
@@ -205,8 +208,8 @@ fn missing(leg: &Leg) -> Outcome {
             name: leg.build.clone(),
             builder_type: leg.builder_type.clone(),
             region: leg.region.clone(),
-            status: String::new(),
             error: Some("There is no result: its job was cancelled, or failed early".to_owned()),
+            ..BuildEnd::default()
         },
         images: Vec::new(),
         elapsed: Duration::ZERO,
@@ -217,23 +220,23 @@ fn missing(leg: &Leg) -> Outcome {
 fn ended(outcome: &Outcome, all: &[Outcome]) -> Arc<BuildResult> {
     let BuildEnd { name, region, .. } = &outcome.build;
     let same_name = all.iter().filter(|other| other.build.name == *name);
+    let is_one_of_many = same_name.count() > 1 && !region.is_empty();
+    let error = outcome
+        .build
+        .error
+        .as_ref()
+        .map(|error| match is_one_of_many {
+            true => format!("In {region}: {error}"),
+            false => error.clone(),
+        });
     let artifact = || Artifact::of_images(builder_id(outcome), outcome.images.clone());
+    let has_images = !outcome.images.is_empty();
     Arc::new(BuildResult {
-        name: match same_name.count() {
-            2.. if !region.is_empty() => format!("{name} ({region})"),
-            _ => name.clone(),
-        },
+        name: name.clone(),
         builder_type: builder_type(&outcome.build.builder_type),
         elapsed: outcome.elapsed,
-        artifacts: (!outcome.images.is_empty())
-            .then(artifact)
-            .into_iter()
-            .collect(),
-        error: outcome
-            .build
-            .error
-            .as_ref()
-            .map(|error| Error::new(Kind::Cloud, error.clone())),
+        artifacts: has_images.then(artifact).into_iter().collect(),
+        error: error.map(|error| Error::new(Kind::Cloud, error)),
     })
 }
 

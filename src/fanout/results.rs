@@ -54,7 +54,7 @@ pub struct Results {
 }
 
 /// A build of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildEnd {
     /// Its name.
     pub name: String,
@@ -70,4 +70,7 @@ pub struct BuildEnd {
     /// Why it failed, with all causes.
     #[serde(default)]
     pub error: Option<String>,
+    /// Ids of its images, once it has ended.
+    #[serde(default)]
+    pub image_ids: Vec<String>,
 }

@@ -33,8 +33,10 @@ pub struct Pipeline {
     pub image: Option<String>,
     /// The directory to work in, as seen from the project's; empty for that.
     pub directory: String,
-    /// The template, and options that say how it is read.
-    pub template: Vec<String>,
+    /// The template.
+    pub template: String,
+    /// Options that say how it is read.
+    pub options: Vec<String>,
     /// The regions asked for.
     pub regions: Vec<String>,
     /// The variable that takes a leg's region.
@@ -112,41 +114,41 @@ impl Pipeline {
     /// One line of script: a signal then reaches the program, not a shell
     /// between two lines.
     fn build(&self) -> Value {
+        let mut words = vec![
+            "alicloud-image build --only=\"$ALICLOUD_IMAGE_BUILD\"".to_owned(),
+            "--output-file=\"$CI_PROJECT_DIR/alicloud-image-results/$ALICLOUD_IMAGE_LEG.json\""
+                .to_owned(),
+        ];
+        words.extend(self.options.iter().map(|option| quoted(option)));
+        // Last, so that it wins.
         let region = self.region_variable.iter();
-        let region =
-            region.map(|name| format!("{}\"$ALICLOUD_REGION\"", quoted(&format!("--var={name}="))));
-        let words = ["alicloud-image build --only=\"$ALICLOUD_IMAGE_BUILD\"".to_owned()]
-            .into_iter()
-            .chain([
-                "--output-file=\"$CI_PROJECT_DIR/alicloud-image-results/$ALICLOUD_IMAGE_LEG.json\""
-                    .to_owned(),
-            ])
-            .chain(region)
-            .chain(self.template.iter().map(|word| quoted(word)));
-        let build = words.collect::<Vec<_>>().join(" ");
-        let directory = "mkdir -p alicloud-image-results";
+        words.extend(
+            region.map(|name| format!("{}\"$ALICLOUD_REGION\"", quoted(&format!("--var={name}=")))),
+        );
+        words.push(format!("-- {}", quoted(&self.template)));
+        let results = "mkdir -p alicloud-image-results";
+        let build = words.join(" ");
         json!(match self.directory.as_str() {
-            "" => format!("{directory} && {build}"),
-            below => format!("{directory} && cd {} && {build}", quoted(below)),
+            "" => format!("{results} && {build}"),
+            below => format!("{results} && cd {} && {build}", quoted(below)),
         })
     }
 
     /// The matrix is made again: it depends on nothing but the template.
     fn joining(&self) -> String {
-        let regions =
-            (!self.regions.is_empty()).then(|| format!("--regions={}", self.regions.join(",")));
-        let variable = self
-            .region_variable
-            .iter()
-            .map(|name| format!("--region-variable={name}"));
-        let words = self
+        let mut words: Vec<_> = self
             .selection
             .iter()
+            .chain(&self.options)
             .cloned()
-            .chain(regions)
-            .chain(variable);
-        let words = words.chain(self.template.iter().cloned());
-        let words: Vec<_> = words.map(|word| quoted(&word)).collect();
+            .collect();
+        if !self.regions.is_empty() {
+            words.push(format!("--regions={}", self.regions.join(",")));
+        }
+        let variable = self.region_variable.iter();
+        words.extend(variable.map(|name| format!("--region-variable={name}")));
+        words.extend(["--".to_owned(), self.template.clone()]);
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
         let matrix = format!("alicloud-image matrix {}", words.join(" "));
         let matrix = match self.directory.as_str() {
             "" => matrix,

@@ -81,6 +81,7 @@ impl Outputs {
             region: region.clone(),
             status: String::new(),
             error: None,
+            image_ids: Vec::new(),
         });
         self.builds = builds.collect();
     }
@@ -130,6 +131,7 @@ impl Outputs {
             region: region.unwrap_or_default(),
             status: status.word().to_owned(),
             error: end.error.as_ref().map(|error| error.chain.clone()),
+            image_ids: end.images().map(|image| image.image_id.clone()).collect(),
         }
     }
 
@@ -349,7 +351,10 @@ mod tests {
               "type": "alicloud-ecs",
               "region": "cn-beijing",
               "status": "success",
-              "error": null
+              "error": null,
+              "image_ids": [
+                "m-1"
+              ]
             }
           ],
           "images": [

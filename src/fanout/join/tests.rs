@@ -26,10 +26,13 @@ fn build(name: &str, region: &str, error: Option<&str>) -> BuildEnd {
         }
         .into(),
         error: error.map(str::to_owned),
+        image_ids: Vec::new(),
     }
 }
 
-fn made(path: &str, builds: Vec<BuildEnd>, images: Vec<Image>) -> Source {
+/// Every image is of the first build.
+fn made(path: &str, mut builds: Vec<BuildEnd>, images: Vec<Image>) -> Source {
+    builds[0].image_ids = images.iter().map(|image| image.image_id.clone()).collect();
     let results = Results {
         status: "success".into(),
         build_run_id: format!("run-{path}"),
@@ -85,11 +88,7 @@ fn the_order_is_that_of_the_matrix_whatever_that_of_the_files() {
         let joined = join(&sources, &expected).unwrap();
         assert_eq!(
             shown(&joined),
-            [
-                "web (cn-b): cn-b:m-2",
-                "web (cn-a): cn-a:m-1",
-                "db: cn-a:m-3"
-            ]
+            ["web: cn-b:m-2", "web: cn-a:m-1", "db: cn-a:m-3"]
         );
         let names: Vec<_> = joined
             .builds
@@ -126,9 +125,9 @@ fn what_is_missing_killed_or_failed_is_said() {
     assert_eq!(
         shown(&joined),
         [
-            "web (cn-a): There is no result: its job was cancelled, or failed early",
-            "web (cn-b): No stock",
-            "web (cn-c): Its run was killed before it ended",
+            "web: In cn-a: There is no result: its job was cancelled, or failed early",
+            "web: In cn-b: No stock",
+            "web: In cn-c: Its run was killed before it ended",
         ]
     );
 }
@@ -217,4 +216,28 @@ fn a_leftover_names_its_run() {
     };
     let joined = join(&[source], &[]).unwrap();
     assert_eq!(joined.result.leftovers[0].reason, "in use (run 0c9d)");
+}
+
+#[test]
+fn what_was_joined_can_be_joined_again() {
+    let copy = image("web", "cn-c", "m-3");
+    let of_leg = |region: &str, ids: &[&str]| BuildEnd {
+        image_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..build("web", region, None)
+    };
+    let results = Results {
+        builds: vec![of_leg("cn-a", &["m-1", "m-3"]), of_leg("cn-b", &["m-2"])],
+        images: vec![
+            image("web", "cn-a", "m-1"),
+            copy,
+            image("web", "cn-b", "m-2"),
+        ],
+        ..Results::default()
+    };
+    let source = Source {
+        path: "all.json".into(),
+        content: Content::Results(Box::new(results)),
+    };
+    let joined = join(&[source], &[]).unwrap();
+    assert_eq!(shown(&joined), ["web: cn-a:m-1,cn-c:m-3", "web: cn-b:m-2"]);
 }
