@@ -21,6 +21,7 @@ use crate::plan::alicloud_ecs::ImageOptions;
 use crate::template::source::Spanned;
 
 mod copy;
+mod detection;
 
 /// The API silently ignores further accounts of a call.
 const ACCOUNTS_PER_CALL: usize = 10;
@@ -78,13 +79,14 @@ impl Publisher<'_> {
     /// it was complete.
     pub async fn publish(&self, cx: &BuildContext<'_>, made: Made) -> Result<Artifact> {
         let targets = self.copy_targets();
-        let (tagged, copies) = tokio::join!(
+        let (tagged, copies, ()) = tokio::join!(
             self.tag_snapshots(cx, self.region, &made.image),
             try_join_all(
                 targets
                     .iter()
                     .map(|target| self.copy(cx, &made.image, target))
             ),
+            self.tell_detection(cx, &made.image),
         );
         tagged?;
         let mut published = copies?;

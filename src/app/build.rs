@@ -10,7 +10,7 @@ use super::template::{self, Around};
 use crate::clock::Clock;
 use crate::cloud::Product;
 use crate::cloud::SignatureAlgorithm;
-use crate::cloud::credential::Network;
+use crate::cloud::credential::{Hiding, Network};
 use crate::cloud::endpoint::Endpoints;
 use crate::cloud::http::HttpTransport;
 use crate::engine::event::{EventKind, Events, RunStarted};
@@ -69,7 +69,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
         .as_ref()
         .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
     let clock = Clock::scaled(scale);
-    let connections = connections(&args.cloud, embedded.as_ref(), clock)?;
+    let connections = connections(&args.cloud, embedded.as_ref(), clock, events)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
     let stop = Stop::new(clock);
     let watch = signals.watch(&stop, events);
@@ -109,6 +109,7 @@ pub(super) fn connections(
     args: &CloudArgs,
     embedded: Option<&Embedded>,
     clock: Clock,
+    events: &Events,
 ) -> Result<Connections> {
     let (ambient, endpoints) = match embedded {
         Some(embedded) => (embedded.ambient(), embedded.endpoints()?),
@@ -120,6 +121,7 @@ pub(super) fn connections(
         signature: signature(args.signature),
         clock,
         sts_region: None,
+        hiding: Hiding::with(events),
     };
     Ok(Connections::new(ambient, network, embedded.is_some()))
 }

@@ -133,7 +133,7 @@ async fn sweep_journal(
     let is_local = |entry: &Entry| entry.intent.kind.is_local();
     let cloud = match journal.entries().iter().all(is_local) {
         true => None,
-        false => Some(cloud(args)?),
+        false => Some(cloud(args, events)?),
     };
     let leftovers = sweep::sweep(&journal, &Scope::all(), cloud.as_ref(), events, stop).await;
     journal.close();
@@ -162,7 +162,7 @@ async fn sweep_tagged(
     events: &Events,
     stop: &Stop,
 ) -> Result<Vec<Leftover>> {
-    let cloud = cloud(args)?;
+    let cloud = cloud(args, events)?;
     let mut found = Vec::new();
     let regions = regions(args, &cloud, stop).await?;
     let searches = regions
@@ -220,7 +220,8 @@ async fn regions(args: &CleanupArgs, cloud: &Cloud, stop: &Stop) -> Result<Vec<S
     Ok(regions.map(|region| region.region_id).collect())
 }
 
-fn cloud(args: &CleanupArgs) -> Result<Cloud> {
+fn cloud(args: &CleanupArgs, events: &Events) -> Result<Cloud> {
     let clock = Clock::scaled(args.cloud.time_scale);
-    Ok(super::build::connections(&args.cloud, None, clock)?.from_environment())
+    let connections = super::build::connections(&args.cloud, None, clock, events)?;
+    Ok(connections.from_environment())
 }

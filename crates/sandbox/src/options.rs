@@ -178,6 +178,8 @@ pub struct Delays {
     pub copy: Duration,
     /// ImportImage to Available.
     pub import: Duration,
+    /// An available image until its examination has ended.
+    pub detection: Duration,
     /// A change of a RAM role until ECS sees it.
     pub role: Duration,
 }
@@ -206,6 +208,7 @@ impl Delays {
             image: now,
             copy: now,
             import: now,
+            detection: now,
             role: now,
         }
     }
@@ -234,6 +237,7 @@ impl Default for Delays {
             image: s(60),
             copy: s(120),
             import: s(240),
+            detection: s(90),
             role: s(10),
         }
     }

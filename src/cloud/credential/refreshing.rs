@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Credential, CredentialProvider, Provider};
+use super::{Credential, CredentialProvider, Hiding, Network, Provider};
 use crate::clock::Clock;
 use crate::error::{Result, one_line};
 
@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Refreshing {
     provider: Box<dyn Provider>,
     clock: Clock,
+    hiding: Hiding,
     kept: RwLock<Option<Kept>>,
     /// Held while keys are fetched. An async lock on purpose: waiting for the
     /// one who fetches is what it is for, and it is free again when that one
@@ -39,10 +40,15 @@ struct Kept {
 }
 
 impl Refreshing {
-    pub(super) fn new(provider: Box<dyn Provider>, clock: Clock) -> Self {
+    pub(super) fn new(provider: Box<dyn Provider>, network: &Network) -> Self {
+        Self::with(provider, network.clock, network.hiding.clone())
+    }
+
+    fn with(provider: Box<dyn Provider>, clock: Clock, hiding: Hiding) -> Self {
         Self {
             provider,
             clock,
+            hiding,
             kept: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
         }
@@ -67,6 +73,7 @@ impl Refreshing {
 
     async fn renew(&self) -> Result<Arc<Credential>> {
         let fresh = Arc::new(self.provider.fetch().await?);
+        self.hiding.keys(&fresh);
         let due = fresh
             .expiration
             .map(|end| due(Timestamp::now(), end, self.clock.real(MARGIN)));
@@ -168,7 +175,7 @@ mod tests {
             fails_from,
         };
         (
-            Refreshing::new(Box::new(provider), Clock::default()),
+            Refreshing::with(Box::new(provider), Clock::default(), Hiding::default()),
             fetched,
         )
     }
