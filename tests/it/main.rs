@@ -20,5 +20,6 @@ mod reference;
 mod secrets;
 mod template;
 mod trouble;
+mod unfinished;
 mod web;
 mod windows;
