@@ -4,6 +4,7 @@
 mod build;
 mod chaos;
 mod ci;
+mod clock;
 mod command_line;
 mod credential;
 mod features;
