@@ -10,6 +10,10 @@ pub const RUN_ID: &str = "alicloud-image:run-id";
 pub const INTENT: &str = "alicloud-image:intent";
 /// Tag key: when the resource may be deleted by anyone, RFC 3339 in UTC.
 pub const EXPIRES_AT: &str = "alicloud-image:expires-at";
+/// Tag key: the repository whose job it was.
+pub const REPOSITORY: &str = "alicloud-image:repo";
+/// Tag key: the CI system's id of the run.
+pub const WORKFLOW_RUN: &str = "alicloud-image:workflow-run";
 
 /// Tag key whose value is `true` on everything that a run deletes at its end,
 /// and on an image and its snapshot while they are not finished.
@@ -26,7 +30,7 @@ pub struct RunTags {
     pub run: String,
     /// When the resources expire.
     pub expires_at: Timestamp,
-    /// Facts of the CI job, for example `alicloud-image:repo`.
+    /// Facts of the CI job: [`REPOSITORY`] and [`WORKFLOW_RUN`].
     pub ci: Vec<(String, String)>,
 }
 
