@@ -38,6 +38,7 @@ const DROPPED: &[&str] = &[
     "ALIBABA_CLOUD_CREDENTIALS_URI",
     "ALIBABA_CLOUD_OIDC_TOKEN",
     "ALICLOUD_CREDENTIALS_URI",
+    "CI_JOB_TOKEN",
     "OSS_ACCESS_KEY_ID",
     "OSS_ACCESS_KEY_SECRET",
     "OSS_SESSION_TOKEN",
@@ -329,6 +330,8 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
 struct Lines {
     stream: Stream,
     pending: Vec<u8>,
+    /// The beginning of the line was handed over.
+    is_rest: bool,
     after_return: bool,
 }
 
@@ -337,6 +340,7 @@ impl Lines {
         Self {
             stream,
             pending: Vec::new(),
+            is_rest: false,
             after_return: false,
         }
     }
@@ -360,6 +364,7 @@ impl Lines {
                 self.pending.extend_from_slice(&bytes[..end]);
                 self.after_return = bytes[end] == b'\r';
                 self.emit(output);
+                self.is_rest = false;
                 &bytes[end + 1..]
             }
             _ => {
@@ -367,6 +372,7 @@ impl Lines {
                 self.pending.extend_from_slice(&bytes[..taken]);
                 if taken == room {
                     self.emit(output);
+                    self.is_rest = true;
                 }
                 &bytes[taken..]
             }
@@ -380,7 +386,10 @@ impl Lines {
     }
 
     fn emit(&mut self, output: &mut dyn Output) {
-        output.line(self.stream, &self.pending);
+        match self.is_rest {
+            true => output.rest_of_line(self.stream, &self.pending),
+            false => output.line(self.stream, &self.pending),
+        }
         self.pending.clear();
     }
 }

@@ -20,9 +20,9 @@ use crate::engine::{self, Connections, Settings};
 use crate::error::Result;
 use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
-use crate::journal::tags::RunTags;
-use crate::plan::Plan;
+use crate::journal::tags::{self, RunTags};
 use crate::plan::alicloud_ecs::ProfileReading;
+use crate::plan::{Plan, check};
 use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
@@ -151,14 +151,8 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let ci_run = args.report.ci.as_ref().and_then(System::run);
-    let ci = ci_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run.to_owned()));
-    let tags = RunTags::new(
-        run_id,
-        Timestamp::now(),
-        args.resource_ttl,
-        ci.into_iter().collect(),
-    );
+    let ci = args.report.ci.as_ref().map(job_tags).unwrap_or_default();
+    let tags = RunTags::new(run_id, Timestamp::now(), args.resource_ttl, ci);
     Settings {
         on_error: args.on_error,
         force: args.force,
@@ -169,4 +163,20 @@ fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Sett
         guest_port: embedded.map(Embedded::guest_port).or(args.cloud.guest_port),
         environment: args.children.clone(),
     }
+}
+
+/// Tags that say whose job it is. What cannot be the value of a tag, as a path
+/// that is too long, is left out.
+fn job_tags(system: &System) -> Vec<(String, String)> {
+    let facts = [
+        (tags::REPOSITORY, system.repository()),
+        (tags::WORKFLOW_RUN, system.run()),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let usable = known.filter(|(_, value)| check::tag_value(value).is_ok());
+    usable
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -174,7 +173,9 @@ async fn sweep_tagged(
     }
     drop(searches);
     if run.is_none() {
-        let now = Timestamp::now();
+        // Not by this machine's clock: an hour off, it would let a build that
+        // is still running look like one of yesterday.
+        let now = cloud.now();
         found.retain(|one| one.expires_at.is_some_and(|end| end < now));
     }
     events.say(format!(

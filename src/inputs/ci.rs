@@ -40,6 +40,7 @@ pub(super) fn system(choice: Ci, environment: &Environment) -> Option<System> {
 fn github(environment: &Environment) -> GitHub {
     let summary = environment.path("GITHUB_STEP_SUMMARY");
     GitHub {
+        repository: environment.text("GITHUB_REPOSITORY"),
         output: environment.path("GITHUB_OUTPUT"),
         state: environment.path("GITHUB_STATE"),
         summary: Page {
@@ -54,6 +55,7 @@ fn github(environment: &Environment) -> GitHub {
 
 fn gitlab(environment: &Environment) -> GitLab {
     GitLab {
+        project: environment.text("CI_PROJECT_PATH"),
         pipeline: environment.text("CI_PIPELINE_ID"),
         code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
         workspace: workspace(environment, "CI_PROJECT_DIR"),
@@ -64,6 +66,7 @@ fn azure(environment: &Environment) -> Azure {
     let directory = environment.path("AGENT_TEMPDIRECTORY");
     let summary = directory.map(|directory| directory.join("alicloud-image.md"));
     Azure {
+        repository: environment.text("BUILD_REPOSITORY_NAME"),
         build: environment.text("BUILD_BUILDID"),
         summary: Page {
             path: summary.filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),

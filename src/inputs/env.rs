@@ -242,6 +242,7 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_RUN_ID",
         "The link in the summary's footer, and a tag of what is created",
     ),
+    variable("GITHUB_REPOSITORY", "Tag of what is created"),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
     variable("GITLAB_CI", "`true`: write for GitLab CI"),
     variable(
@@ -253,6 +254,7 @@ pub const VARIABLES: &[Variable] = &[
         "What the paths of that report are relative to",
     ),
     variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
+    variable("CI_PROJECT_PATH", "Tag of what is created, on GitLab"),
     variable("TF_BUILD", "`True`: write for Azure Pipelines"),
     variable(
         "AGENT_TEMPDIRECTORY",
@@ -264,6 +266,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable(
         "BUILD_BUILDID",
+        "Tag of what is created, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_REPOSITORY_NAME",
         "Tag of what is created, on Azure Pipelines",
     ),
     variable(

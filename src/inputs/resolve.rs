@@ -379,15 +379,17 @@ pub fn fallback_settings(environment: &Environment) -> Settings {
     report(typed, environment)
 }
 
-/// Switched off wins; then FORCE_COLOR; then whether people look at it.
+/// Switched off wins; then what asks for colours; then whether people look at
+/// it.
 fn color(typed: Option<bool>, format: Format, environment: &Environment) -> bool {
     let is_off = typed == Some(false)
         || ["NO_COLOR", "PACKER_NO_COLOR"]
             .iter()
             .any(|name| environment.is_set(name));
-    let is_forced = environment
-        .get("FORCE_COLOR")
-        .is_some_and(|value| value != "0");
+    let is_forced = typed == Some(true)
+        || environment
+            .get("FORCE_COLOR")
+            .is_some_and(|value| value != "0");
     let is_terminal = match format {
         Format::Json => environment.stderr_is_terminal,
         Format::Text | Format::MachineReadable => environment.stdout_is_terminal,

@@ -161,11 +161,12 @@ fn shortened(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
     let hidden = annotations.len().saturating_sub(MOST);
     annotations.truncate(MOST);
     for annotation in &mut annotations {
-        annotation.message = cut(&annotation.message);
+        annotation.message = cut(&annotation.message, LONGEST);
     }
     if let (1.., Some(last)) = (hidden, annotations.last_mut()) {
-        last.message
-            .push_str(&format!("\n… and {hidden} more, see the log"));
+        let more = format!("\n… and {hidden} more, see the log");
+        let room = LONGEST - more.chars().count();
+        last.message = cut(&last.message, room) + &more;
     }
     annotations
 }
@@ -229,9 +230,11 @@ fn notice(end: &RunEnd) -> Option<Annotation> {
     })
 }
 
-fn cut(message: &str) -> String {
-    match message.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
+/// The message in so many characters.
+fn cut(message: &str, longest: usize) -> String {
+    if message.chars().count() <= longest {
+        return message.to_owned();
     }
+    let kept = message.chars().take(longest - 1);
+    kept.chain(['…']).collect()
 }

@@ -50,6 +50,16 @@ pub enum System {
 }
 
 impl System {
+    /// The repository the job is for, which its resources are tagged with.
+    pub fn repository(&self) -> Option<&str> {
+        let repository = match self {
+            Self::GitHub(github) => &github.repository,
+            Self::GitLab(gitlab) => &gitlab.project,
+            Self::Azure(azure) => &azure.repository,
+        };
+        repository.as_deref()
+    }
+
     /// The system's id of the run, which its resources are tagged with.
     pub fn run(&self) -> Option<&str> {
         let run = match self {
@@ -64,6 +74,8 @@ impl System {
 /// What to write for GitHub Actions.
 #[derive(Debug, Clone, Default)]
 pub struct GitHub {
+    /// The repository (`GITHUB_REPOSITORY`).
+    pub repository: Option<String>,
     /// File of step outputs (`GITHUB_OUTPUT`).
     pub output: Option<PathBuf>,
     /// File of facts for the post step (`GITHUB_STATE`).
@@ -79,6 +91,8 @@ pub struct GitHub {
 /// What to write for GitLab CI. Its outputs are those of `--output-file`.
 #[derive(Debug, Clone, Default)]
 pub struct GitLab {
+    /// The project's path (`CI_PROJECT_PATH`).
+    pub project: Option<String>,
     /// The pipeline (`CI_PIPELINE_ID`).
     pub pipeline: Option<String>,
     /// File for `artifacts:reports:codequality`, with the findings.
@@ -90,6 +104,8 @@ pub struct GitLab {
 /// What to write for Azure Pipelines.
 #[derive(Debug, Clone, Default)]
 pub struct Azure {
+    /// The repository (`BUILD_REPOSITORY_NAME`).
+    pub repository: Option<String>,
     /// The build (`BUILD_BUILDID`).
     pub build: Option<String>,
     /// The page that is attached to the run.

@@ -35,7 +35,8 @@ pub(super) struct Refreshing {
 #[derive(Clone)]
 struct Kept {
     credential: Arc<Credential>,
-    /// When to look for newer ones; never, if they do not end.
+    /// When to look for newer ones; only when they are refused, if it is not
+    /// known when they end.
     due: Option<Timestamp>,
 }
 
@@ -74,9 +75,11 @@ impl Refreshing {
     async fn renew(&self) -> Result<Arc<Credential>> {
         let fresh = Arc::new(self.provider.fetch().await?);
         self.hiding.keys(&fresh);
-        let due = fresh
-            .expiration
-            .map(|end| due(Timestamp::now(), end, self.clock.real(MARGIN)));
+        let now = Timestamp::now();
+        // Keys that have ended when they come are judged by a wrong clock:
+        // then the server says when they have.
+        let end = fresh.expiration.filter(|end| *end > now);
+        let due = end.map(|end| due(now, end, self.clock.real(MARGIN)));
         self.keep(Arc::clone(&fresh), due);
         Ok(fresh)
     }
@@ -205,9 +208,22 @@ mod tests {
     #[tokio::test]
     async fn keys_that_ended_are_fetched_anew_and_none_is_an_error() {
         let (keys, _) = counter(Duration::ZERO, 2);
-        assert_eq!(keys.get().await.unwrap().access_key_id, "STS.0");
-        assert_eq!(keys.get().await.unwrap().access_key_id, "STS.1");
+        for id in ["STS.0", "STS.1"] {
+            let fresh = keys.get().await.unwrap();
+            assert_eq!(fresh.access_key_id, id);
+            keys.keep(fresh, Some(Timestamp::now()));
+        }
         assert_eq!(keys.get().await.unwrap_err().message(), "No more");
+    }
+
+    #[tokio::test]
+    async fn keys_that_seem_to_have_ended_when_they_come_serve_until_they_are_refused() {
+        let (keys, fetched) = counter(Duration::ZERO, 9);
+        let first = keys.get().await.unwrap();
+        assert_eq!(keys.get().await.unwrap(), first);
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+        let second = keys.refresh(&first).await.unwrap();
+        assert_eq!(second.access_key_id, "STS.1");
     }
 
     #[tokio::test]
