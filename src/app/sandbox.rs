@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
-use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::host::{Guests, installed_powershell};
 use alicloud_image_sandbox::machine::MachineHost;
 use alicloud_image_sandbox::qemu::Qemu;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
@@ -138,6 +138,7 @@ fn machines(scripted: bool, time_scale: f64) -> Result<Arc<dyn MachineHost>> {
     let guests = Guests {
         confinement,
         time_scale,
+        powershell: installed_powershell(),
     };
     Ok(Arc::new(Qemu::new(Arc::new(guests))))
 }

@@ -299,6 +299,7 @@ fn short_sessions() -> SandboxOptions {
         machines: Arc::new(Guests {
             confinement: Confinement::Scripted,
             time_scale: TIME_SCALE,
+            powershell: None,
         }),
         metadata: MetadataOptions {
             role: Some("builder".to_owned()),
