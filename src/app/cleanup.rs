@@ -1,6 +1,6 @@
 //! `cleanup`: the sweep in a later process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,9 @@ fn started(args: &CleanupArgs) -> RunStarted {
 
 async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result<Vec<Leftover>> {
     match &args.scope {
+        CleanupScope::Journal(path) if path.is_dir() => {
+            sweep_journals(path, args, events, stop).await
+        }
         CleanupScope::Journal(path) => sweep_journal(path, args, events, stop).await,
         CleanupScope::Run(run) => {
             let path = path_of(&args.cloud.journal_dir, run);
@@ -102,6 +105,44 @@ async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result
     }
 }
 
+/// All journals in a directory; one that cannot be swept does not stop the
+/// others.
+async fn sweep_journals(
+    directory: &Path,
+    args: &CleanupArgs,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Vec<Leftover>> {
+    let (mut leftovers, mut failure) = (Vec::new(), None);
+    let journals = journals_in(directory)?;
+    events.say(format!(
+        "Found {} in {}",
+        counted(journals.len(), "journal"),
+        directory.display()
+    ));
+    for path in journals {
+        match sweep_journal(&path, args, events, stop).await {
+            Ok(left) => leftovers.extend(left),
+            Err(error) if failure.is_none() => failure = Some(error),
+            Err(error) => events.warn(one_line(&error)),
+        }
+    }
+    failure.map_or(Ok(leftovers), Err)
+}
+
+fn journals_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |error| {
+        let message = format!("Cannot read the directory `{}`", directory.display());
+        Error::new(Kind::Io, message).with_source(error)
+    };
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|it| it == "journal");
+    let mut journals: Vec<_> = paths.filter(is_journal).collect();
+    journals.sort();
+    Ok(journals)
+}
+
 async fn sweep_journal(
     path: &Path,
     args: &CleanupArgs,
@@ -109,7 +150,9 @@ async fn sweep_journal(
     stop: &Stop,
 ) -> Result<Vec<Leftover>> {
     if !path.exists() {
-        if args.is_post_step {
+        // A job may end before any run of it made the directory.
+        let is_directory = path.extension().is_none();
+        if args.is_post_step || is_directory {
             return Ok(Vec::new());
         }
         let message = format!("There is no journal `{}`", path.display());

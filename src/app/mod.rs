@@ -17,6 +17,8 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod matrix;
+mod merge;
 mod policy;
 mod sandbox;
 mod template;
@@ -39,6 +41,8 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Inspect(args) => inspect::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),

@@ -100,10 +100,7 @@ pub(super) fn report(findings: &[Diagnostic], events: &Events) {
 /// among the findings.
 pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> {
     if let Some(directory) = &args.directory {
-        std::env::set_current_dir(directory).map_err(|error| {
-            let message = format!("Cannot change to the directory `{}`", directory.display());
-            Error::new(Kind::Usage, message).with_source(error)
-        })?;
+        enter(directory)?;
     }
     let environment = |name: &str| args.variables.environment.get(name).cloned();
     let inputs = variable_inputs(args, &environment);
@@ -140,6 +137,14 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
         no_match,
         secrets,
         findings: diagnostics.into_sorted(),
+    })
+}
+
+/// Makes all paths relative to a directory.
+pub(super) fn enter(directory: &Path) -> Result<()> {
+    std::env::set_current_dir(directory).map_err(|error| {
+        let message = format!("Cannot change to the directory `{}`", directory.display());
+        Error::new(Kind::Usage, message).with_source(error)
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, Image};
 use crate::error::Error;
@@ -70,6 +70,13 @@ pub enum EventKind {
     ImageReady(Image),
     /// What the screen of a failed build's machine showed is in this file.
     Screenshot(PathBuf),
+    /// A command's whole answer, which is also the step output of this name.
+    Answer {
+        /// The output's name.
+        name: &'static str,
+        /// The answer.
+        text: String,
+    },
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
@@ -103,7 +110,7 @@ pub enum Stream {
 }
 
 /// A temporary resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// What it is, for example `instance`.
     pub kind: String,
@@ -114,7 +121,7 @@ pub struct Resource {
 }
 
 /// A temporary resource that is still there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
     /// What it is.
     #[serde(flatten)]

@@ -65,6 +65,11 @@ pub const INPUTS: &[Input] = &[
     input("resource-ttl-hours", "6"),
     input("fail-on-leftovers", "false"),
     input("run-id", ""),
+    input("output-files", ""),
+    input("regions", ""),
+    input("region-variable", ""),
+    input("files", ""),
+    input("expect", ""),
     input("sandbox", "false"),
     input("summary", "true"),
     input("annotations", "true"),
@@ -79,10 +84,12 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
         "build" => inputs.build()?,
         "validate" => inputs.template_command("validate")?,
         "inspect" => inputs.template_command("inspect")?,
+        "matrix" => inputs.matrix()?,
+        "merge" => inputs.merge()?,
         "cleanup" => inputs.cleanup()?,
         other => {
             return Err(bad_input("command", other)
-                .with_hint("Use `build`, `validate`, `inspect` or `cleanup`"));
+                .with_hint("Use `build`, `validate`, `inspect`, `matrix`, `merge` or `cleanup`"));
         }
     };
     let command = super::command_line(arguments, &environment)?;
@@ -163,7 +170,40 @@ impl Inputs<'_> {
         for name in ["force", "fail-on-leftovers", "sandbox"] {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
+        arguments.extend(self.output_files());
         arguments.extend(self.template()?);
+        Ok(arguments)
+    }
+
+    fn output_files(&self) -> impl Iterator<Item = OsString> {
+        self.lines("output-files")
+            .map(|line| assigned("--output-file", line))
+    }
+
+    fn matrix(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.of_template("matrix")?;
+        let regions = self.lines("regions");
+        arguments.extend(regions.map(|line| assigned("--regions", line)));
+        let variable = self.optional("region-variable");
+        arguments.extend(variable.map(|name| assigned("--region-variable", name)));
+        arguments.extend(self.template()?);
+        Ok(arguments)
+    }
+
+    fn merge(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.start("merge")?;
+        for (option, name) in [("--expect", "expect"), ("--manifest", "manifest")] {
+            let value = self.optional(name);
+            arguments.extend(value.map(|value| assigned(option, value)));
+        }
+        arguments.extend(self.output_files());
+        arguments.push("--".into());
+        let first = arguments.len();
+        arguments.extend(self.lines("files").map(OsString::from));
+        if arguments.len() == first {
+            return Err(Error::new(Kind::Usage, "Input `files` is empty")
+                .with_hint("Give the files that the legs wrote, or a directory with them"));
+        }
         Ok(arguments)
     }
 
@@ -366,6 +406,14 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         Command::Validate(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Policy(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Matrix(args) => {
+            let args = &mut args.validate;
+            settle(Some(&mut args.template), &mut args.report);
+        }
+        Command::Merge(args) => {
+            args.directory = Some(directory.absolute.clone());
+            settle(None, &mut args.report);
+        }
         Command::Cleanup(args) => settle(None, &mut args.report),
         _ => {}
     }

@@ -13,6 +13,8 @@ use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
 /// The variable that gives each system away, and what `--ci` calls it.
 const MARKS: &[(&str, Ci)] = &[
     ("GITHUB_ACTIONS", Ci::Github),
+    ("GITEA_ACTIONS", Ci::Github),
+    ("FORGEJO_ACTIONS", Ci::Github),
     ("GITLAB_CI", Ci::Gitlab),
     ("TF_BUILD", Ci::Azure),
     ("JENKINS_URL", Ci::None),
@@ -57,6 +59,7 @@ fn gitlab(environment: &Environment) -> GitLab {
     GitLab {
         project: environment.text("CI_PROJECT_PATH"),
         pipeline: environment.text("CI_PIPELINE_ID"),
+        links: environment.path("ALICLOUD_IMAGE_LINKS"),
         code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
         workspace: workspace(environment, "CI_PROJECT_DIR"),
     }
@@ -102,6 +105,8 @@ mod tests {
         let table = [
             (vec![], Ci::None),
             (vec![("GITHUB_ACTIONS", "true")], Ci::Github),
+            (vec![("GITEA_ACTIONS", "true")], Ci::Github),
+            (vec![("FORGEJO_ACTIONS", "true")], Ci::Github),
             (vec![("GITLAB_CI", "true")], Ci::Gitlab),
             (vec![("TF_BUILD", "True")], Ci::Azure),
             (vec![("JENKINS_URL", "http://j")], Ci::None),

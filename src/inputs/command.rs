@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ConfigType, Delays, Page, Signature};
+use crate::cli::{ConfigType, Delays, Page, Scheduler, Signature};
 use crate::cloud::credential::{Ambient, Profiles};
 use crate::plan::OnError;
 use crate::process;
@@ -23,6 +23,10 @@ pub enum Command {
     Inspect(Box<InspectArgs>),
     /// Import a disk image.
     Import(Box<ImportArgs>),
+    /// Print a template's legs.
+    Matrix(Box<MatrixArgs>),
+    /// Join the results of legs.
+    Merge(Box<MergeArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
     /// Show whose keys are used.
@@ -119,6 +123,38 @@ pub struct ImportArgs {
     /// How to reach Alibaba Cloud.
     pub cloud: CloudArgs,
     /// How the run is shown.
+    pub report: Settings,
+}
+
+/// `matrix`.
+#[derive(Debug)]
+pub struct MatrixArgs {
+    /// The template, and all that a check of it takes.
+    pub validate: ValidateArgs,
+    /// Regions that every image is made in; none for the template's own.
+    pub regions: Vec<String>,
+    /// The template's variable that its region is read from.
+    pub region_variable: Option<String>,
+    /// The CI system that runs the legs.
+    pub scheduler: Scheduler,
+    /// The container image of the jobs, if they run in one.
+    pub image: Option<String>,
+    /// Whom the jobs' OIDC tokens are for.
+    pub audience: String,
+}
+
+/// `merge`.
+#[derive(Debug)]
+pub struct MergeArgs {
+    /// The directory to change to before anything is read, if any.
+    pub directory: Option<PathBuf>,
+    /// Files with results, and directories with such files.
+    pub files: Vec<PathBuf>,
+    /// A matrix, or the path of a file with one.
+    pub expect: Option<String>,
+    /// The manifest to write.
+    pub manifest: Option<PathBuf>,
+    /// How the results are shown.
     pub report: Settings,
 }
 

@@ -231,6 +231,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("ALICLOUD_IMAGE_SUMMARY", "`false`: no job summary"),
     variable("ALICLOUD_IMAGE_ANNOTATIONS", "`false`: no annotations"),
     variable("GITHUB_ACTIONS", "`true`: write for GitHub Actions"),
+    variable("GITEA_ACTIONS", "As GITHUB_ACTIONS"),
+    variable("FORGEJO_ACTIONS", "As GITHUB_ACTIONS"),
     variable("GITHUB_OUTPUT", "Where step outputs go"),
     variable("GITHUB_STATE", "Where facts for the post step go"),
     variable("GITHUB_STEP_SUMMARY", "Where the job summary goes"),
@@ -252,6 +254,14 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "CI_PROJECT_DIR",
         "What the paths of that report are relative to",
+    ),
+    variable(
+        "ALICLOUD_IMAGE_LINKS",
+        "Where links to the images go as an annotations report, on GitLab",
+    ),
+    variable(
+        "CI_JOB_IMAGE",
+        "The image of the jobs that `matrix --format=gitlab` prints",
     ),
     variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
     variable("CI_PROJECT_PATH", "Tag of what is created, on GitLab"),

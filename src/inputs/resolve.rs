@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
+    ImportArgs, InspectArgs, MatrixArgs, MergeArgs, SandboxArgs, TemplateArgs, ValidateArgs,
+    VariableInputs, WhoamiArgs,
 };
+use super::credentials::AUDIENCE;
 use super::{ci, env::Environment};
 use crate::cli;
 use crate::disk::{self, stream};
@@ -28,6 +30,8 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
         cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
+        cli::Command::Matrix(typed) => Command::Matrix(Box::new(matrix(typed, environment)?)),
+        cli::Command::Merge(typed) => Command::Merge(Box::new(merge(typed, environment))),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Whoami(typed) => Command::Whoami(Box::new(whoami(typed, environment)?)),
         cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
@@ -177,6 +181,34 @@ fn import_options(typed: &cli::Import) -> serde_json::Value {
     block.into()
 }
 
+fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
+    let audience = environment.get("ALICLOUD_IMAGE_OIDC_AUDIENCE");
+    Ok(MatrixArgs {
+        validate: ValidateArgs {
+            template: template(typed.template, false, environment)?,
+            region: environment.region().map(str::to_owned),
+            profiles: environment.profiles(),
+            report: report(plain_output(typed.ci, typed.verbose), environment),
+            syntax_only: false,
+        },
+        regions: names(typed.regions),
+        region_variable: typed.region_variable,
+        scheduler: typed.format,
+        image: typed.image.or_else(|| environment.text("CI_JOB_IMAGE")),
+        audience: audience.unwrap_or(AUDIENCE).to_owned(),
+    })
+}
+
+fn merge(typed: cli::Merge, environment: &Environment) -> MergeArgs {
+    MergeArgs {
+        directory: None,
+        files: typed.files,
+        expect: typed.expect,
+        manifest: typed.manifest,
+        report: report(typed.output, environment),
+    }
+}
+
 fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs> {
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
@@ -186,7 +218,7 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
             (None, Some(run)) => CleanupScope::Run(run),
             (None, None) => CleanupScope::Expired,
         },
-        regions: typed.region,
+        regions: names(typed.region),
         dry_run: typed.dry_run,
         deadline: None,
         is_post_step: false,
@@ -359,7 +391,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         timestamps: typed.timestamp_ui,
         verbose: typed.verbose.max(verbose(environment)),
         ci: ci::system(typed.ci, environment),
-        output_file: typed.output_file,
+        output_files: typed.output_file,
         fail_on_leftovers: false,
         secrets: secrets(environment),
     }
@@ -367,16 +399,20 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
 
 /// How a run is shown when the command line could not be understood.
 pub fn fallback_settings(environment: &Environment) -> Settings {
-    let typed = cli::Output {
+    report(plain_output(cli::Ci::Auto, 0), environment)
+}
+
+/// What is typed where only the CI system and the amount of text matter.
+fn plain_output(ci: cli::Ci, verbose: u8) -> cli::Output {
+    cli::Output {
         color: None,
         machine_readable: false,
         timestamp_ui: false,
         format: cli::Format::Text,
-        ci: cli::Ci::Auto,
-        output_file: None,
-        verbose: 0,
-    };
-    report(typed, environment)
+        ci,
+        output_file: Vec::new(),
+        verbose,
+    }
 }
 
 /// Switched off wins; then what asks for colours; then whether people look at

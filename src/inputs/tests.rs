@@ -92,7 +92,7 @@ fn our_own_options() {
     assert!(args.report.fail_on_leftovers);
     assert_eq!(args.cloud.signature, cli::Signature::RpcV1);
     assert_eq!(args.cloud.journal_dir, PathBuf::from("/j"));
-    assert_eq!(args.report.output_file, Some(PathBuf::from("o.env")));
+    assert_eq!(args.report.output_files, [PathBuf::from("o.env")]);
     assert_eq!(args.report.verbose, 2);
 }
 

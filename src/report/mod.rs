@@ -28,6 +28,7 @@ mod gitlab;
 mod json;
 pub mod machine_readable;
 mod mask;
+pub mod matrix;
 pub mod outputs;
 pub mod page;
 mod safe;
@@ -126,8 +127,8 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     if settings.format == Format::Json {
         renderers.push(Box::new(json::Json(stdout)));
     }
-    renderers.extend(settings.ci.as_ref().and_then(|ci| results(ci, for_people)));
-    if let Some(path) = &settings.output_file {
+    renderers.extend(settings.ci.iter().flat_map(|ci| results(ci, &for_people)));
+    for path in &settings.output_files {
         renderers.push(Box::new(outputs::OutputFile::new(path)));
     }
     renderers
@@ -144,12 +145,13 @@ fn log(system: &System, sink: &Sink) -> Box<dyn Renderer> {
 }
 
 /// What a CI system is told after the text.
-fn results(system: &System, sink: Sink) -> Option<Box<dyn Renderer>> {
-    Some(match system {
-        System::GitHub(github) => Box::new(github::Results::new(github, sink)),
-        System::GitLab(gitlab) => Box::new(gitlab::CodeQuality::new(gitlab)?),
-        System::Azure(azure) => Box::new(azure::Results::new(azure, sink)),
-    })
+fn results(system: &System, sink: &Sink) -> Vec<Box<dyn Renderer>> {
+    let sink = sink.clone();
+    match system {
+        System::GitHub(github) => vec![Box::new(github::Results::new(github, sink))],
+        System::GitLab(gitlab) => gitlab::reports(gitlab),
+        System::Azure(azure) => vec![Box::new(azure::Results::new(azure, sink))],
+    }
 }
 
 impl Reporter for Report {

@@ -89,6 +89,10 @@ impl Safe {
             EventKind::Screenshot(path) => EntryKind::Screenshot {
                 path: self.path(path),
             },
+            EventKind::Answer { name, text } => EntryKind::Answer {
+                name,
+                text: self.mask.apply(text).into_owned(),
+            },
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })

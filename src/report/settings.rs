@@ -18,8 +18,9 @@ pub struct Settings {
     pub verbose: u8,
     /// The CI system to write for, if any.
     pub ci: Option<System>,
-    /// Where `KEY=VALUE` lines of the results go.
-    pub output_file: Option<PathBuf>,
+    /// Where the results go: JSON when the name ends with `.json`, else
+    /// `KEY=VALUE` lines.
+    pub output_files: Vec<PathBuf>,
     /// Whether leftovers are a failure.
     pub fail_on_leftovers: bool,
     /// Values that are hidden from the first line on.
@@ -97,6 +98,8 @@ pub struct GitLab {
     pub pipeline: Option<String>,
     /// File for `artifacts:reports:codequality`, with the findings.
     pub code_quality: Option<PathBuf>,
+    /// File for `artifacts:reports:annotations`, with links to the images.
+    pub links: Option<PathBuf>,
     /// What the findings' paths are relative to.
     pub workspace: Workspace,
 }

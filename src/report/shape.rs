@@ -124,10 +124,11 @@ impl Shapes {
     fn run_finished(&self, end: &RunEnd) -> Vec<Shape> {
         let mut shapes = Vec::new();
         if !end.builds.is_empty() {
-            shapes.push(plain(
-                Tone::Say,
-                format!("\n==> Wait completed after {}", in_words(end.elapsed)),
-            ));
+            // Nothing was waited for when results are joined.
+            if self.command != "merge" {
+                let waited = format!("\n==> Wait completed after {}", in_words(end.elapsed));
+                shapes.push(plain(Tone::Say, waited));
+            }
             shapes.extend(cancelled(end));
             shapes.extend(errors(end));
             shapes.push(artifacts(end));

@@ -192,7 +192,7 @@ impl Summary {
             ),
             [_, _, ..] => format!("✗ {} builds failed", failed.len()),
             [] if end.error.is_some() => "✗ failed".to_owned(),
-            [] if self.command == "build" => {
+            [] if matches!(self.command, "build" | "merge") => {
                 let plural = if images == 1 { "" } else { "s" };
                 format!("{images} image{plural} built in {}", short(end.elapsed))
             }
