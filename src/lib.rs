@@ -15,6 +15,7 @@ pub mod communicator;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod github;
 mod glob;
 pub mod importer;
 pub mod inputs;

@@ -18,6 +18,8 @@ mod import;
 mod inspect;
 mod logging;
 mod policy;
+mod remote;
+mod review;
 mod sandbox;
 mod template;
 mod validate;
@@ -40,6 +42,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Policy(args) => policy::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::CloseCheckRun(args) => review::run(&args),
         Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),

@@ -70,6 +70,15 @@ pub enum EventKind {
     ImageReady(Image),
     /// What the screen of a failed build's machine showed is in this file.
     Screenshot(PathBuf),
+    /// The template came from another repository.
+    TemplateFetched {
+        /// As the user gave it.
+        address: String,
+        /// The commit that was fetched.
+        commit: String,
+    },
+    /// A check run on GitHub waits for its result; none once it has one.
+    CheckRun(Option<u64>),
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.

@@ -74,6 +74,13 @@ pub(super) enum EntryKind {
     Screenshot {
         path: String,
     },
+    TemplateFetched {
+        address: String,
+        commit: String,
+    },
+    CheckRun {
+        id: Option<u64>,
+    },
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }

@@ -17,6 +17,8 @@
 //! | `leftover` | `kind`, `id`, `region`, `reason` |
 //! | `image_ready` | `image` |
 //! | `screenshot` | `path` |
+//! | `template_fetched` | `address`, `commit` |
+//! | `check_run` | `id` of the check run that is open on GitHub, or null |
 //! | `build_finished` | `name`, `builder_type`, `elapsed_seconds`, `artifacts[]`, `error` |
 //! | `run_finished` | `status`, `elapsed_seconds`, `cancelled`, `builds[]`, `leftovers[]`, `error` |
 //!

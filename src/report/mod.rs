@@ -30,6 +30,7 @@ pub mod machine_readable;
 mod mask;
 pub mod outputs;
 pub mod page;
+pub mod review;
 mod safe;
 mod sanitize;
 pub mod settings;

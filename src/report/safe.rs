@@ -89,6 +89,11 @@ impl Safe {
             EventKind::Screenshot(path) => EntryKind::Screenshot {
                 path: self.path(path),
             },
+            EventKind::TemplateFetched { address, commit } => EntryKind::TemplateFetched {
+                address: self.line(address),
+                commit: self.line(commit),
+            },
+            EventKind::CheckRun(id) => EntryKind::CheckRun { id: *id },
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })
