@@ -38,6 +38,7 @@ const DROPPED: &[&str] = &[
     "ALIBABA_CLOUD_CREDENTIALS_URI",
     "ALIBABA_CLOUD_OIDC_TOKEN",
     "ALICLOUD_CREDENTIALS_URI",
+    "ALICLOUD_IMAGE_GITHUB_TOKEN",
     "CI_JOB_TOKEN",
     "OSS_ACCESS_KEY_ID",
     "OSS_ACCESS_KEY_SECRET",
@@ -456,6 +457,8 @@ mod tests {
             ("ACTIONS_ID_TOKEN_REQUEST_URL", false),
             ("ALIBABA_CLOUD_CREDENTIALS_URI", false),
             ("STATE_journal", false),
+            ("ALICLOUD_IMAGE_GITHUB_TOKEN", false),
+            ("GITHUB_TOKEN", true),
         ] {
             let environment = Environment::for_children([(name, "v")]);
             assert_eq!(environment.get(name).is_some(), kept, "{name}");

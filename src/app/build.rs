@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::sandbox::{self, Embedded};
 use super::template::{self, Around};
+use super::{remote, review};
 use crate::clock::Clock;
 use crate::cloud::Product;
 use crate::cloud::SignatureAlgorithm;
@@ -27,13 +28,34 @@ use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = super::block_on(build(args, &events)).and_then(|outcome| outcome);
+    let outcome = super::block_on(told_build(args, &events)).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
 }
 
-async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
+/// The build, and what GitHub is told about it.
+async fn told_build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     // First of all: a signal that comes now must already be heard.
     let signals = Signals::install()?;
+    let scale = args.sandbox.unwrap_or(args.cloud.time_scale);
+    let stop = Stop::new(Clock::scaled(scale));
+    let watch = signals.watch(&stop, events);
+    let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
+    let outcome = Box::pin(build(args, events, &signals, &stop)).await;
+    let status = outcome.unwrap_or_else(|error| super::fail(events, error));
+    if let Some(telling) = telling {
+        telling.finish(&stop).await;
+    }
+    watch.abort();
+    Ok(status)
+}
+
+async fn build(
+    args: &BuildArgs,
+    events: &Events,
+    signals: &Signals,
+    stop: &Stop,
+) -> Result<ExitStatus> {
+    let fetched = remote::fetch(&args.template, events, stop).await?;
     let around = Around {
         force: args.force,
         region: args.cloud.region.as_deref(),
@@ -43,7 +65,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
             is_needed: true,
         }),
     };
-    let reading = template::read(&args.template, &around)?;
+    let reading = template::read(&fetched.template, &around)?;
     let run_id = Uuid::new_v4().to_string();
     let started = |journal: Option<&Journal>, plan: Option<&Plan>| RunStarted {
         run_id: run_id.clone(),
@@ -65,16 +87,10 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
         events.warn(warning.clone());
     }
     let embedded = sandbox::embed(args.sandbox).await?;
-    let scale = embedded
-        .as_ref()
-        .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
-    let clock = Clock::scaled(scale);
-    let connections = connections(&args.cloud, embedded.as_ref(), clock, events)?;
+    let connections = connections(&args.cloud, embedded.as_ref(), stop.clock(), events)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
-    let stop = Stop::new(clock);
-    let watch = signals.watch(&stop, events);
-    let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
-    watch.abort();
+    let result = engine::run(&plan, &settings, &connections, journal, events, stop).await;
+    fetched.bring_back(events);
     let signal = signals.first().map(engine::signal::Signal::number);
     Ok(ExitStatus::of_run(
         &result,

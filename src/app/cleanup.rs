@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
+use super::review;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::cloud::ecs::DescribeRegions;
@@ -31,7 +32,16 @@ const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &CleanupArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = super::block_on(clean_up(args, &events)).and_then(|outcome| outcome);
+    let work = async {
+        let outcome = clean_up(args, &events).await;
+        // By now the main step is dead, or has said how it went.
+        if let Some(check_run) = &args.check_run {
+            let stop = Stop::new(Clock::default());
+            review::close(check_run, &events, &stop).await;
+        }
+        outcome
+    };
+    let outcome = super::block_on(work).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
 }
 

@@ -22,7 +22,6 @@ use crate::secret::Secret;
 /// A sandbox that lives as long as the build it is for.
 pub(super) struct Embedded {
     sandbox: Sandbox,
-    pub(super) time_scale: f64,
 }
 
 impl Embedded {
@@ -55,10 +54,7 @@ pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
         ..Default::default()
     };
     let sandbox = Sandbox::start(options).await.map_err(cannot_start)?;
-    Ok(Some(Embedded {
-        sandbox,
-        time_scale,
-    }))
+    Ok(Some(Embedded { sandbox }))
 }
 
 /// Serves until a signal comes.

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::env::Environment;
+use super::github;
 use crate::cli::Ci;
 use crate::report::System;
 use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
@@ -33,13 +34,13 @@ pub(super) fn system(choice: Ci, environment: &Environment) -> Option<System> {
     match choice {
         Ci::Auto => system(detect(environment), environment),
         Ci::None => None,
-        Ci::Github => Some(System::GitHub(github(environment))),
+        Ci::Github => Some(System::GitHub(of_github(environment))),
         Ci::Gitlab => Some(System::GitLab(gitlab(environment))),
         Ci::Azure => Some(System::Azure(azure(environment))),
     }
 }
 
-fn github(environment: &Environment) -> GitHub {
+fn of_github(environment: &Environment) -> GitHub {
     let summary = environment.path("GITHUB_STEP_SUMMARY");
     GitHub {
         repository: environment.text("GITHUB_REPOSITORY"),
@@ -52,6 +53,7 @@ fn github(environment: &Environment) -> GitHub {
         },
         annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
         workspace: workspace(environment, "GITHUB_WORKSPACE"),
+        review: github::review(environment),
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
             directory: Some("/w/images/web".into()),
             ..Environment::of([("GITHUB_WORKSPACE", "/w")])
         };
-        let workspace = github(&environment).workspace;
+        let workspace = of_github(&environment).workspace;
         assert_eq!(workspace.directory, PathBuf::from("images/web"));
     }
 

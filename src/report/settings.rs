@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::review::Review;
 use crate::secret::Secret;
 
 /// How a run is shown.
@@ -87,6 +88,8 @@ pub struct GitHub {
     pub annotations: bool,
     /// What annotations' paths are relative to.
     pub workspace: Workspace,
+    /// Where a page for GitHub's API is left, if one is wanted.
+    pub review: Option<Review>,
 }
 
 /// What to write for GitLab CI. Its outputs are those of `--output-file`.
