@@ -16,6 +16,7 @@ pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod fanout;
+pub mod github;
 mod glob;
 pub mod importer;
 pub mod inputs;

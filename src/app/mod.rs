@@ -20,6 +20,8 @@ mod logging;
 mod matrix;
 mod merge;
 mod policy;
+mod remote;
+mod review;
 mod sandbox;
 mod template;
 mod validate;
@@ -44,6 +46,7 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Matrix(args) => matrix::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::CloseCheckRun(args) => review::run(&args),
         Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),

@@ -1,5 +1,6 @@
 //! `policy`: the least RAM policy a template needs, for whoever writes it.
 
+use super::remote;
 use super::template::{self, Around};
 use crate::engine::event::Events;
 use crate::inputs::ValidateArgs;
@@ -22,7 +23,11 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
             is_needed: false,
         }),
     };
-    let reading = match template::read(&args.template, &around) {
+    let fetched = match remote::fetch_now(&args.template, &events) {
+        Ok(fetched) => fetched,
+        Err(error) => return super::fail(&events, error),
+    };
+    let reading = match template::read(&fetched.template, &around) {
         Ok(reading) => reading,
         Err(error) => return super::fail(&events, error),
     };

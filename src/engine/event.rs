@@ -77,6 +77,15 @@ pub enum EventKind {
         /// The answer.
         text: String,
     },
+    /// The template came from another repository.
+    TemplateFetched {
+        /// As the user gave it.
+        address: String,
+        /// The commit that was fetched.
+        commit: String,
+    },
+    /// A check run on GitHub waits for its result; none once it has one.
+    CheckRun(Option<u64>),
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::command::{CleanupArgs, Command, TemplateArgs};
 use super::env::{self, Environment};
+use super::github;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Settings, System};
 
@@ -73,6 +74,9 @@ pub const INPUTS: &[Input] = &[
     input("sandbox", "false"),
     input("summary", "true"),
     input("annotations", "true"),
+    input("pr-comment", "never"),
+    input("check-run", "false"),
+    input("github-token", "${{ github.token }}"),
     input("log-level", "info"),
 ];
 
@@ -99,10 +103,11 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
 /// What the post step does: delete what the main step left, if anything.
 pub(super) fn post(environment: &Environment) -> Result<Command> {
     let inputs = Inputs(environment);
+    let check_run = github::open_check_run(&inputs.overlay()?);
     // What a sandbox inside the main step held is gone with it.
     let journal = match (environment.get("STATE_journal"), inputs.flag("sandbox")?) {
         (Some(journal), false) => journal,
-        _ => return Ok(Command::Print("Nothing to clean up\n".to_owned())),
+        _ => return Ok(github::close(check_run, environment)),
     };
     let arguments = vec![
         "alicloud-image".into(),
@@ -113,6 +118,7 @@ pub(super) fn post(environment: &Environment) -> Result<Command> {
     match super::command_line(arguments, &inputs.overlay()?)? {
         Command::Cleanup(args) => Ok(Command::Cleanup(Box::new(CleanupArgs {
             is_post_step: true,
+            check_run,
             deadline: Some(POST_DEADLINE),
             regions: environment
                 .get("STATE_region")
@@ -274,6 +280,7 @@ impl Inputs<'_> {
         overlay.extend(self.keys()?);
         overlay.extend(self.endpoints()?);
         overlay.extend(self.switches()?);
+        overlay.extend(self.for_github()?);
         let region = self.lines("region").next();
         overlay.extend(region.map(|region| ("ALICLOUD_REGION".to_owned(), region.to_owned())));
         let mut environment = self.0.clone();
@@ -370,6 +377,26 @@ impl Inputs<'_> {
             }
         }
         Ok(pairs)
+    }
+
+    fn for_github(&self) -> Result<Vec<(String, String)>> {
+        let comment = self.get("pr-comment");
+        if !github::COMMENT_WORDS.contains(&comment) {
+            return Err(
+                bad_input("pr-comment", comment).with_hint("Use `never`, `always` or `on-change`")
+            );
+        }
+        let check_run = self.flag("check-run")?.to_string();
+        // The default is an expression, which only a runner evaluates.
+        let token = self
+            .optional("github-token")
+            .filter(|token| !token.starts_with("${{"));
+        let pairs = [("PR_COMMENT", comment), ("CHECK_RUN", &check_run)];
+        let pairs = pairs
+            .into_iter()
+            .chain(token.map(|token| ("GITHUB_TOKEN", token)));
+        let named = |(name, value)| (format!("ALICLOUD_IMAGE_{name}"), String::from(value));
+        Ok(pairs.map(named).collect())
     }
 
     /// The directory to work in, under the workspace.

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::env::Environment;
+use super::github;
 use crate::cli::Ci;
 use crate::report::System;
 use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
@@ -33,15 +34,16 @@ pub(super) fn system(choice: Ci, environment: &Environment) -> Option<System> {
     match choice {
         Ci::Auto => system(detect(environment), environment),
         Ci::None => None,
-        Ci::Github => Some(System::GitHub(github(environment))),
+        Ci::Github => Some(System::GitHub(of_github(environment))),
         Ci::Gitlab => Some(System::GitLab(gitlab(environment))),
         Ci::Azure => Some(System::Azure(azure(environment))),
     }
 }
 
-fn github(environment: &Environment) -> GitHub {
+fn of_github(environment: &Environment) -> GitHub {
     let summary = environment.path("GITHUB_STEP_SUMMARY");
     GitHub {
+        repository: environment.text("GITHUB_REPOSITORY"),
         output: environment.path("GITHUB_OUTPUT"),
         state: environment.path("GITHUB_STATE"),
         summary: Page {
@@ -51,11 +53,13 @@ fn github(environment: &Environment) -> GitHub {
         },
         annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
         workspace: workspace(environment, "GITHUB_WORKSPACE"),
+        review: github::review(environment),
     }
 }
 
 fn gitlab(environment: &Environment) -> GitLab {
     GitLab {
+        project: environment.text("CI_PROJECT_PATH"),
         pipeline: environment.text("CI_PIPELINE_ID"),
         links: environment.path("ALICLOUD_IMAGE_LINKS"),
         code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
@@ -67,6 +71,7 @@ fn azure(environment: &Environment) -> Azure {
     let directory = environment.path("AGENT_TEMPDIRECTORY");
     let summary = directory.map(|directory| directory.join("alicloud-image.md"));
     Azure {
+        repository: environment.text("BUILD_REPOSITORY_NAME"),
         build: environment.text("BUILD_BUILDID"),
         summary: Page {
             path: summary.filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
@@ -120,7 +125,7 @@ mod tests {
             directory: Some("/w/images/web".into()),
             ..Environment::of([("GITHUB_WORKSPACE", "/w")])
         };
-        let workspace = github(&environment).workspace;
+        let workspace = of_github(&environment).workspace;
         assert_eq!(workspace.directory, PathBuf::from("images/web"));
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{ConfigType, Delays, Page, Scheduler, Signature};
 use crate::cloud::credential::{Ambient, Profiles};
+use crate::github;
 use crate::plan::OnError;
 use crate::process;
 use crate::report::Settings;
@@ -29,6 +30,8 @@ pub enum Command {
     Merge(Box<MergeArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
+    /// Give a check run that an interrupted run left open its result.
+    CloseCheckRun(Box<CloseCheckRunArgs>),
     /// Show whose keys are used.
     Whoami(Box<WhoamiArgs>),
     /// Look at a disk image or convert it.
@@ -77,6 +80,17 @@ pub struct BuildArgs {
     pub children: process::Environment,
     /// What the user should know before the run begins.
     pub warnings: Vec<String>,
+    /// What GitHub is told about the run.
+    pub reviewing: Option<github::Reviewing>,
+}
+
+/// The post step of a run that left nothing but a check run.
+#[derive(Debug)]
+pub struct CloseCheckRunArgs {
+    /// The check run.
+    pub check_run: github::OpenCheckRun,
+    /// How it is shown.
+    pub report: Settings,
 }
 
 /// `validate`.
@@ -92,6 +106,10 @@ pub struct ValidateArgs {
     pub report: Settings,
     /// Only check that the template can be parsed.
     pub syntax_only: bool,
+    /// What the user should know first.
+    pub warnings: Vec<String>,
+    /// What GitHub is told about the check.
+    pub reviewing: Option<github::Reviewing>,
 }
 
 /// `inspect`.
@@ -172,6 +190,8 @@ pub struct CleanupArgs {
     /// Whether it runs as the post step of the GitHub action, where leftovers
     /// are no failure and a missing journal means there is nothing to do.
     pub is_post_step: bool,
+    /// A check run that the main step may have left open.
+    pub check_run: Option<github::OpenCheckRun>,
     /// How to reach Alibaba Cloud.
     pub cloud: CloudArgs,
     /// How the run is shown.
@@ -259,6 +279,9 @@ pub struct TemplateArgs {
     pub directory: Option<PathBuf>,
     /// The template as the user gave it; `-` for standard input.
     pub path: PathBuf,
+    /// How to fetch what is in other repositories, as `path` and variable
+    /// files may be; or why that is impossible.
+    pub github: Result<github::Access, String>,
     /// Its language, when its name does not tell.
     pub config_type: Option<ConfigType>,
     /// Values for its variables.

@@ -9,7 +9,7 @@ use super::command::{
     VariableInputs, WhoamiArgs,
 };
 use super::credentials::AUDIENCE;
-use super::{ci, env::Environment};
+use super::{ci, env::Environment, github};
 use crate::cli;
 use crate::disk::{self, stream};
 use crate::error::{Error, Kind, Result};
@@ -50,8 +50,10 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
     settings.verbose = settings.verbose.max(u8::from(typed.debug));
+    let template = template(typed.template, typed.warn_on_undeclared_var, environment)?;
+    let (reviewing, review_warnings) = github::reviewing(environment, &template, &settings);
     Ok(BuildArgs {
-        template: template(typed.template, typed.warn_on_undeclared_var, environment)?,
+        template,
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
         force: typed.force,
@@ -65,7 +67,9 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
         warnings: ask_warning
             .into_iter()
             .chain(environment.incomplete_keys())
+            .chain(review_warnings)
             .collect(),
+        reviewing,
     })
 }
 
@@ -96,12 +100,17 @@ fn minutes(minutes: u32) -> Option<Duration> {
 }
 
 fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateArgs> {
+    let template = template(typed.template, !typed.no_warn_undeclared_var, environment)?;
+    let report = report(typed.output, environment);
+    let (reviewing, warnings) = github::reviewing(environment, &template, &report);
     Ok(ValidateArgs {
-        template: template(typed.template, !typed.no_warn_undeclared_var, environment)?,
+        template,
         region: environment.region().map(str::to_owned),
         profiles: environment.profiles(),
-        report: report(typed.output, environment),
+        report,
         syntax_only: typed.syntax_only,
+        warnings,
+        reviewing,
     })
 }
 
@@ -119,6 +128,8 @@ fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs
         profiles: environment.profiles(),
         report: report(typed.output, environment),
         syntax_only: false,
+        warnings: Vec::new(),
+        reviewing: None,
     })
 }
 
@@ -190,6 +201,8 @@ fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
             profiles: environment.profiles(),
             report: report(plain_output(typed.ci, typed.verbose), environment),
             syntax_only: false,
+            warnings: Vec::new(),
+            reviewing: None,
         },
         regions: names(typed.regions),
         region_variable: typed.region_variable,
@@ -222,6 +235,7 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
         dry_run: typed.dry_run,
         deadline: None,
         is_post_step: false,
+        check_run: None,
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
     })
@@ -308,6 +322,7 @@ fn template(
     }
     Ok(TemplateArgs {
         directory: None,
+        github: github::access(environment),
         path: typed.template,
         config_type: typed.config_type,
         variables: VariableInputs {
@@ -339,9 +354,12 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
             oss: endpoint("OSS"),
         },
         signature: typed.signature,
-        journal_dir: typed
-            .journal_dir
-            .unwrap_or_else(|| journal_dir(environment)),
+        // The working directory may change before it is used.
+        journal_dir: environment.absolute(
+            typed
+                .journal_dir
+                .unwrap_or_else(|| journal_dir(environment)),
+        ),
         time_scale: time_scale(environment)?,
         guest_port: guest_port(environment)?,
     })
@@ -355,7 +373,7 @@ pub(super) fn journal_dir(environment: &Environment) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/tmp").join(JOURNAL_DIR))
 }
 
-fn time_scale(environment: &Environment) -> Result<f64> {
+pub(super) fn time_scale(environment: &Environment) -> Result<f64> {
     let Some(text) = environment.get("ALICLOUD_IMAGE_TIME_SCALE") else {
         return Ok(1.0);
     };
@@ -415,15 +433,17 @@ fn plain_output(ci: cli::Ci, verbose: u8) -> cli::Output {
     }
 }
 
-/// Switched off wins; then FORCE_COLOR; then whether people look at it.
+/// Switched off wins; then what asks for colours; then whether people look at
+/// it.
 fn color(typed: Option<bool>, format: Format, environment: &Environment) -> bool {
     let is_off = typed == Some(false)
         || ["NO_COLOR", "PACKER_NO_COLOR"]
             .iter()
             .any(|name| environment.is_set(name));
-    let is_forced = environment
-        .get("FORCE_COLOR")
-        .is_some_and(|value| value != "0");
+    let is_forced = typed == Some(true)
+        || environment
+            .get("FORCE_COLOR")
+            .is_some_and(|value| value != "0");
     let is_terminal = match format {
         Format::Json => environment.stderr_is_terminal,
         Format::Text | Format::MachineReadable => environment.stdout_is_terminal,

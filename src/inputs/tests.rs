@@ -247,6 +247,8 @@ fn colours() {
         ("p build t", false, &[], false),
         ("p build t", false, &[("FORCE_COLOR", "1")], true),
         ("p build t", false, &[("FORCE_COLOR", "0")], false),
+        ("p build -color=true t", false, &[], true),
+        ("p build -color=true t", false, &[("NO_COLOR", "1")], false),
         ("p build t", true, &[("NO_COLOR", "1")], false),
         ("p build t", true, &[("PACKER_NO_COLOR", "1")], false),
         (

@@ -31,6 +31,7 @@ mod mask;
 pub mod matrix;
 pub mod outputs;
 pub mod page;
+pub mod review;
 mod safe;
 mod sanitize;
 pub mod settings;

@@ -268,7 +268,8 @@ pub(super) struct OutputFile {
 impl OutputFile {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            path: path.to_owned(),
+            // The working directory may change before it is written.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             outputs: Outputs::default(),
         }
     }

@@ -67,6 +67,10 @@ impl Shapes {
                 vec![message(build, text)]
             }
             EntryKind::Warning { text } => vec![warning(build, text)],
+            EntryKind::TemplateFetched { address, commit } => {
+                let text = format!("Template {address} is at commit {commit}");
+                vec![plain(Tone::Say, format!("==> {text}"))]
+            }
             EntryKind::BuildFinished(end) => build_finished(end),
             EntryKind::RunFinished(end) => self.run_finished(end),
             kind => self

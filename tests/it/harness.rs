@@ -412,6 +412,7 @@ pub(crate) fn guests() -> std::sync::Arc<Guests> {
     std::sync::Arc::new(Guests {
         confinement: Confinement::Namespaces,
         time_scale: TIME_SCALE,
+        powershell: None,
     })
 }
 
@@ -426,6 +427,7 @@ pub(crate) fn quick_options() -> SandboxOptions {
     let machines = Guests {
         confinement: Confinement::Scripted,
         time_scale: QUICK,
+        powershell: None,
     };
     SandboxOptions {
         machines: std::sync::Arc::new(machines),

@@ -4,6 +4,7 @@
 mod build;
 mod chaos;
 mod ci;
+mod clock;
 mod command_line;
 mod credential;
 mod features;
@@ -23,5 +24,6 @@ mod reference;
 mod secrets;
 mod template;
 mod trouble;
+mod unfinished;
 mod web;
 mod windows;
