@@ -7,6 +7,7 @@ mod ci;
 mod command_line;
 mod credential;
 mod features;
+mod github;
 mod harness;
 mod import;
 mod interrupt;
