@@ -16,7 +16,7 @@ use crate::inputs::CloseCheckRunArgs;
 use crate::report::review::{Draft, Review};
 use crate::report::{ExitStatus, Settings, System};
 
-/// For all that is said after a run.
+/// For all that is said after a run, in real time.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A cancelled job is given seconds.
@@ -56,7 +56,10 @@ pub(super) fn start(
             return None;
         }
     };
-    let stop = stop.on(Clock::scaled(reviewing.access.time_scale));
+    // Once asked for, its id must be known: nobody else would complete it.
+    let stop = stop
+        .for_cleanup()
+        .on(Clock::scaled(reviewing.access.time_scale));
     let events = events.clone();
     let told = Told {
         api,
@@ -84,10 +87,7 @@ impl Telling {
             false => (stop.on(clock), LIMIT),
         };
         let events = self.told.events.clone();
-        let work = self.tell_end(&stop);
-        if let Err(error) = stop.within(limit, "telling GitHub", work).await {
-            events.warn(crate::error::one_line(&error));
-        }
+        within(limit, &stop, &events, self.tell_end(&stop)).await;
     }
 
     async fn tell_end(self, stop: &Stop) {
@@ -199,18 +199,30 @@ pub(super) fn run(args: &CloseCheckRunArgs) -> ExitStatus {
 pub(super) async fn close(open: &OpenCheckRun, events: &Events, stop: &Stop) {
     let stop = stop.for_cleanup().on(Clock::scaled(open.access.time_scale));
     let OpenCheckRun { repository, id, .. } = open;
-    let closed = match Api::new(&open.access) {
-        Ok(api) => cancel(&api, repository, *id, &stop).await,
-        Err(error) => Err(error.into()),
-    };
-    match closed {
-        Ok(()) => events.say(format!("Check run {id} in {repository} is completed")),
-        Err(failure) => {
-            let cure = cure(&failure, "checks: write", false);
-            events.warn(format!(
-                "Cannot complete check run {id} in {repository}: {failure}{cure}"
-            ));
+    let closing = async {
+        let closed = match Api::new(&open.access) {
+            Ok(api) => cancel(&api, repository, *id, &stop).await,
+            Err(error) => Err(error.into()),
+        };
+        match closed {
+            Ok(()) => events.say(format!("Check run {id} in {repository} is completed")),
+            Err(failure) => {
+                let cure = cure(&failure, "checks: write", false);
+                events.warn(format!(
+                    "Cannot complete check run {id} in {repository}: {failure}{cure}"
+                ));
+            }
         }
+    };
+    within(LIMIT_OF_CANCELLED, &stop, events, closing).await;
+}
+
+/// Gives up after a limit, which is GitHub's time and not the sandbox's.
+async fn within(limit: Duration, stop: &Stop, events: &Events, work: impl Future<Output = ()>) {
+    let stop = stop.on(Clock::default());
+    if let Err(error) = stop.within(limit, "telling GitHub", work).await {
+        let reason = crate::error::one_line(&error);
+        events.warn(format!("GitHub was not told everything: {reason}"));
     }
 }
 

@@ -1,9 +1,11 @@
 //! `validate`: every problem of a template at once, without any call.
 
+use std::sync::Arc;
+
 use super::template::{self, Around};
 use super::{remote, review};
 use crate::clock::Clock;
-use crate::engine::event::Events;
+use crate::engine::event::{EventKind, Events, RunResult};
 use crate::engine::stop::Stop;
 use crate::inputs::{TemplateArgs, ValidateArgs};
 use crate::plan::alicloud_ecs::ProfileReading;
@@ -47,14 +49,17 @@ fn check(args: &ValidateArgs, template: &TemplateArgs, events: &Events) -> ExitS
         events.warn(warning.clone());
     }
     if args.syntax_only && reading.loaded.is_some() {
-        events.message("Syntax-only check passed. Everything looks okay.");
-        return ExitStatus::Success;
+        return succeed(events, "Syntax-only check passed. Everything looks okay.");
     }
     match reading.into_plan(events) {
-        Ok(_) => {
-            events.message("The configuration is valid.");
-            ExitStatus::Success
-        }
+        Ok(_) => succeed(events, "The configuration is valid."),
         Err(error) => super::fail(events, error),
     }
+}
+
+fn succeed(events: &Events, text: &str) -> ExitStatus {
+    events.message(text);
+    let end = Arc::new(RunResult::without_builds());
+    events.emit(EventKind::RunFinished(end));
+    ExitStatus::Success
 }

@@ -173,11 +173,19 @@ impl RunResult {
     /// The end of a run that failed before any build.
     pub fn failed(error: Error) -> Self {
         Self {
+            error: Some(error),
+            ..Self::without_builds()
+        }
+    }
+
+    /// The good end of a run that builds nothing.
+    pub fn without_builds() -> Self {
+        Self {
             builds: Vec::new(),
             leftovers: Vec::new(),
             elapsed: Duration::ZERO,
             cancelled: false,
-            error: Some(error),
+            error: None,
         }
     }
 }

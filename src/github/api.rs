@@ -120,23 +120,21 @@ impl Api {
         self.send(&Request::get(url, JSON), stop).await?.json()
     }
 
-    /// Asks for all pages of a list, and looks at each entry until one is
-    /// what is looked for.
-    pub(super) async fn pages<T: DeserializeOwned>(
+    /// Asks for all pages of a list, and keeps what is wanted of each.
+    pub(super) async fn all<T: DeserializeOwned>(
         &self,
         first: Url,
         stop: &Stop,
-        mut is_enough: impl FnMut(Vec<T>) -> bool,
-    ) -> Result<(), Failure> {
-        let mut next = Some(first);
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> Result<Vec<T>, Failure> {
+        let (mut found, mut next) = (Vec::new(), Some(first));
         while let Some(url) = next {
             let answer = self.send(&Request::get(url, JSON), stop).await?;
             next = answer.next().filter(|url| self.is_ours(url));
-            if is_enough(answer.json()?) {
-                break;
-            }
+            let page: Vec<T> = answer.json()?;
+            found.extend(page.into_iter().filter(&is_wanted));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Where a route redirects to, which may be another host.

@@ -67,7 +67,9 @@ pub async fn keep(
     let body = json!({ "body": format!("{}\n{result}\n{text}", sticky.marker) });
     let issues = ["repos", &repository.owner, &repository.name, "issues"];
     match find(api, &issues, sticky, stop).await? {
-        Some(found) if sticky.only_on_change && found.body.contains(&result) => Ok(Kept::Unchanged),
+        Some(found) if sticky.only_on_change && found.text().contains(&result) => {
+            Ok(Kept::Unchanged)
+        }
         Some(found) => {
             let id = found.id.to_string();
             let segments = issues.into_iter().chain(["comments", &id]);
@@ -88,8 +90,13 @@ struct Comment {
     id: u64,
     /// Null for who has left GitHub.
     user: Option<User>,
-    #[serde(default)]
-    body: String,
+    body: Option<String>,
+}
+
+impl Comment {
+    fn text(&self) -> &str {
+        self.body.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,13 +115,8 @@ async fn find(
     let segments = issues.iter().copied().chain([number.as_str(), "comments"]);
     let mut url = api.route(segments);
     url.query_pairs_mut().append_pair("per_page", PER_PAGE);
-    let mut marked: Vec<Comment> = Vec::new();
-    api.pages(url, stop, |page: Vec<Comment>| {
-        let ours = |comment: &Comment| comment.body.starts_with(&sticky.marker);
-        marked.extend(page.into_iter().filter(ours));
-        false
-    })
-    .await?;
+    let has_marker = |comment: &Comment| comment.text().starts_with(&sticky.marker);
+    let marked = api.all(url, stop, has_marker).await?;
     if marked.is_empty() {
         return Ok(None);
     }

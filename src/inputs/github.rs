@@ -3,6 +3,8 @@
 //! Facts: GitHub's pages on default variables and on the payload of the
 //! events `pull_request` and `push`.
 
+use std::path::Path;
+
 use serde_json::Value;
 use url::Url;
 
@@ -92,13 +94,13 @@ pub(super) fn reviewing(
             marker: marker(
                 environment.get("GITHUB_WORKFLOW").unwrap_or_default(),
                 environment.get("GITHUB_JOB").unwrap_or_default(),
-                &subject(template),
+                &subject(environment, template),
             ),
             only_on_change: word == "on-change",
         })
     });
     let check_run = wants_check_run(environment).then(|| CheckRun {
-        name: format!("alicloud-image ({})", subject(template)),
+        name: format!("alicloud-image ({})", subject(environment, template)),
         commit: head(&event, environment),
         details: run_address(environment),
     });
@@ -175,8 +177,12 @@ fn wants_check_run(environment: &Environment) -> bool {
 }
 
 /// What the run is about: legs of a matrix share workflow, job and template.
-fn subject(template: &TemplateArgs) -> String {
-    let path = template.path.display();
+/// Steps of a job may share the template's name, in different directories.
+fn subject(environment: &Environment, template: &TemplateArgs) -> String {
+    let directory = environment.get("INPUT_WORKING-DIRECTORY");
+    let directory = directory.filter(|directory| *directory != ".");
+    let path = Path::new(directory.unwrap_or_default()).join(&template.path);
+    let path = path.display();
     match template.only.as_slice() {
         [] => path.to_string(),
         only => format!("{path} {}", only.join(",")),
@@ -247,6 +253,7 @@ mod tests {
             ("GITHUB_EVENT_PATH", path.to_str().unwrap()),
             ("GITHUB_WORKFLOW", "CI"),
             ("GITHUB_JOB", "image"),
+            ("INPUT_WORKING-DIRECTORY", "images"),
             ("GITHUB_SHA", "merge"),
             ("ALICLOUD_IMAGE_PR_COMMENT", "on-change"),
             ("ALICLOUD_IMAGE_CHECK_RUN", "true"),
@@ -255,7 +262,7 @@ mod tests {
         let comment = reviewing.comment.unwrap();
         assert_eq!(comment.pull_request, 7);
         assert!(comment.only_on_change && reviewing.is_from_fork);
-        let expected = "<!-- alicloud-image:CI/image/web.json web -->";
+        let expected = "<!-- alicloud-image:CI/image/images/web.json web -->";
         assert_eq!(comment.marker, expected);
         assert_eq!(reviewing.check_run.unwrap().commit, "abc");
     }

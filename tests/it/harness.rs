@@ -174,6 +174,13 @@ impl Lab {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Starts the binary under another name, as an entry point of the action.
+    pub(crate) fn start_as(&self, program: &str) -> Child {
+        let mut command = Command::new(BINARY);
+        command.arg0(program);
+        self.in_lab(&mut command).spawn().unwrap()
+    }
+
     /// Runs the binary with journals on a file system of this size in bytes.
     pub(crate) async fn run_with_journals_on(&self, size: usize, arguments: &[&str]) -> Outcome {
         let journals = self.path("journals");

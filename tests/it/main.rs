@@ -8,6 +8,7 @@ mod clock;
 mod command_line;
 mod credential;
 mod features;
+mod github;
 mod gitlab;
 mod harness;
 mod import;

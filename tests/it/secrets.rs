@@ -22,6 +22,7 @@ impl Canaries {
             "other-secret",
             "other-token",
             "runtime-token",
+            "github-token",
             "password",
             "user-data",
             "variable",
@@ -66,6 +67,7 @@ async fn lab(canaries: &Canaries) -> Lab {
         )
         .set("ALIBABA_CLOUD_SECURITY_TOKEN", canaries.of("other-token"))
         .set("ACTIONS_RUNTIME_TOKEN", canaries.of("runtime-token"))
+        .set("ALICLOUD_IMAGE_GITHUB_TOKEN", canaries.of("github-token"))
         .set("INHERITED", canaries.of("inherited"));
     let variables = json!({"token": canaries.of("variable")});
     lab.write("secret.json", &variables.to_string());

@@ -36,6 +36,7 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
             root: Some("/github/workspace".into()),
             directory: "infra".into(),
         },
+        review: None,
     };
     change(&mut github);
     let settings = Settings {
@@ -431,4 +432,87 @@ fn a_cleanup_is_summarized_only_when_it_did_something() {
         "{summary}"
     );
     assert!(summary.contains("| vpc | <code>vpc-1</code> | cn-beijing |  | 08:00:00 | deleted |"));
+}
+
+/// The page that is left for GitHub's API by a run of one build.
+fn page(images: Vec<crate::artifact::Image>, error: Option<Error>) -> Draft {
+    let review = Review::of_run(Some(
+        "https://github.com/acme/images/actions/runs/77".into(),
+    ));
+    run(
+        |github| github.review = Some(review.clone()),
+        |events| {
+            start(events, &["web_1"]);
+            finish(events, result(vec![build("web_1", images, error)], vec![]));
+        },
+    );
+    review.take().expect("the run has ended")
+}
+
+#[test]
+fn a_page_for_the_api_says_what_came_of_it() {
+    use crate::github::check_run::Conclusion;
+    let good = page(vec![image("web_1", "cn-a", "m-1")], None);
+    assert_eq!(good.completion.conclusion, Conclusion::Success);
+    assert!(good.comment.contains("m-1"), "{}", good.comment);
+    let link = "[workflow run](https://github.com/acme/images/actions/runs/77)";
+    assert!(good.comment.contains(link), "{}", good.comment);
+    let bad = page(vec![], Some(no_stock()));
+    assert_eq!(bad.completion.conclusion, Conclusion::Failure);
+    // The title is text, the page is Markdown.
+    assert_eq!(bad.completion.title, "alicloud-image: ✗ build web_1 failed");
+    assert!(
+        bad.comment.contains("build web&#95;1 failed"),
+        "{}",
+        bad.comment
+    );
+}
+
+#[test]
+fn the_result_stays_the_same_while_images_and_outcome_do() {
+    let of = |images: &[&str], error: Option<&str>| {
+        let images = images.iter().map(|id| image("web_1", "cn-a", id));
+        let failed = |message: &str| Error::new(Kind::Provision, message);
+        page(images.collect(), error.map(failed)).result
+    };
+    assert_eq!(of(&["m-1"], None), of(&["m-1"], None));
+    assert_eq!(of(&[], Some("It failed")), of(&[], Some("It failed")));
+    let all = [
+        of(&["m-1"], None),
+        of(&["m-2"], None),
+        of(&["m-1", "m-2"], None),
+        of(&[], Some("It failed")),
+        of(&[], Some("It failed again")),
+        page(vec![], Some(no_stock())).result,
+    ];
+    let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+}
+
+#[test]
+fn a_warning_after_the_end_is_an_annotation_too() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            finish(events, result(vec![build("web", vec![], None)], vec![]));
+            events.warn("Cannot comment");
+        },
+    );
+    let last = commands(&written.stdout).pop().unwrap().to_owned();
+    assert_eq!(last, "::warning title=alicloud-image::Cannot comment");
+}
+
+#[test]
+fn the_post_step_learns_of_an_open_check_run_only() {
+    let opened = run(|_| {}, |events| events.emit(EventKind::CheckRun(Some(12))));
+    assert_eq!(assigned(&opened.state)["check_run"], "12");
+    let closed = run(
+        |_| {},
+        |events| {
+            events.emit(EventKind::CheckRun(Some(12)));
+            events.emit(EventKind::CheckRun(None));
+        },
+    );
+    assert_eq!(assigned(&closed.state)["check_run"], "");
 }
