@@ -345,6 +345,21 @@ async fn an_examination_that_does_not_end_costs_no_image() {
 }
 
 #[tokio::test]
+async fn an_examination_that_is_not_heard_of_is_not_waited_for_long() {
+    let lab = Lab::quick().await;
+    lab.sandbox.inject_state(StateFault::DetectionSilent);
+    let outcome = lab
+        .write_template(&silent(json!({"image_detection_strategy": "Standard"})))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let told = "ECS does not say whether it examines image m-";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    let asked = lab.calls("DescribeImages").len();
+    assert!(asked < 60, "{asked}");
+}
+
+#[tokio::test]
 async fn a_copy_that_takes_too_long_names_the_option_that_helps() {
     let delays = Delays {
         copy: Duration::from_secs(3600),
