@@ -282,6 +282,11 @@ fn every_rule_has_its_words() {
             &["error: Option `login_as_non_root` leaves no login for `root`"],
         ),
         (
+            r#""ipv6_address_count":1"#,
+            &["error: Option `ipv6_address_count` needs `vswitch_id`"],
+        ),
+        (r#""ipv6_address_count":"2","vswitch_id":"vsw-1""#, &[]),
+        (
             r#""credit_specification":"unlimited""#,
             &[
                 "error: Option `credit_specification` is `unlimited`, which is not one of its values",
