@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Publisher;
 use crate::builder::BuildContext;
-use crate::cloud::ecs::{ANY_IMAGE_STATUS, DescribeImages, DetectionItem, DetectionOptions, Image};
+use crate::cloud::ecs::{ANY_IMAGE_STATUS, DescribeImages, DetectionItem, DetectionOptions};
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::error::{Result, one_line};
 
@@ -20,11 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Publisher<'_> {
     /// Waits for the examination, if one was asked for, and tells its result.
-    pub(super) async fn tell_detection(&self, cx: &BuildContext<'_>, image: &Image) {
+    pub(super) async fn tell_detection(&self, cx: &BuildContext<'_>, id: &str) {
         if self.options.detection_strategy.is_none() {
             return;
         }
-        let id = &image.image_id;
         match self.detected(cx, id).await {
             Ok(Some(items)) => tell(cx, id, &items),
             Ok(None) => cx.events.warn(format!(

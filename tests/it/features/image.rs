@@ -5,7 +5,7 @@ use std::time::Duration;
 use alicloud_image_sandbox::{Delays, SandboxOptions, StateFault};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, quick_options};
+use crate::harness::{Lab, interrupt, quick_options};
 use crate::record::{assert_absent, assert_never_called, assert_params, tags, the_image};
 use crate::template::silent;
 
@@ -341,6 +341,28 @@ async fn an_examination_that_does_not_end_costs_no_image() {
         .success();
     let told = "What ECS found in image m-";
     assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    the_image(&lab, &outcome);
+}
+
+#[tokio::test]
+async fn a_signal_in_an_examination_costs_no_image() {
+    let delays = Delays {
+        detection: Duration::from_secs(36_000),
+        ..Delays::none()
+    };
+    let lab = Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await;
+    lab.write_template(&silent(json!({"image_detection_strategy": "Standard"})));
+    let child = lab.start(&["build", "template.json"]);
+    lab.wait_for_call("CreateImage").await;
+    let before = lab.calls("DescribeImages").len();
+    lab.wait_for_calls("DescribeImages", before + 4).await;
+    interrupt(&child);
+    let outcome = lab.finish(child).await;
+    assert_eq!(outcome.code, 130, "{}", outcome.text());
     the_image(&lab, &outcome);
 }
 
