@@ -101,10 +101,8 @@ pub(super) fn keys(what: &str, body: &[u8]) -> Result<Credential> {
         let message = format!("{} says `{}`", capitalized(what), answer.code);
         return Err(Error::new(Kind::Credentials, message));
     }
-    if !["", "AK", "StsToken"]
-        .map(str::to_lowercase)
-        .contains(&answer.mode.to_lowercase())
-    {
+    let is_keys = |mode: &&str| mode.eq_ignore_ascii_case(&answer.mode);
+    if !["", "AK", "StsToken"].iter().any(is_keys) {
         let message = format!("{} has the mode `{}`", capitalized(what), answer.mode);
         return Err(Error::new(Kind::Credentials, message)
             .with_hint("It must be keys, that is, of mode `AK` or `StsToken`"));

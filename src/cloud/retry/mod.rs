@@ -9,7 +9,7 @@
 //! | unknown | reset, time-out, 502, `InternalError` | as [`Repeat`] allows |
 //! | refused | everything else | never |
 //!
-//! Waits are nominal: the caller sleeps them through its `Stop`.
+//! Waits are nominal, and are slept through a `Stop`.
 
 pub(super) mod codes;
 
