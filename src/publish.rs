@@ -79,14 +79,14 @@ impl Publisher<'_> {
     /// it was complete.
     pub async fn publish(&self, cx: &BuildContext<'_>, made: Made) -> Result<Artifact> {
         let targets = self.copy_targets();
-        let (tagged, copies, ()) = tokio::join!(
+        let main_image = made.image.image_id.clone();
+        let (tagged, copies) = tokio::join!(
             self.tag_snapshots(cx, self.region, &made.image, made.snapshot_id.as_deref()),
             try_join_all(
                 targets
                     .iter()
                     .map(|target| self.copy(cx, &made.image, target))
             ),
-            self.tell_detection(cx, &made.image),
         );
         tagged?;
         let mut published = copies?;
@@ -118,6 +118,8 @@ impl Publisher<'_> {
         for image in &images {
             cx.events.emit(EventKind::ImageReady(image.clone()));
         }
+        // The images are the user's by now, whatever happens here.
+        self.tell_detection(cx, &main_image).await;
         Ok(Artifact::of_images(self.builder_id, images))
     }
 

@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// Sends a request until it is answered for good: the only place where
-    /// anything is sent twice.
+    /// any of the API is sent twice.
     pub(super) async fn until_answered<E: Exchange>(
         &self,
         request: &E,

@@ -184,6 +184,8 @@ pub struct RunOptions {
     pub deployment_set_id: Option<Spanned<String>>,
     /// `dedicated_host_id`.
     pub dedicated_host_id: Option<Spanned<String>>,
+    /// `ipv6_address_count`.
+    pub ipv6_addresses: Option<Spanned<u32>>,
     /// `credit_specification`.
     pub credit_specification: Option<String>,
     /// `http_endpoint`.

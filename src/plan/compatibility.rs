@@ -33,7 +33,7 @@ generations, and what this program does with it. This page is made by
 | D | plugin 1.2.0 |
 
 A letter says that some version of the generation has the option, as far as its published
-documentation tells. Where generations differ in what they do, this program makes a public address as A does it, and the
+source and documentation tell. Where generations differ in what they do, this program makes a public address as A does it, and the
 instance as D does it.
 ";
 
@@ -43,6 +43,8 @@ struct Block {
     name: &'static str,
     heading: &'static str,
     tables: &'static [&'static [OptionSpec]],
+    /// A sentence behind the table, or nothing.
+    remark: &'static str,
 }
 
 const BLOCKS: &[Block] = &[
@@ -50,41 +52,50 @@ const BLOCKS: &[Block] = &[
         name: "access",
         heading: "Access",
         tables: &[options::access::OPTIONS],
+        remark: "",
     },
     Block {
         name: "image",
         heading: "Image",
         tables: &[options::image::OPTIONS],
+        remark: "",
     },
     Block {
         name: "tag",
         heading: "`tag` blocks",
         tables: &[options::image::TAG],
+        remark: "",
     },
     Block {
         name: "disk",
         heading: "`system_disk_mapping` and `image_disk_mappings`",
         tables: &[options::disk::OPTIONS],
+        remark: "",
     },
     Block {
         name: "run",
         heading: "Temporary instance",
         tables: &[options::run::OPTIONS],
+        remark: "",
     },
     Block {
         name: "filter",
         heading: "`source_image_filter`",
         tables: &[options::run::SOURCE_FILTER],
+        remark: "",
     },
     Block {
         name: "communicator",
         heading: "Communicator",
         tables: &[options::communicator::OPTIONS],
+        remark: "",
     },
     Block {
         name: "import",
         heading: "Post-processor `alicloud-import`",
         tables: &[options::import::OPTIONS, options::image::OPTIONS],
+        remark: "Packer takes the options of the temporary instance and of the communicator here too, and so does\n\
+                 this program; they have no effect, and give a warning.",
     },
 ];
 
@@ -134,9 +145,13 @@ fn write_block(page: &mut String, block: &Block) {
         let here = spec.map_or_else(String::new, |spec| treatment(block.name, spec));
         let _ = writeln!(page, "| `{}` | {} | {here} |", one.name, one.generations);
     }
+    let remark = block.remark;
     let is_own = |spec: &&OptionSpec| theirs.iter().all(|one| one.name != spec.name);
     for spec in block.tables[0].iter().filter(is_own) {
         let _ = writeln!(page, "| `{}` | | addition |", spec.name);
+    }
+    if !remark.is_empty() {
+        let _ = write!(page, "\n{remark}\n");
     }
 }
 

@@ -99,7 +99,8 @@ const SECTIONS: &[Section] = &[
     ("Post-processor `artifice`", "", options::artifice::OPTIONS),
     (
         "Post-processor `alicloud-import`",
-        "Also those of `alicloud-ecs` for access and image, except what is about its instance.",
+        "Also those of `alicloud-ecs` for access and image. Those about its instance and the communicator \
+         have no effect, as in Packer, and give a warning.",
         options::import::OPTIONS,
     ),
 ];

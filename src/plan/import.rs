@@ -21,6 +21,8 @@ pub const OPTIONS: &[&[OptionSpec]] = &[
     options::access::OPTIONS,
     options::import::OPTIONS,
     options::image::OPTIONS,
+    // Behind the others: one name is in both.
+    options::import::UNUSED,
 ];
 
 /// Fields that `oss_key_name` may use when it is rendered.
@@ -311,6 +313,23 @@ mod tests {
                 "error: Option `oss_bucket_name` of `it` is missing",
             ]
         );
+    }
+
+    #[test]
+    fn what_the_builder_takes_is_taken_and_not_used() {
+        let more = r#","instance_type":"ecs.g6.large","ssh_username":"root","run_tags":{"a":"b"},
+            "resource_group_id":"rg-1","instance_typ":"x""#;
+        let outcome = import(more);
+        assert_eq!(
+            outcome.findings,
+            [
+                "warning: Option `instance_type` of `it` has no effect",
+                "warning: Option `ssh_username` of `it` has no effect",
+                "warning: Option `run_tags` of `it` has no effect",
+                "error: Unknown option `instance_typ` in `it`",
+            ]
+        );
+        assert_eq!(outcome.read.resource_group_id.as_deref(), Some("rg-1"));
     }
 
     #[test]

@@ -195,4 +195,8 @@ fn of_import(import: &Import, actions: &mut Actions) {
     of_source(&import.access.credentials, actions);
     actions.extend(IMPORT);
     of_image(&import.image, actions);
+    if import.image.target_family.is_some() {
+        // ImportImage knows no family.
+        actions.insert("ecs:ModifyImageAttribute");
+    }
 }

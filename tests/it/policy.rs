@@ -57,10 +57,53 @@ fn assert_enough(lab: &Lab) {
     assert_eq!(refused, [""; 0]);
 }
 
+/// Builds `web` with these options and the policy that is printed for them.
+async fn build_with_printed_policy(options: Value) {
+    let template = web(options.clone());
+    let lab = limited(policy_of(&template).await).await;
+    lab.sandbox
+        .seed()
+        .vpc("cn-beijing", "vpc-1", "172.16.0.0/12")
+        .vswitch("vpc-1", "vsw-1", "cn-beijing-h", "172.16.0.0/24")
+        .security_group("vpc-1", "sg-1")
+        .deployment_set("cn-beijing", "ds-1")
+        .eip("cn-beijing", "eip-1");
+    lab.write_template(&template);
+    let outcome = lab.run(&["build", "template.json"]).await;
+    assert_eq!(outcome.code, 0, "{options}: {}", outcome.text());
+    assert_enough(&lab);
+}
+
 #[tokio::test]
 async fn the_printed_policy_is_enough_for_a_build() {
-    for options in [
+    let builds = [
         json!({}),
+        json!({"source_image": null, "image_family": "acs:ubuntu_24_04_x64", "vpc_id": "vpc-1"}),
+        json!({
+            "source_image": null,
+            "source_image_filter": {"name": "ubuntu_24*", "owners": ["system"]},
+            "instance_types": ["ecs.g6.large", "ecs.c6.large"],
+            "instance_type": null,
+            "spot_strategy": "SpotAsPriceGo",
+            "deployment_set_id": "ds-1",
+        }),
+        json!({
+            "image_encrypted": true,
+            "image_copy_regions": ["cn-hangzhou"],
+            "target_image_family": "web-family",
+            "boot_mode": "UEFI",
+            "image_imds_support": "v2",
+            "image_delete_ssh_private_key": true,
+        }),
+        json!({"image_encrypted": true, "image_force_delete": true}),
+        json!({"eip_id": "eip-1", "zone_id": "cn-beijing-h", "image_detection_strategy": "Standard"}),
+        json!({"associate_public_ip_address": false, "security_group_id": "sg-1"}),
+        json!({"internet_max_bandwidth_out": 5, "image_unshare_account": ["1234567890123456"]}),
+        json!({
+            "image_disk_mappings": [{"disk_size": 20}], "run_tags": {"team": "web"},
+            "target_image_family": "web-family", "skip_image_validation": true,
+        }),
+        json!({"skip_create_image": true}),
         json!({
             "image_force_delete": true,
             "image_force_delete_snapshots": true,
@@ -71,18 +114,8 @@ async fn the_printed_policy_is_enough_for_a_build() {
             "tags": {"app": "web"},
         }),
         json!({"vswitch_id": "vsw-1", "security_group_id": "sg-1", "ssh_private_ip": true}),
-    ] {
-        let template = web(options);
-        let lab = limited(policy_of(&template).await).await;
-        lab.sandbox
-            .seed()
-            .vpc("cn-beijing", "vpc-1", "172.16.0.0/12")
-            .vswitch("vpc-1", "vsw-1", "cn-beijing-h", "172.16.0.0/24")
-            .security_group("vpc-1", "sg-1");
-        lab.write_template(&template);
-        lab.run(&["build", "template.json"]).await.success();
-        assert_enough(&lab);
-    }
+    ];
+    futures_util::future::join_all(builds.map(build_with_printed_policy)).await;
 }
 
 #[tokio::test]
@@ -138,14 +171,42 @@ async fn the_printed_policy_is_enough_for_an_import() {
                 ..SeedBucket::default()
             });
         }
-        let mut disk = vec![7; 1 << 20];
-        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-        std::fs::write(lab.path("disk.raw"), disk).unwrap();
+        write_disk(&lab);
         lab.run(&import).await.success();
         assert_enough(&lab);
         // A bucket that had to be made stays for the next import.
         lab.may_leave_resources();
     }
+}
+
+/// A disk that could boot, as far as anyone looks.
+fn write_disk(lab: &Lab) {
+    let mut disk = vec![7; 1 << 20];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(lab.path("disk.raw"), disk).unwrap();
+}
+
+#[tokio::test]
+async fn the_printed_policy_is_enough_for_all_that_becomes_of_an_import() {
+    let mut template = web(json!({"image_name": "built"}));
+    template["post-processors"] = json!([[
+        {"type": "artifice", "files": ["disk.raw"]},
+        {
+            "type": "alicloud-import", "region": "cn-beijing", "image_name": "imported",
+            "oss_bucket_name": "images", "target_image_family": "web-family",
+            "image_share_account": ["1234567890123456"], "image_detection_strategy": "Standard"
+        }
+    ]]);
+    let lab = limited(policy_of(&template).await).await;
+    lab.sandbox.seed().bucket(&SeedBucket {
+        region: "cn-beijing".to_owned(),
+        name: "images".to_owned(),
+        ..SeedBucket::default()
+    });
+    write_disk(&lab);
+    lab.write_template(&template);
+    lab.run(&["build", "template.json"]).await.success();
+    assert_enough(&lab);
 }
 
 #[tokio::test]

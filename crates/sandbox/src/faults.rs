@@ -86,6 +86,8 @@ pub enum StateFault {
     SlowVSwitch,
     /// The next examination of an image finds a risk.
     DetectionRisk,
+    /// The next examination of an image is never heard of.
+    DetectionSilent,
 }
 
 /// The faults still planned.

@@ -173,10 +173,21 @@ impl<'a> Seed<'a> {
             vpc: vpc.to_owned(),
             zone: zone.to_owned(),
             cidr: cidr.to_owned(),
+            ipv6: false,
             pending: None,
             deleting: None,
         };
         world.cloud.vswitches.insert(id.to_owned(), vswitch);
+        drop(world);
+        self
+    }
+
+    /// Gives IPv6 to a vSwitch that was placed or made before.
+    pub fn ipv6(&self, vswitch: &str) -> &Self {
+        let (mut world, _) = self.shared.world();
+        if let Some(vswitch) = world.cloud.vswitches.get_mut(vswitch) {
+            vswitch.ipv6 = true;
+        }
         drop(world);
         self
     }

@@ -136,6 +136,7 @@ impl AlicloudEcs<'_> {
             spot_duration: spot.and_then(|spot| spot.duration),
             deployment_set_id: value(&run.deployment_set_id),
             dedicated_host_id: value(&run.dedicated_host_id),
+            ipv6_address_count: run.ipv6_addresses.as_ref().map(|count| count.value),
             credit_specification: run.credit_specification.clone(),
             resource_group_id: self.resource_group(),
             ..Default::default()
@@ -167,6 +168,9 @@ impl AlicloudEcs<'_> {
             code if code.contains("KeyPair") => of(&run.ssh_keypair_name),
             code if code.contains("DeploymentSet") => of(&run.deployment_set_id),
             code if code.contains("DedicatedHost") => of(&run.dedicated_host_id),
+            code if code.contains("Ipv6") => {
+                run.ipv6_addresses.as_ref().and_then(|count| count.span)
+            }
             code if code.starts_with("InvalidImageId") => match &run.source {
                 Source::Image(id) => id.span,
                 _ => None,

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Credential, Network};
+use crate::cloud::Repeat;
+use crate::cloud::retry;
 use crate::cloud::transport::{HttpResponse, Method, Signed};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -36,9 +38,17 @@ pub(super) fn post(url: Url, headers: Vec<(&'static str, String)>, body: String)
     }
 }
 
-/// Sends a request; any status but 200 is an error. `what` says who answers.
+/// Sends a request, again when nobody answers; any status but 200 is an error.
+/// `what` says who answers.
 pub(super) async fn ask(network: &Network, what: &str, request: Signed) -> Result<HttpResponse> {
-    let response = network.transport.send(request).await.map_err(|failure| {
+    // A token that renews others can be used once.
+    let repeat = match request.method {
+        Method::Get => Repeat::Always,
+        _ => Repeat::Never,
+    };
+    let transport = network.transport.as_ref();
+    let sent = retry::sign_in(&network.stop(), repeat, transport, &request).await;
+    let response = sent.map_err(|failure| {
         Error::new(Kind::Credentials, format!("Failed to ask {what}")).with_source(failure)
     })?;
     if response.status == 200 {
@@ -91,10 +101,8 @@ pub(super) fn keys(what: &str, body: &[u8]) -> Result<Credential> {
         let message = format!("{} says `{}`", capitalized(what), answer.code);
         return Err(Error::new(Kind::Credentials, message));
     }
-    if !["", "AK", "StsToken"]
-        .map(str::to_lowercase)
-        .contains(&answer.mode.to_lowercase())
-    {
+    let is_keys = |mode: &&str| mode.eq_ignore_ascii_case(&answer.mode);
+    if !["", "AK", "StsToken"].iter().any(is_keys) {
         let message = format!("{} has the mode `{}`", capitalized(what), answer.mode);
         return Err(Error::new(Kind::Credentials, message)
             .with_hint("It must be keys, that is, of mode `AK` or `StsToken`"));

@@ -81,7 +81,7 @@ fn hiding_credentials(script: &Arc<Script>, ambient: Ambient, hiding: Hiding) ->
         transport: Arc::clone(script) as Arc<dyn Transport>,
         endpoints: Endpoints::default(),
         signature: SignatureAlgorithm::default(),
-        clock: Clock::default(),
+        clock: Clock::scaled(0.001),
         sts_region: None,
         hiding,
     };
@@ -392,7 +392,7 @@ async fn a_uri_hands_out_keys() {
     let uri = Source::Uri(Secret::new("http://127.0.0.1:8/keys?token=hunter2"));
     assert_eq!(fetch(&script, &uri).await.unwrap().access_key_id, "STS.a");
     let table = [
-        (500, "", "The credentials URI refused with HTTP 500"),
+        (404, "", "The credentials URI refused with HTTP 404"),
         (
             200,
             r#"{"Code":"Failed"}"#,
@@ -411,6 +411,34 @@ async fn a_uri_hands_out_keys() {
         assert_eq!(one_line(&error), expected);
         assert!(!format!("{error:?}").contains("hunter2"));
     }
+}
+
+#[tokio::test]
+async fn who_hands_out_keys_is_asked_again_when_that_does_no_harm() {
+    let uri = Source::Uri(Secret::new("http://127.0.0.1:8/keys"));
+    let script = Script::new([(0, ""), (503, ""), (429, ""), (200, KEYS)]);
+    assert_eq!(fetch(&script, &uri).await.unwrap().access_key_id, "STS.a");
+    let script = Script::new([(500, ""); 5]);
+    let error = fetch(&script, &uri).await.unwrap_err();
+    assert_eq!(
+        one_line(&error),
+        "The credentials URI refused with HTTP 500"
+    );
+    assert_eq!(script.sent().len(), 5);
+    // A token that renews a login works once.
+    let home = Home::new(&json!([
+        {"name": "current", "mode": "OAuth", "oauth_site_type": "CN",
+         "oauth_access_token": "old", "oauth_refresh_token": "older"},
+    ]));
+    let login = home.profiles().current().unwrap().source;
+    let script = Script::new([(0, ""), (502, "")]);
+    let error = fetch(&script, &login).await.unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("login of profile `current` has ended")
+    );
+    assert_eq!(script.sent().len(), 2);
 }
 
 /// A file with profiles in a directory of its own.
@@ -879,6 +907,88 @@ async fn the_chain_goes_on_until_something_serves_and_stays_with_it() {
         ["environment", "OIDC", "profile", "credentials file"]
     );
     assert_eq!(script.sent.lock().unwrap()[1].method, Method::Put);
+}
+
+/// Everything in the environment, of which the first `from` places have
+/// nothing.
+fn surroundings(home: &Home, from: usize) -> Ambient {
+    let Source::Oidc(role) = oidc(IdToken::Value(Secret::new("jwt"))) else {
+        panic!("no role");
+    };
+    let ini = home.0.path().join("credentials");
+    let section = "[default]\ntype=access_key\naccess_key_id=of-ini\naccess_key_secret=s\n";
+    std::fs::write(&ini, section).unwrap();
+    let is_there = |place: usize| place >= from;
+    let mut ambient = Ambient {
+        keys: is_there(0).then(|| keys("of-environment")),
+        profiles: home.profiles(),
+        profiles_disabled: !is_there(2),
+        ini_files: is_there(3).then_some(ini).into_iter().collect(),
+        uri: Some(Secret::new("http://127.0.0.1:8/")),
+        ..Ambient::default()
+    };
+    if is_there(1) {
+        ambient.oidc = OidcSetting::Role(role);
+    }
+    ambient.instance.disabled = !is_there(4);
+    ambient
+}
+
+/// The official SDKs look at variables, OIDC, the CLI's profile, their own
+/// file, the instance, and a URI, in this order.
+#[tokio::test]
+async fn the_chain_has_the_order_of_the_sdks_and_tells_why_it_passed_on() {
+    let home = Home::new(&json!([
+        {"name": "current", "mode": "AK", "access_key_id": "of-profile", "access_key_secret": "s"},
+    ]));
+    let instance: &[&str] = &["t", "web", KEYS];
+    let table: [(&str, &[&str], &str, &str); 6] = [
+        ("of-environment", &[], "environment: keys", ""),
+        (
+            "STS.r",
+            &[SESSION],
+            "OIDC: role `acs:ram::1:role/web`, assumed with the token in ALIBABA_CLOUD_OIDC_TOKEN",
+            "environment: ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY are not set",
+        ),
+        (
+            "of-profile",
+            &[],
+            "profile: `current` (mode AK) of DIR/config.json",
+            "OIDC: no role is named",
+        ),
+        (
+            "of-ini",
+            &[],
+            "credentials file: section `default` of DIR/credentials",
+            "profile: ALIBABA_CLOUD_CLI_PROFILE_DISABLED is set",
+        ),
+        (
+            "STS.a",
+            instance,
+            "instance metadata: RAM role of this instance",
+            "credentials file: HOME is not set",
+        ),
+        (
+            "STS.a",
+            &[KEYS],
+            "credentials URI: ALIBABA_CLOUD_CREDENTIALS_URI",
+            "instance metadata: ALIBABA_CLOUD_ECS_METADATA_DISABLED is set",
+        ),
+    ];
+    for (place, (id, answers, provider, last)) in table.into_iter().enumerate() {
+        let script = Script::default();
+        let answers = answers.iter().map(|body| (200, (*body).to_owned()));
+        script.answers.lock().unwrap().extend(answers);
+        let credentials = credentials(&Arc::new(script), surroundings(&home, place));
+        let fetched = credentials.of(&Source::Ambient).get().await.unwrap();
+        assert_eq!(fetched.access_key_id, id);
+        let found = credentials.found().await.unwrap();
+        assert_eq!(home.scrub(&found.provider), provider);
+        assert_eq!(found.passed_over.len(), place);
+        let told = found.passed_over.last();
+        let told = told.map(|passed| format!("{}: {}", passed.provider, passed.reason));
+        assert_eq!(told.unwrap_or_default(), last);
+    }
 }
 
 #[tokio::test]

@@ -57,6 +57,8 @@ pub struct RunInstances {
     pub spot_duration: Option<u32>,
     pub deployment_set_id: Option<String>,
     pub dedicated_host_id: Option<String>,
+    /// 1 to 10, of the vSwitch's IPv6 range.
+    pub ipv6_address_count: Option<u32>,
     /// `Standard` or `Unlimited`.
     pub credit_specification: Option<String>,
     /// `2026-01-02T03:04:05Z`; the API rounds to its minute.

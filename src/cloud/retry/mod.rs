@@ -9,14 +9,18 @@
 //! | unknown | reset, time-out, 502, `InternalError` | as [`Repeat`] allows |
 //! | refused | everything else | never |
 //!
-//! Waits are nominal: the caller sleeps them through its `Stop`.
+//! Waits are nominal, and are slept through a `Stop`.
 
 pub(super) mod codes;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Repeat;
 use super::failure::{Failure, Refusal};
+use super::transport::{HttpResponse, SendFailure, Signed, Transport};
+use crate::engine::stop::Stop;
 use crate::error::ApiFailure;
 
 /// Why a failed request is worth another attempt.
@@ -41,6 +45,8 @@ pub(super) enum Cause {
     NonceUsed,
     /// Temporary keys have ended; there may be fresh ones.
     TokenExpired,
+    /// Whoever hands out keys or tokens does not answer well.
+    SignIn,
 }
 
 /// Why the failure is worth another attempt, if it is.
@@ -67,6 +73,37 @@ fn cause_of_refusal(refusal: &Refusal, unknown: Option<Cause>) -> Option<Cause> 
         _ if failure.http_status == 429 => Some(Cause::Throttled),
         _ if codes::matches(codes::INTERNAL, code) || failure.http_status >= 500 => unknown,
         _ => None,
+    }
+}
+
+/// Asks a service that hands out keys or tokens, a few times if need be:
+/// always when a question did not get there, and when it may have, only one
+/// that can be asked twice.
+pub(super) async fn sign_in(
+    stop: &Stop,
+    repeat: Repeat,
+    transport: &dyn Transport,
+    request: &Signed,
+) -> Result<HttpResponse, SendFailure> {
+    let started = Instant::now();
+    let mut attempts = Attempts::default();
+    loop {
+        let outcome = transport.send(request.clone()).await;
+        let (is_bad, is_unknown) = match &outcome {
+            Ok(response) => (response.status == 429 || response.status >= 500, true),
+            Err(failure) => (true, !failure.unsent),
+        };
+        if !is_bad || (is_unknown && repeat == Repeat::Never) {
+            return outcome;
+        }
+        let elapsed = stop.clock().elapsed(started);
+        let wait = attempts.after(Cause::SignIn, elapsed, None, rand::random());
+        let Some(wait) = wait else {
+            return outcome;
+        };
+        if stop.sleep(wait).await.is_err() {
+            return outcome;
+        }
     }
 }
 
@@ -113,6 +150,11 @@ impl Cause {
             Self::Busy => patience(1_000, 1.5, 5, 180),
             Self::ClockSkew | Self::TokenExpired => at_once(1),
             Self::NonceUsed => at_once(3),
+            // The next place for keys may be waiting.
+            Self::SignIn => Patience {
+                tries: 4,
+                ..patience(250, 2.0, 4, 15)
+            },
         }
     }
 }

@@ -265,6 +265,7 @@ fn chosen_region(defaults: &Defaults<'_>) -> Option<String> {
 
 fn endpoint(reader: &mut Reader<'_, '_>, profile: Option<&Profile>) -> Option<Spanned<String>> {
     let written = reader.text("custom_endpoint_ecs");
+    let written = with_protocol(reader, written);
     let of_profile = profile.and_then(|profile| profile.endpoint.clone());
     let endpoint = of_profile.map(Spanned::default_value).or(written)?;
     let with_scheme = match endpoint.value.contains("://") {
@@ -285,6 +286,33 @@ fn endpoint(reader: &mut Reader<'_, '_>, profile: Option<&Profile>) -> Option<Sp
         Some(_) => {}
     }
     Some(endpoint)
+}
+
+/// Packer's `protocol` is that of all requests; here it is HTTPS unless the
+/// endpoint is the user's own.
+fn with_protocol(
+    reader: &mut Reader<'_, '_>,
+    endpoint: Option<Spanned<String>>,
+) -> Option<Spanned<String>> {
+    const NAME: &str = "protocol";
+    let protocol = reader.plain(NAME).map(|word| word.to_ascii_lowercase());
+    match (protocol.as_deref(), endpoint) {
+        (Some("http"), Some(endpoint)) if !endpoint.value.contains("://") => Some(Spanned {
+            value: format!("http://{}", endpoint.value),
+            ..endpoint
+        }),
+        (Some("http"), endpoint) => {
+            let help = "Keys, passwords and user data must not travel in the clear";
+            reader.warning(NAME, "is `http`, and HTTPS is used all the same", help);
+            endpoint
+        }
+        (None | Some("https"), endpoint) => endpoint,
+        (Some(other), endpoint) => {
+            let what = format!("is `{other}`, which is not one of its values");
+            reader.error(NAME, &what, "Write `https` or `http`");
+            endpoint
+        }
+    }
 }
 
 fn is_endpoint(url: &Url) -> bool {

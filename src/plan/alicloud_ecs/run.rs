@@ -12,6 +12,8 @@ const USER_DATA_LIMIT: usize = 32 * 1024;
 const MOST_TYPES: usize = 10;
 const EIP_MBIT: u32 = 500;
 const INSTANCE_MBIT: u32 = 100;
+/// RunInstances gives no more to one instance.
+const IPV6_ADDRESSES: u32 = 10;
 
 /// Reads the options.
 pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access) -> RunOptions {
@@ -25,6 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, access: &Access) -> RunOptions {
         spot: spot::spot(reader),
         deployment_set_id: id(reader, "deployment_set_id", "ds-"),
         dedicated_host_id: id(reader, "dedicated_host_id", "dh-"),
+        ipv6_addresses: ipv6_addresses(reader),
         credit_specification: word(reader, "credit_specification", &["Standard", "Unlimited"]),
         http_tokens: http_tokens(reader, http_endpoint.as_deref()),
         http_endpoint,
@@ -141,6 +144,17 @@ fn http_tokens(reader: &mut Reader<'_, '_>, endpoint: Option<&str>) -> Option<St
         );
     }
     tokens
+}
+
+/// A temporary vSwitch has no IPv6.
+fn ipv6_addresses(reader: &mut Reader<'_, '_>) -> Option<Spanned<u32>> {
+    const NAME: &str = "ipv6_address_count";
+    let count = reader.positive(NAME, IPV6_ADDRESSES)?;
+    if !reader.is_set("vswitch_id") {
+        let help = "Name a vSwitch that has IPv6, as the temporary one has none";
+        reader.error(NAME, "needs `vswitch_id`", help);
+    }
+    Some(Spanned::new(count, reader.span(NAME)))
 }
 
 fn zone_id(reader: &mut Reader<'_, '_>, region: &str) -> Option<Spanned<String>> {

@@ -89,6 +89,27 @@ fn every_rule_has_its_words() {
             r#""custom_endpoint_ecs":"https://host/path""#,
             &["error: Option `custom_endpoint_ecs` is not an endpoint: `https://host/path`"],
         ),
+        (r#""protocol":"HTTPS""#, &[]),
+        (
+            r#""protocol":"http""#,
+            &["warning: Option `protocol` is `http`, and HTTPS is used all the same"],
+        ),
+        (
+            r#""protocol":"http","custom_endpoint_ecs":"https://ecs.example.com""#,
+            &["warning: Option `protocol` is `http`, and HTTPS is used all the same"],
+        ),
+        (
+            r#""protocol":"http","custom_endpoint_ecs":"127.0.0.1:8080""#,
+            &[],
+        ),
+        (
+            r#""protocol":"http","custom_endpoint_ecs":"ecs.example.com""#,
+            &["warning: Option `custom_endpoint_ecs` is not encrypted"],
+        ),
+        (
+            r#""protocol":"ftp""#,
+            &["error: Option `protocol` is `ftp`, which is not one of its values"],
+        ),
         // Without a file of profiles, as in the embedded sandbox.
         (r#""profile":"p""#, &[]),
         (r#""profile":"""#, &[]),
@@ -260,6 +281,11 @@ fn every_rule_has_its_words() {
             r#""login_as_non_root":true"#,
             &["error: Option `login_as_non_root` leaves no login for `root`"],
         ),
+        (
+            r#""ipv6_address_count":1"#,
+            &["error: Option `ipv6_address_count` needs `vswitch_id`"],
+        ),
+        (r#""ipv6_address_count":"2","vswitch_id":"vsw-1""#, &[]),
         (
             r#""credit_specification":"unlimited""#,
             &[

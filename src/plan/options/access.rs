@@ -29,6 +29,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::String,
         "Endpoint of ECS in the main region: a host with optional scheme and port.",
     ),
+    option(
+        "protocol",
+        K::String,
+        "`https`, which is used in any case, or `http`, which a `custom_endpoint_ecs` without scheme follows.",
+    ),
     defaulted(
         "skip_region_validation",
         K::Bool,

@@ -1,6 +1,6 @@
 //! Options of `alicloud-import`, beside those of access and image.
 
-use super::{K, OptionSpec, defaulted, option, required};
+use super::{K, OptionSpec, communicator, defaulted, ignored, option, required, run};
 
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
@@ -89,3 +89,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Resource group of the image.",
     ),
 ];
+
+/// Options of the builder that Packer takes here too and does nothing with.
+pub const UNUSED: &[OptionSpec] = &unused();
+
+const UNUSED_COUNT: usize = run::OPTIONS.len() + communicator::OPTIONS.len();
+
+const fn unused() -> [OptionSpec; UNUSED_COUNT] {
+    let why = "an import makes no instance";
+    let mut unused = [ignored("", K::String, why); UNUSED_COUNT];
+    let mut at = 0;
+    while at < UNUSED_COUNT {
+        let spec = if at < run::OPTIONS.len() {
+            run::OPTIONS[at]
+        } else {
+            communicator::OPTIONS[at - run::OPTIONS.len()]
+        };
+        unused[at] = ignored(spec.name, spec.kind, why);
+        at += 1;
+    }
+    unused
+}

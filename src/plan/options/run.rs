@@ -70,6 +70,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Dedicated host the temporary instance runs on. Not an option of Packer.",
     ),
     option(
+        "ipv6_address_count",
+        K::Int,
+        "IPv6 addresses the temporary instance gets, 1 to 10, so that provisioners reach what has no IPv4; needs a `vswitch_id` with IPv6. Not an option of Packer.",
+    ),
+    option(
         "credit_specification",
         K::String,
         "Mode of a burstable instance: `Standard` or `Unlimited`. Not an option of Packer.",

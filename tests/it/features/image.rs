@@ -5,7 +5,7 @@ use std::time::Duration;
 use alicloud_image_sandbox::{Delays, SandboxOptions, StateFault};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, quick_options};
+use crate::harness::{Lab, interrupt, quick_options};
 use crate::record::{assert_absent, assert_never_called, assert_params, tags, the_image};
 use crate::template::silent;
 
@@ -342,6 +342,43 @@ async fn an_examination_that_does_not_end_costs_no_image() {
     let told = "What ECS found in image m-";
     assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
     the_image(&lab, &outcome);
+}
+
+#[tokio::test]
+async fn a_signal_in_an_examination_costs_no_image() {
+    let delays = Delays {
+        detection: Duration::from_secs(36_000),
+        ..Delays::none()
+    };
+    let lab = Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await;
+    lab.write_template(&silent(json!({"image_detection_strategy": "Standard"})));
+    let child = lab.start(&["build", "template.json"]);
+    lab.wait_for_call("CreateImage").await;
+    let before = lab.calls("DescribeImages").len();
+    lab.wait_for_calls("DescribeImages", before + 4).await;
+    interrupt(&child);
+    let outcome = lab.finish(child).await;
+    assert_eq!(outcome.code, 130, "{}", outcome.text());
+    the_image(&lab, &outcome);
+}
+
+#[tokio::test]
+async fn an_examination_that_is_not_heard_of_is_not_waited_for_long() {
+    let lab = Lab::quick().await;
+    lab.sandbox.inject_state(StateFault::DetectionSilent);
+    let outcome = lab
+        .write_template(&silent(json!({"image_detection_strategy": "Standard"})))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let told = "ECS does not say whether it examines image m-";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    let asked = lab.calls("DescribeImages").len();
+    assert!(asked < 60, "{asked}");
 }
 
 #[tokio::test]

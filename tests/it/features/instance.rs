@@ -246,6 +246,27 @@ async fn a_dedicated_host_is_found_by_who_may_not_ask_for_zones() {
 }
 
 #[tokio::test]
+async fn ipv6_addresses_come_from_a_vswitch_that_has_some() {
+    let lab = Lab::quick().await;
+    lab.sandbox
+        .seed()
+        .vpc("cn-beijing", "vpc-1", "172.16.0.0/12")
+        .vswitch("vpc-1", "vsw-1", "cn-beijing-h", "172.16.0.0/24");
+    lab.write_template(&silent(
+        json!({"vswitch_id": "vsw-1", "ipv6_address_count": 2}),
+    ));
+    let outcome = lab.run(&["build", "template.json"]).await.failure(1);
+    let text = outcome.text();
+    assert!(text.contains("InvalidVSwitch.Ipv6NotTurnOn"), "{text}");
+    assert!(text.contains(r#""ipv6_address_count": 2"#), "{text}");
+    lab.assert_empty();
+    lab.sandbox.seed().ipv6("vsw-1");
+    lab.run(&["build", "template.json"]).await.success();
+    let runs = lab.calls("RunInstances");
+    assert_params(runs.last().unwrap(), &[("Ipv6AddressCount", "2")]);
+}
+
+#[tokio::test]
 async fn a_set_or_host_that_is_not_there_is_pointed_at() {
     let mut said = String::new();
     for options in [

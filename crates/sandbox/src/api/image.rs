@@ -324,6 +324,9 @@ fn check_detection(context: &Context<'_>) -> Result<(), ApiError> {
 /// available.
 pub(super) fn detection(context: &mut Context<'_>, image: Transition) -> Option<Detection> {
     context.get("DetectionStrategy")?;
+    if context.takes_fault(StateFault::DetectionSilent) {
+        return None;
+    }
     let delay = context.cloud.delays.detection;
     Some(Detection {
         ends: image.ready + context.cloud.draw("detection", delay),

@@ -217,6 +217,13 @@ fn place(context: &Context<'_>) -> Result<Placement, ApiError> {
     if !zones(&context.region).contains(&vswitch.zone) {
         return Err(context.error("InvalidZoneId.NotFound"));
     }
+    let addresses = context.params.number("Ipv6AddressCount");
+    if addresses.is_some_and(|count| !(1..=10).contains(&count)) {
+        return Err(context.error("InvalidOperation.Ipv6CountExceeded"));
+    }
+    if addresses.is_some() && !vswitch.ipv6 {
+        return Err(context.error("InvalidVSwitch.Ipv6NotTurnOn"));
+    }
     if groups.is_empty() {
         return Err(ApiError::missing_parameter("SecurityGroupId"));
     }

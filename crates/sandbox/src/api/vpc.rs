@@ -84,6 +84,7 @@ pub(super) fn create_vswitch(context: &mut Context<'_>) -> Answer {
         vpc,
         zone,
         cidr,
+        ipv6: false,
         pending,
         deleting: None,
     };

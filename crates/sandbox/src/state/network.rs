@@ -21,6 +21,8 @@ pub(crate) struct VSwitch {
     pub(crate) vpc: String,
     pub(crate) zone: String,
     pub(crate) cidr: String,
+    /// Whether it has IPv6, too.
+    pub(crate) ipv6: bool,
     pub(crate) pending: Option<Transition>,
     pub(crate) deleting: Option<Transition>,
 }
