@@ -288,6 +288,64 @@ async fn every_login_over_every_transport() {
     }
 }
 
+/// Stands for `ansible-playbook`: shows what it was given, and who can see what.
+const PLAYBOOK: &str = r#"#!/bin/sh -e
+for argument; do
+    case "$previous $argument" in
+    "-e @"*) echo "variables: $(cat "${argument#@}") ($(stat -c %a "${argument#@}"))" ;;
+    "-i "*) echo "inventory: $(cat "$argument")" ;;
+    esac
+    previous=$argument
+done
+echo "past proxies: $NO_PROXY $no_proxy"
+cat /proc/$$/cmdline /proc/$$/environ /proc/$PPID/cmdline /proc/$PPID/environ |
+    tr '\0' '\n' | grep -c Test1234 || true
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ansible_gets_the_builds_login_and_hides_the_password() {
+    let mut lab = Lab::quick().await;
+    lab.set("NO_PROXY", "elsewhere");
+    lab.write("play.yml", "[]\n").write("text", PLAYBOOK);
+    // Not by this process: what another test's fork has open cannot be run.
+    let installed = std::process::Command::new("install")
+        .args([lab.path("text"), lab.path("client")])
+        .status();
+    assert!(installed.unwrap().success());
+    let provisioners = json!([
+        {"type": "ansible", "playbook_file": "play.yml", "command": "./client"}
+    ]);
+    let options = json!({"winrm_use_ssl": true, "winrm_insecure": true, "winrm_use_ntlm": true});
+    let template = provisioned(windows(HTTPS, options), provisioners.clone());
+    let outcome = build(&lab, &template).await.success();
+    let text = outcome.shown();
+    for part in [
+        "inventory: default ansible_host=ADDRESS ansible_connection=winrm \
+         ansible_winrm_transport=ntlm ansible_winrm_scheme=https \
+         ansible_winrm_server_cert_validation=ignore ansible_shell_type=powershell \
+         ansible_user=Administrator ansible_port=5986\n",
+        "variables: {\"ansible_password\":\"<sensitive>\"} (600)\n",
+        // The machine is on a loopback address, so no proxy leads there.
+        "past proxies: elsewhere,ADDRESS ADDRESS\n",
+        "win: 0\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let through = json!([{"type": "ansible", "playbook_file": "play.yml", "command": "./client",
+                          "use_proxy": true}]);
+    lab.write_template(&provisioned(windows(USUAL, json!({})), through));
+    let text = lab
+        .run(&["validate", "template.json"])
+        .await
+        .failure(2)
+        .text();
+    assert!(
+        text.contains("Ansible cannot go through a connection by WinRM"),
+        "{text}"
+    );
+    assert!(text.contains("Set `use_proxy` to false"), "{text}");
+}
+
 /// Stands for PowerShell: takes every script for one of the shell, and looks at
 /// the drives where the sandbox lays them out.
 const STAND_IN: &str = r#"#!/bin/sh
