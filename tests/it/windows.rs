@@ -482,7 +482,7 @@ async fn a_wrong_password_is_said_while_it_is_tried_again() {
     }
 }
 
-/// A server that gives every request the same answer.
+/// A server that gives every request the same answer; an empty one never comes.
 async fn serve(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -493,6 +493,9 @@ async fn serve(answer: &'static str) -> SocketAddr {
                 // Whatever comes and goes: the answer is the same.
                 let _ = stream.read(&mut request).await;
                 let _ = stream.write_all(answer.as_bytes()).await;
+                if answer.is_empty() {
+                    std::future::pending::<()>().await;
+                }
             });
         }
     });
@@ -526,6 +529,20 @@ async fn what_is_no_winrm_is_said() {
             false,
             "WinRM refused the request: Access is denied.",
         ),
+        (
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
+             WWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n",
+            true,
+            "does not let us in by NTLM (401), it offers Negotiate, Kerberos",
+        ),
+        (
+            // SPNEGO: Kerberos is the mechanism.
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\
+             WWW-Authenticate: Negotiate oRQwEqADCgEBoQsGCSqGSIb3EgECAg==\r\n\r\n",
+            true,
+            "Kerberos is not supported. Let the machine accept NTLM",
+        ),
+        ("", false, "Last attempt: the host did not answer"),
     ] {
         let address = serve(answer).await;
         let options = json!({
@@ -535,4 +552,39 @@ async fn what_is_no_winrm_is_said() {
         let said = fails(&lab, USUAL, options).await;
         assert!(said.contains(expected), "{expected}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_used_and_passed_by() {
+    let mut lab = Lab::quick().await;
+    let wants_login = serve(
+        "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    lab.set("HTTP_PROXY", &format!("http://{wants_login}"));
+    lab.set("HTTPS_PROXY", &format!("http://{wants_login}"));
+    for ssl in [false, true] {
+        for ntlm in [false, true] {
+            // A name that only the proxy could know.
+            let options = json!({"winrm_host": "machine.invalid", "winrm_use_ssl": ssl,
+                                 "winrm_use_ntlm": ntlm});
+            let said = fails(&lab, USUAL, options).await;
+            for part in ["the proxy wants a login (407)", "or set winrm_no_proxy"] {
+                assert!(said.contains(part), "{ssl} {ntlm} {part}: {said}");
+            }
+        }
+    }
+    let refuses = serve("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    lab.set("HTTPS_PROXY", &format!("http://{refuses}"));
+    let options = json!({"winrm_host": "machine.invalid", "winrm_use_ssl": true});
+    let said = fails(&lab, USUAL, options).await;
+    assert!(
+        said.contains("the proxy did not connect to the machine"),
+        "{said}"
+    );
+    let options = json!({"winrm_host": "machine.invalid", "winrm_no_proxy": true});
+    let said = fails(&lab, USUAL, options).await;
+    assert!(!said.contains("proxy wants"), "{said}");
+    assert!(said.contains("the connection failed: "), "{said}");
 }

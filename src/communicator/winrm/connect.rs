@@ -98,7 +98,8 @@ impl Waiting<'_> {
         let error = Error::new(Kind::Timeout, message);
         match progress.last {
             Some(last) => error.with_source(Error::from(last)),
-            None => error.with_hint("Raise winrm_timeout if the machine needs longer"),
+            // What was tried never ended.
+            None => error.with_source(Error::from(Seen::silence(*port))),
         }
     }
 }

@@ -54,6 +54,13 @@ impl Seen {
         }
     }
 
+    /// Nothing came back until the time was up.
+    pub(super) fn silence(port: u16) -> Self {
+        let seen = Self::no_answer(port);
+        let hint = format!("{}; raise winrm_timeout if it needs longer", seen.hint);
+        Self::new(seen.text, hint)
+    }
+
     /// Packets seem to get lost.
     fn no_answer(port: u16) -> Self {
         Self::new(
@@ -75,30 +82,67 @@ impl Seen {
     }
 
     /// The server refused user or password.
-    pub(super) fn refused(offered: &[String], used: &str) -> Self {
-        let is_offered = offered
-            .iter()
-            .any(|scheme| scheme.eq_ignore_ascii_case(used));
-        if is_offered || offered.is_empty() {
-            return Self::new(
-                "the user name or the password was refused (401)",
-                "Check winrm_username and winrm_password; the instance's user data must not change \
-                 the password",
-            );
+    pub(super) fn wrong_password() -> Self {
+        Self::new(
+            "the user name or the password was refused (401)",
+            "Check winrm_username and winrm_password; the instance's user data must not change \
+             the password",
+        )
+    }
+
+    /// The server refused a login by Basic.
+    pub(super) fn without_basic(offered: &[String]) -> Self {
+        if offered.is_empty() || has(offered, "Basic") {
+            return Self::wrong_password();
         }
-        let text = format!(
-            "the machine does not accept {used} authentication (401), it offers {}",
-            offered.join(", ")
-        );
-        let hint = match used {
-            "Basic" => {
-                "Set winrm_use_ntlm, or have the user data run `winrm set winrm/config/service/auth \
-                 @{Basic=\"true\"}` and, without HTTPS, `winrm set winrm/config/service \
-                 @{AllowUnencrypted=\"true\"}`"
+        Self::new(
+            format!(
+                "the machine does not accept Basic authentication (401), it offers {}",
+                offered.join(", ")
+            ),
+            "Set winrm_use_ntlm, or have the user data run `winrm set winrm/config/service/auth \
+             @{Basic=\"true\"}` and, without HTTPS, `winrm set winrm/config/service \
+             @{AllowUnencrypted=\"true\"}`",
+        )
+    }
+
+    /// The server did not answer NTLM's first message with a challenge. Where
+    /// NTLM is forbidden, Negotiate is still offered, for Kerberos.
+    pub(super) fn without_ntlm(offered: &[String]) -> Self {
+        let hint = match has(offered, "Basic") && !has(offered, "Negotiate") {
+            true => {
+                "Unset winrm_use_ntlm to log in by Basic, or enable Negotiate in the machine's \
+                 WinRM service"
             }
-            _ => "Enable Negotiate authentication in the machine's WinRM service",
+            false => {
+                "Kerberos is not supported. Let the machine accept NTLM (its policy `Network \
+                 security: Restrict NTLM: Incoming NTLM traffic`), or enable Basic, better over \
+                 HTTPS, and unset winrm_use_ntlm"
+            }
         };
+        let offered = match offered {
+            [] => "nothing".to_owned(),
+            schemes => schemes.join(", "),
+        };
+        let text = format!("the machine does not let us in by NTLM (401), it offers {offered}");
         Self::new(text, hint)
+    }
+
+    /// A proxy on the way does not connect us.
+    fn proxy_refusal(port: u16) -> Self {
+        Self::new(
+            "the proxy did not connect to the machine",
+            format!("Let it reach port {port} there, or set winrm_no_proxy"),
+        )
+    }
+
+    /// A proxy on the way wants to know who asks.
+    pub(super) fn proxy_login() -> Self {
+        Self::new(
+            "the proxy wants a login (407)",
+            "Put user and password into the URL of HTTP_PROXY or HTTPS_PROXY, or set \
+             winrm_no_proxy to reach the machine directly",
+        )
     }
 
     /// What is behind an error of the HTTP client.
@@ -137,6 +181,12 @@ impl Seen {
                 "Check that winrm_port speaks HTTPS",
             );
         }
+        // The type of this error is nowhere public.
+        match last.strip_prefix("tunnel error: ") {
+            Some("proxy authorization required") => return Self::proxy_login(),
+            Some(_) => return Self::proxy_refusal(port),
+            None => {}
+        }
         if error.is_connect() || error.is_request() && last.contains("connection closed") {
             return Self::new(
                 format!("the connection failed: {last}"),
@@ -145,6 +195,12 @@ impl Seen {
         }
         Self::garbage(&last)
     }
+}
+
+/// Whether a way to log in is offered.
+fn has(offered: &[String], wanted: &str) -> bool {
+    let mut schemes = offered.iter();
+    schemes.any(|scheme| scheme.eq_ignore_ascii_case(wanted))
 }
 
 /// What an error of the HTTP client means.
@@ -207,22 +263,38 @@ mod tests {
     #[test]
     fn a_refusal_says_what_would_be_accepted() {
         let schemes = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-        for (offered, used, expected) in [
-            (schemes(&["Basic"]), "Basic", "the password was refused"),
-            (schemes(&[]), "Negotiate", "the password was refused"),
+        for (offered, expected) in [
+            (schemes(&["basic"]), "the password was refused"),
+            (schemes(&[]), "the password was refused"),
             (
                 schemes(&["Negotiate", "Kerberos"]),
-                "Basic",
                 "does not accept Basic authentication (401), it offers Negotiate, Kerberos",
             ),
+        ] {
+            let seen = Seen::without_basic(&offered);
+            assert!(seen.to_string().contains(expected), "{seen}");
+        }
+        for (offered, expected, cure) in [
             (
                 schemes(&["Basic"]),
-                "Negotiate",
-                "does not accept Negotiate",
+                "it offers Basic",
+                "Unset winrm_use_ntlm",
             ),
+            (
+                schemes(&["Kerberos"]),
+                "it offers Kerberos",
+                "Restrict NTLM",
+            ),
+            (
+                schemes(&["Negotiate"]),
+                "it offers Negotiate",
+                "Restrict NTLM",
+            ),
+            (schemes(&[]), "it offers nothing", "Restrict NTLM"),
         ] {
-            let seen = Seen::refused(&offered, used);
-            assert!(seen.to_string().contains(expected), "{seen}");
+            let seen = Seen::without_ntlm(&offered);
+            assert!(seen.text.contains(expected), "{seen}");
+            assert!(seen.hint.contains(cure), "{}", seen.hint);
         }
     }
 }
