@@ -482,8 +482,8 @@ async fn a_wrong_password_is_said_while_it_is_tried_again() {
     }
 }
 
-/// A server that gives every request the same answer; an empty one never comes.
-async fn serve(answer: &'static str) -> SocketAddr {
+/// A server that gives every request the same answer and hangs up, or none ever.
+async fn serve(answer: Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -492,9 +492,9 @@ async fn serve(answer: &'static str) -> SocketAddr {
                 let mut request = vec![0; 64 * 1024];
                 // Whatever comes and goes: the answer is the same.
                 let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
-                if answer.is_empty() {
-                    std::future::pending::<()>().await;
+                match answer {
+                    Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
+                    None => std::future::pending().await,
                 }
             });
         }
@@ -512,37 +512,42 @@ async fn what_is_no_winrm_is_said() {
         <s:Envelope><s:Body><s:Fault><s:Detail><f:WSManFault Code=\"5\"><f:Message>Access is \
         denied.</f:Message></f:WSManFault></s:Detail></s:Fault></s:Body></s:Envelope>      ";
     for (answer, ntlm, expected) in [
-        (unavailable, false, "the machine answered HTTP 500"),
+        (Some(unavailable), false, "the machine answered HTTP 500"),
         (
-            unavailable,
+            Some(unavailable),
             true,
             "HTTP 500 Internal Server Error instead of a challenge",
         ),
-        (page, false, "the answer is not from WinRM: HTTP 200"),
+        (Some(page), false, "the answer is not from WinRM: HTTP 200"),
         (
-            "SSH-2.0-OpenSSH_9.2\r\n",
+            Some("SSH-2.0-OpenSSH_9.2\r\n"),
             false,
             "the answer is not from WinRM",
         ),
         (
-            denied,
+            Some(denied),
             false,
             "WinRM refused the request: Access is denied.",
         ),
         (
-            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
-             WWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n",
+            Some(
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
+                 WWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n",
+            ),
             true,
             "does not let us in by NTLM (401), it offers Negotiate, Kerberos",
         ),
         (
             // SPNEGO: Kerberos is the mechanism.
-            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\
-             WWW-Authenticate: Negotiate oRQwEqADCgEBoQsGCSqGSIb3EgECAg==\r\n\r\n",
+            Some(
+                "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\
+                 WWW-Authenticate: Negotiate oRQwEqADCgEBoQsGCSqGSIb3EgECAg==\r\n\r\n",
+            ),
             true,
             "Kerberos is not supported. Let the machine accept NTLM",
         ),
-        ("", false, "Last attempt: the host did not answer"),
+        (None, false, "Last attempt: the host did not answer"),
+        (Some(""), false, "the machine closed the connection"),
     ] {
         let address = serve(answer).await;
         let options = json!({
@@ -557,10 +562,10 @@ async fn what_is_no_winrm_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_does_not_help_is_said() {
     let mut lab = Lab::quick().await;
-    let wants_login = serve(
+    let wants_login = serve(Some(
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\
          Content-Length: 0\r\nConnection: close\r\n\r\n",
-    )
+    ))
     .await;
     lab.set("HTTP_PROXY", &format!("http://{wants_login}"));
     lab.set("HTTPS_PROXY", &format!("http://{wants_login}"));
@@ -573,7 +578,7 @@ async fn a_proxy_that_does_not_help_is_said() {
             assert!(said.contains(part), "{ssl} {ntlm} {part}: {said}");
         }
     }
-    let refuses = serve("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    let refuses = serve(Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")).await;
     lab.set("HTTPS_PROXY", &format!("http://{refuses}"));
     let options = json!({"winrm_host": "machine.invalid", "winrm_use_ssl": true});
     let said = fails(&lab, USUAL, options).await;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Failure, Seen};
+use super::failure::{Failure, Seen, Way};
 use super::powershell::encoded;
 use super::shell::Shells;
 use crate::communicator::{ExitStatus, Output};
@@ -99,7 +99,7 @@ impl Waiting<'_> {
         match progress.last {
             Some(last) => error.with_source(Error::from(last)),
             // What was tried never ended.
-            None => error.with_source(Error::from(Seen::silence(*port))),
+            None => error.with_source(Error::from(Seen::silence(Way::new(host, *port)))),
         }
     }
 }

@@ -39,6 +39,27 @@ impl Failure {
     }
 }
 
+/// How a machine is reached, as far as advice depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    port: u16,
+    /// A port of this machine leads to a virtual one's.
+    is_forwarded: bool,
+}
+
+impl Way {
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self {
+            port,
+            is_forwarded: host == "127.0.0.1",
+        }
+    }
+}
+
+/// What a virtual machine of this host lacks when it does not answer.
+const IN_THE_GUEST: &str = "Windows may still be installing or booting; the guest itself must \
+    enable WinRM and open winrm_port in its firewall, for example from Autounattend.xml";
+
 /// What was seen, in words that complete "Last attempt: …".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -55,21 +76,23 @@ impl Seen {
     }
 
     /// Nothing came back until the time was up.
-    pub(super) fn silence(port: u16) -> Self {
-        let seen = Self::no_answer(port);
+    pub(super) fn silence(way: Way) -> Self {
+        let seen = Self::no_answer(way);
         let hint = format!("{}; raise winrm_timeout if it needs longer", seen.hint);
         Self::new(seen.text, hint)
     }
 
     /// Packets seem to get lost.
-    fn no_answer(port: u16) -> Self {
-        Self::new(
-            "the host did not answer",
-            format!(
-                "The security group must let this machine reach TCP port {port}; Windows may \
-                 still be booting, and its firewall may keep WinRM's port closed"
+    fn no_answer(way: Way) -> Self {
+        let hint = match way.is_forwarded {
+            true => IN_THE_GUEST.to_owned(),
+            false => format!(
+                "The security group must let this machine reach TCP port {}; Windows may still \
+                 be booting, and its firewall may keep WinRM's port closed",
+                way.port
             ),
-        )
+        };
+        Self::new("the host did not answer", hint)
     }
 
     /// An answer that no WinRM gives.
@@ -128,6 +151,12 @@ impl Seen {
         Self::new(text, hint)
     }
 
+    /// A forwarded port takes every connection and ends it when the guest does
+    /// not take it.
+    fn cut_off() -> Self {
+        Self::new("the machine closed the connection", IN_THE_GUEST)
+    }
+
     /// A proxy on the way does not connect us.
     fn proxy_refusal(port: u16) -> Self {
         Self::new(
@@ -146,10 +175,11 @@ impl Seen {
     }
 
     /// What is behind an error of the HTTP client.
-    fn of_network(error: &reqwest::Error, port: u16) -> Self {
+    fn of_network(error: &reqwest::Error, way: Way) -> Self {
+        let port = way.port;
         let chain = Chain(error);
         if error.is_timeout() {
-            return Self::no_answer(port);
+            return Self::no_answer(way);
         }
         if let Some(error) = chain.find::<io::Error>() {
             use io::ErrorKind as K;
@@ -170,7 +200,8 @@ impl Seen {
                          public IP, or set winrm_host",
                     );
                 }
-                K::TimedOut => return Self::no_answer(port),
+                K::ConnectionReset if way.is_forwarded => return Self::cut_off(),
+                K::TimedOut => return Self::no_answer(way),
                 _ => {}
             }
         }
@@ -186,6 +217,9 @@ impl Seen {
             Some("proxy authorization required") => return Self::proxy_login(),
             Some(_) => return Self::proxy_refusal(port),
             None => {}
+        }
+        if way.is_forwarded && last.contains("connection closed") {
+            return Self::cut_off();
         }
         if error.is_connect() || error.is_request() && last.contains("connection closed") {
             return Self::new(
@@ -204,15 +238,18 @@ fn has(offered: &[String], wanted: &str) -> bool {
 }
 
 /// What an error of the HTTP client means.
-pub(super) fn of_network(error: &reqwest::Error, port: u16) -> Failure {
+pub(super) fn of_network(error: &reqwest::Error, way: Way) -> Failure {
     if let Some(rustls::Error::InvalidCertificate(why)) = Chain(error).find::<rustls::Error>() {
-        let message = format!("The certificate of WinRM at port {port} is not trusted: {why}");
+        let message = format!(
+            "The certificate of WinRM at port {} is not trusted: {why}",
+            way.port
+        );
         return Failure::Fatal(Error::new(Kind::Connect, message).with_hint(
             "Windows makes its own certificate; set winrm_insecure to accept any, or name the \
              authority in SSL_CERT_FILE and its host name in winrm_host",
         ));
     }
-    Failure::NotReady(Seen::of_network(error, port))
+    Failure::NotReady(Seen::of_network(error, way))
 }
 
 /// An error and its sources. An I/O error hides the error it was made from.

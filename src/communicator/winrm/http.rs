@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::envelope;
-use super::failure::{Failure, Seen, of_network};
+use super::failure::{Failure, Seen, Way, of_network};
 use super::ntlm::{self, Login, Random, Sealing};
 use super::one_connection::OneConnection;
 use super::soap::{Fault, OPERATION_TIMEOUT, Request};
@@ -41,7 +41,7 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 pub(super) struct Endpoint {
     options: Options,
     url: Url,
-    port: u16,
+    way: Way,
     /// For Basic; connections are chosen freely.
     client: Client,
     session: Mutex<Option<Session>>,
@@ -83,7 +83,7 @@ impl Endpoint {
             client: build(builder(options, &url))?,
             options: options.clone(),
             url,
-            port,
+            way: Way::new(host, port),
             session: Mutex::new(None),
         })
     }
@@ -176,7 +176,7 @@ impl Endpoint {
             .await
             .map_err(|error| match error.is_connect() {
                 true => Unsent::Surely,
-                false => Unsent::Maybe(of_network(&error, self.port)),
+                false => Unsent::Maybe(of_network(&error, self.way)),
             })?;
         let mut answer = self.read(response).await.map_err(Unsent::Maybe)?;
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -252,14 +252,14 @@ impl Endpoint {
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request.send().await;
-        let response = response.map_err(|error| of_network(&error, self.port))?;
+        let response = response.map_err(|error| of_network(&error, self.way))?;
         self.read(response).await
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Answer, Failure> {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        let failed = |error: reqwest::Error| of_network(&error, self.port);
+        let failed = |error: reqwest::Error| of_network(&error, self.way);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             body.extend_from_slice(&chunk);
             if body.len() > LONGEST_ANSWER {
