@@ -82,7 +82,12 @@ pub(super) fn build_data(
         .collect();
     let mut set = |name: &str, value: &str| values.insert(name.to_owned(), value.to_owned());
     set("ID", &machine.id);
-    set("Host", &machine.host);
+    let given = match &build.communicator {
+        communicator::Communicator::None => None,
+        communicator::Communicator::Ssh(ssh) => ssh.host.as_ref(),
+        communicator::Communicator::Winrm(winrm) => winrm.host.as_ref(),
+    };
+    set("Host", given.unwrap_or(&machine.host));
     set("PackerRunUUID", run_id);
     set("WinRMPassword", "");
     if let Some(http) = machine.http {
@@ -126,7 +131,12 @@ pub(super) fn build_data(
             set("WinRMPassword", winrm.password.expose());
         }
     }
+    let winrm = match &build.communicator {
+        communicator::Communicator::Winrm(winrm) => Some((**winrm).clone()),
+        _ => None,
+    };
     BuildData {
+        winrm,
         build_name: build.name.clone(),
         builder_type: build.builder.type_name().to_owned(),
         run_id: run_id.to_owned(),

@@ -26,7 +26,7 @@ use crate::template::interpolate::{BuildAccess, Context, MissingFields};
 use crate::template::model::{BuilderBlock, PostProcessorBlock, ProvisionerBlock, Template};
 use crate::template::nearest::did_you_mean;
 use crate::template::selection::Selection;
-use crate::template::source::{Sources, Spanned};
+use crate::template::source::{Sources, Span, Spanned};
 use crate::template::value::{Entry, Value, ValueKind};
 use crate::template::variables::ResolvedVariables;
 
@@ -249,10 +249,18 @@ impl<'a> Planner<'a> {
         }
         let body = self.render(&block.body_for(builder), builder, Stage::Late);
         let title = format!("provisioner `{}`", kind.name);
+        let kind = self.read(&body, kind.options, &title, kind.read);
+        if let (provisioner::Kind::Ansible(ansible), Some(Communicator::Winrm(_))) =
+            (&kind, communicator)
+            && ansible.use_proxy == Some(true)
+        {
+            let span = body.get("use_proxy").map_or(block.span, |value| value.span);
+            self.diagnostics.push(cannot_adapt(span));
+        }
         Some(Provisioner {
             span: block.span,
             meta: meta(block),
-            kind: self.read(&body, kind.options, &title, kind.read),
+            kind,
         })
     }
 
@@ -387,6 +395,12 @@ impl<'a> Planner<'a> {
         let diagnostic = Diagnostic::error(message, block.type_name.span).help(help);
         self.diagnostics.push(diagnostic);
     }
+}
+
+fn cannot_adapt(span: Span) -> Diagnostic {
+    let message = "Ansible cannot go through a connection by WinRM";
+    let help = "Set `use_proxy` to false: Ansible then connects by WinRM itself";
+    Diagnostic::error(message, span).help(help)
 }
 
 /// When the strings of a block are used.

@@ -8,7 +8,8 @@
 //! Differences from Packer: `user` is by default that of the connection; SFTP
 //! and newer versions of `scp` work through the adapter without options; the
 //! user's `known_hosts` is left alone; passwords never stand in arguments; and
-//! with WinRM the connection is direct unless the template says otherwise. Not
+//! with WinRM the connection is direct, by the transport and the scheme that the
+//! build itself uses, where Packer's inventory always says `basic`. Not
 //! here: the adapter (`communicator::ssh::adapter`), Ansible in the instance
 //! (`ansible_local`).
 
@@ -58,7 +59,7 @@ pub(super) async fn run(ansible: &Ansible, cx: &Context<'_>) -> Result<()> {
     let communicator = communicator_of(cx, "ansible")?;
     cx.events.say("Provisioning with Ansible...");
     let place = Place::new()?;
-    if !access::needs_adapter(ansible, cx)? {
+    if !access::needs_adapter(ansible, cx) {
         let access = Access::direct(ansible, &place, cx)?;
         return play(ansible, &access, &place, cx).await;
     }

@@ -161,7 +161,13 @@ impl Work<'_> {
     ) -> Result<()> {
         let file = self.place(galaxy.file.file_name().unwrap_or_default());
         self.upload_file(&galaxy.file, &file).await?;
-        let force = if galaxy.force { " -f" } else { "" };
+        let mut force = String::new();
+        for (is_wanted, option) in [
+            (galaxy.force, " -f"),
+            (galaxy.force_with_deps, " --force-with-deps"),
+        ] {
+            force += if is_wanted { option } else { "" };
+        }
         for (wanted, verb, path) in [
             (contents.roles, "install", roles_path),
             (contents.collections, "collection install", collections_path),
@@ -336,6 +342,7 @@ mod tests {
                 file: directory.join("req.yml"),
                 command: "ansible-galaxy".into(),
                 force: true,
+                force_with_deps: true,
                 roles_path: Some("/r".into()),
                 collections_path: None,
             }),
@@ -376,9 +383,9 @@ mod tests {
                 "exec mkdir -p '/s/collections/mine'",
                 &format!("upload_dir {from}/mine/ /s/collections/mine"),
                 "/s/req.yml",
-                "exec cd '/s' && ansible-galaxy install -r '/s/req.yml' -p '/r' -f",
+                "exec cd '/s' && ansible-galaxy install -r '/s/req.yml' -p '/r' -f --force-with-deps",
                 "exec cd '/s' && ansible-galaxy collection install -r '/s/req.yml' \
-                 -p '/s/collections/galaxy_collections' -f",
+                 -p '/s/collections/galaxy_collections' -f --force-with-deps",
                 &format!("exec cd '/s' && {variables} ansible-playbook '/s/site.yml' {facts}"),
                 &format!(
                     "exec cd '/s' && {variables} ansible-playbook '/s/home/me/more.yml' {facts}"

@@ -10,7 +10,7 @@ use std::thread;
 
 use tokio::sync::{Mutex, watch};
 
-use super::Context;
+use super::{Context, late};
 use crate::error::Result;
 use crate::plan::provisioner::Breakpoint;
 use crate::process::Environment;
@@ -47,10 +47,7 @@ pub(super) async fn run(breakpoint: &Breakpoint, cx: &Context<'_>) -> Result<()>
             .say("Breakpoint provisioner disabled; continuing...");
         return Ok(());
     }
-    let note = match &breakpoint.note {
-        Some(note) => format!(" with note {note:?}"),
-        None => String::new(),
-    };
+    let note = shown(breakpoint, cx)?;
     if !has_audience(io::stdin().is_terminal(), cx.environment) {
         cx.events.warn(format!(
             "Not pausing at breakpoint provisioner{note}: nobody can press Enter here"
@@ -58,6 +55,16 @@ pub(super) async fn run(breakpoint: &Breakpoint, cx: &Context<'_>) -> Result<()>
         return Ok(());
     }
     cx.stop.race(ask(&note, cx)).await
+}
+
+/// The note; it may say where the machine is (``{{ build `Host` }}``).
+fn shown(breakpoint: &Breakpoint, cx: &Context<'_>) -> Result<String> {
+    let Some(note) = &breakpoint.note else {
+        return Ok(String::new());
+    };
+    late::render(note, &late::Fields::new(), cx.data)
+        .map(|note| format!(" with note {note:?}"))
+        .map_err(|error| error.context("Could not render `note`"))
 }
 
 /// Whether somebody watches: there is a terminal, and it is not one that a CI
@@ -97,6 +104,21 @@ mod tests {
         ] {
             let environment = Environment::for_children(ci.map(|value| ("CI", value)));
             assert_eq!(has_audience(terminal, &environment), expected, "{ci:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_may_name_the_machine() {
+        let world = World::new(Fake::default());
+        for (note, expected) in [
+            (None, ""),
+            (Some("look at {{build `ID`}}"), " with note \"look at i-1\""),
+        ] {
+            let breakpoint = Breakpoint {
+                note: note.map(str::to_owned),
+                disable: false,
+            };
+            assert_eq!(shown(&breakpoint, &world.context()).unwrap(), expected);
         }
     }
 

@@ -161,6 +161,7 @@ impl World {
                 builder_type: "alicloud-ecs".into(),
                 run_id: "run-1".into(),
                 values: [("ID".to_owned(), "i-1".to_owned())].into(),
+                winrm: None,
                 force: false,
             },
             environment: Environment::for_children([("PATH", "/usr/bin:/bin"), ("KEPT", "kept")]),

@@ -62,6 +62,8 @@ pub struct BuildData {
     /// `ID`, `Host`, `Port`, `User`, `Password`, `ConnType`, `SSHPublicKey`,
     /// `SSHPrivateKey`, `PackerRunUUID`, …
     pub values: BTreeMap<String, String>,
+    /// How WinRM is used, if it is.
+    pub winrm: Option<crate::plan::communicator::Winrm>,
     /// Whether the user forced (`-force`), for the manifest.
     pub force: bool,
 }

@@ -7,6 +7,7 @@ mod iso;
 mod signals;
 mod ssh;
 mod trouble;
+mod winrm;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -288,6 +288,64 @@ async fn every_login_over_every_transport() {
     }
 }
 
+/// Stands for `ansible-playbook`: shows what it was given, and who can see what.
+const PLAYBOOK: &str = r#"#!/bin/sh -e
+for argument; do
+    case "$previous $argument" in
+    "-e @"*) echo "variables: $(cat "${argument#@}") ($(stat -c %a "${argument#@}"))" ;;
+    "-i "*) echo "inventory: $(cat "$argument")" ;;
+    esac
+    previous=$argument
+done
+echo "past proxies: $NO_PROXY $no_proxy"
+cat /proc/$$/cmdline /proc/$$/environ /proc/$PPID/cmdline /proc/$PPID/environ |
+    tr '\0' '\n' | grep -c Test1234 || true
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ansible_gets_the_builds_login_and_hides_the_password() {
+    let mut lab = Lab::quick().await;
+    lab.set("NO_PROXY", "elsewhere");
+    lab.write("play.yml", "[]\n").write("text", PLAYBOOK);
+    // Not by this process: what another test's fork has open cannot be run.
+    let installed = std::process::Command::new("install")
+        .args([lab.path("text"), lab.path("client")])
+        .status();
+    assert!(installed.unwrap().success());
+    let provisioners = json!([
+        {"type": "ansible", "playbook_file": "play.yml", "command": "./client"}
+    ]);
+    let options = json!({"winrm_use_ssl": true, "winrm_insecure": true, "winrm_use_ntlm": true});
+    let template = provisioned(windows(HTTPS, options), provisioners.clone());
+    let outcome = build(&lab, &template).await.success();
+    let text = outcome.shown();
+    for part in [
+        "inventory: default ansible_host=ADDRESS ansible_connection=winrm \
+         ansible_winrm_transport=ntlm ansible_winrm_scheme=https \
+         ansible_winrm_server_cert_validation=ignore ansible_shell_type=powershell \
+         ansible_user=Administrator ansible_port=5986\n",
+        "variables: {\"ansible_password\":\"<sensitive>\"} (600)\n",
+        // The machine is on a loopback address, so no proxy leads there.
+        "past proxies: elsewhere,ADDRESS ADDRESS\n",
+        "win: 0\n",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let through = json!([{"type": "ansible", "playbook_file": "play.yml", "command": "./client",
+                          "use_proxy": true}]);
+    lab.write_template(&provisioned(windows(USUAL, json!({})), through));
+    let text = lab
+        .run(&["validate", "template.json"])
+        .await
+        .failure(2)
+        .text();
+    assert!(
+        text.contains("Ansible cannot go through a connection by WinRM"),
+        "{text}"
+    );
+    assert!(text.contains("Set `use_proxy` to false"), "{text}");
+}
+
 /// Stands for PowerShell: takes every script for one of the shell, and looks at
 /// the drives where the sandbox lays them out.
 const STAND_IN: &str = r#"#!/bin/sh
@@ -424,8 +482,8 @@ async fn a_wrong_password_is_said_while_it_is_tried_again() {
     }
 }
 
-/// A server that gives every request the same answer.
-async fn serve(answer: &'static str) -> SocketAddr {
+/// A server that gives every request the same answer and hangs up, or none ever.
+async fn serve(answer: Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -434,7 +492,10 @@ async fn serve(answer: &'static str) -> SocketAddr {
                 let mut request = vec![0; 64 * 1024];
                 // Whatever comes and goes: the answer is the same.
                 let _ = stream.read(&mut request).await;
-                let _ = stream.write_all(answer.as_bytes()).await;
+                match answer {
+                    Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
+                    None => std::future::pending().await,
+                }
             });
         }
     });
@@ -451,23 +512,42 @@ async fn what_is_no_winrm_is_said() {
         <s:Envelope><s:Body><s:Fault><s:Detail><f:WSManFault Code=\"5\"><f:Message>Access is \
         denied.</f:Message></f:WSManFault></s:Detail></s:Fault></s:Body></s:Envelope>      ";
     for (answer, ntlm, expected) in [
-        (unavailable, false, "the machine answered HTTP 500"),
+        (Some(unavailable), false, "the machine answered HTTP 500"),
         (
-            unavailable,
+            Some(unavailable),
             true,
             "HTTP 500 Internal Server Error instead of a challenge",
         ),
-        (page, false, "the answer is not from WinRM: HTTP 200"),
+        (Some(page), false, "the answer is not from WinRM: HTTP 200"),
         (
-            "SSH-2.0-OpenSSH_9.2\r\n",
+            Some("SSH-2.0-OpenSSH_9.2\r\n"),
             false,
             "the answer is not from WinRM",
         ),
         (
-            denied,
+            Some(denied),
             false,
             "WinRM refused the request: Access is denied.",
         ),
+        (
+            Some(
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n\
+                 WWW-Authenticate: Kerberos\r\nContent-Length: 0\r\n\r\n",
+            ),
+            true,
+            "does not let us in by NTLM (401), it offers Negotiate, Kerberos",
+        ),
+        (
+            // SPNEGO: Kerberos is the mechanism.
+            Some(
+                "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\
+                 WWW-Authenticate: Negotiate oRQwEqADCgEBoQsGCSqGSIb3EgECAg==\r\n\r\n",
+            ),
+            true,
+            "Kerberos is not supported. Let the machine accept NTLM",
+        ),
+        (None, false, "Last attempt: the host did not answer"),
+        (Some(""), false, "the machine closed the connection"),
     ] {
         let address = serve(answer).await;
         let options = json!({
@@ -477,4 +557,33 @@ async fn what_is_no_winrm_is_said() {
         let said = fails(&lab, USUAL, options).await;
         assert!(said.contains(expected), "{expected}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_not_help_is_said() {
+    let mut lab = Lab::quick().await;
+    let wants_login = serve(Some(
+        "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n",
+    ))
+    .await;
+    lab.set("HTTP_PROXY", &format!("http://{wants_login}"));
+    lab.set("HTTPS_PROXY", &format!("http://{wants_login}"));
+    for (ssl, ntlm) in [(false, false), (false, true), (true, false)] {
+        // A name that only the proxy could know.
+        let options = json!({"winrm_host": "machine.invalid", "winrm_use_ssl": ssl,
+                             "winrm_use_ntlm": ntlm});
+        let said = fails(&lab, USUAL, options).await;
+        for part in ["the proxy wants a login (407)", "or set winrm_no_proxy"] {
+            assert!(said.contains(part), "{ssl} {ntlm} {part}: {said}");
+        }
+    }
+    let refuses = serve(Some("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")).await;
+    lab.set("HTTPS_PROXY", &format!("http://{refuses}"));
+    let options = json!({"winrm_host": "machine.invalid", "winrm_use_ssl": true});
+    let said = fails(&lab, USUAL, options).await;
+    assert!(
+        said.contains("the proxy did not connect to the machine"),
+        "{said}"
+    );
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Failure, Seen};
+use super::failure::{Failure, Seen, Way};
 use super::powershell::encoded;
 use super::shell::Shells;
 use crate::communicator::{ExitStatus, Output};
@@ -98,7 +98,8 @@ impl Waiting<'_> {
         let error = Error::new(Kind::Timeout, message);
         match progress.last {
             Some(last) => error.with_source(Error::from(last)),
-            None => error.with_hint("Raise winrm_timeout if the machine needs longer"),
+            // What was tried never ended.
+            None => error.with_source(Error::from(Seen::silence(Way::new(host, *port)))),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::envelope;
-use super::failure::{Failure, Seen, of_network};
+use super::failure::{Failure, Seen, Way, of_network};
 use super::ntlm::{self, Login, Random, Sealing};
 use super::one_connection::OneConnection;
 use super::soap::{Fault, OPERATION_TIMEOUT, Request};
@@ -41,7 +41,7 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 pub(super) struct Endpoint {
     options: Options,
     url: Url,
-    port: u16,
+    way: Way,
     /// For Basic; connections are chosen freely.
     client: Client,
     session: Mutex<Option<Session>>,
@@ -83,7 +83,7 @@ impl Endpoint {
             client: build(builder(options, &url))?,
             options: options.clone(),
             url,
-            port,
+            way: Way::new(host, port),
             session: Mutex::new(None),
         })
     }
@@ -120,7 +120,9 @@ impl Endpoint {
             .body(message);
         let answer = self.send(request).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED => Err(answer.refusal("Basic")),
+            StatusCode::UNAUTHORIZED => {
+                Err(Failure::Refused(Seen::without_basic(&answer.offered())))
+            }
             _ => Ok(answer),
         }
     }
@@ -174,7 +176,7 @@ impl Endpoint {
             .await
             .map_err(|error| match error.is_connect() {
                 true => Unsent::Surely,
-                false => Unsent::Maybe(of_network(&error, self.port)),
+                false => Unsent::Maybe(of_network(&error, self.way)),
             })?;
         let mut answer = self.read(response).await.map_err(Unsent::Maybe)?;
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -201,12 +203,23 @@ impl Endpoint {
         let challenged = self.post_token(&client, &negotiate).await?;
         let Some(challenge) = challenged.token() else {
             return match challenged.status {
-                StatusCode::UNAUTHORIZED => Err(challenged.refusal("Negotiate")),
+                StatusCode::UNAUTHORIZED => {
+                    let offered = challenged.offered();
+                    Err(Failure::Refused(Seen::without_ntlm(&offered)))
+                }
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                    Err(Failure::NotReady(Seen::proxy_login()))
+                }
                 status => Err(Failure::NotReady(Seen::garbage(&format!(
                     "HTTP {status} instead of a challenge"
                 )))),
             };
         };
+        if !ntlm::is_ours(&challenge) {
+            // The server's side of Negotiate chose for itself.
+            let chosen = ["Negotiate for Kerberos".to_owned()];
+            return Err(Failure::Refused(Seen::without_ntlm(&chosen)));
+        }
         let Options {
             username, password, ..
         } = &self.options;
@@ -217,7 +230,7 @@ impl Endpoint {
         })?;
         let answer = self.post_token(&client, &authenticate).await?;
         match answer.status {
-            StatusCode::UNAUTHORIZED => Err(Failure::Refused(Seen::refused(&[], "Negotiate"))),
+            StatusCode::UNAUTHORIZED => Err(Failure::Refused(Seen::wrong_password())),
             // HTTPS protects the messages already.
             _ => Ok(Session {
                 client,
@@ -239,14 +252,14 @@ impl Endpoint {
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request.send().await;
-        let response = response.map_err(|error| of_network(&error, self.port))?;
+        let response = response.map_err(|error| of_network(&error, self.way))?;
         self.read(response).await
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Answer, Failure> {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        let failed = |error: reqwest::Error| of_network(&error, self.port);
+        let failed = |error: reqwest::Error| of_network(&error, self.way);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             body.extend_from_slice(&chunk);
             if body.len() > LONGEST_ANSWER {
@@ -312,14 +325,13 @@ impl Answer {
         STANDARD.decode(token.trim()).ok()
     }
 
-    /// Why a login in this way was refused.
-    fn refusal(&self, used: &str) -> Failure {
+    /// The ways to log in that the server knows.
+    fn offered(&self) -> Vec<String> {
         let values = self.headers.get_all(WWW_AUTHENTICATE).iter();
-        let offered: Vec<_> = values
+        values
             .filter_map(|value| value.to_str().ok()?.split_whitespace().next())
             .map(str::to_owned)
-            .collect();
-        Failure::Refused(Seen::refused(&offered, used))
+            .collect()
     }
 }
 
@@ -337,6 +349,9 @@ fn judge(answer: &Answer) -> Result<Element, Failure> {
         None if answer.status.is_success() => Err(Failure::NotReady(Seen::garbage(
             "HTTP 200 with something else than a message",
         ))),
+        None if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(Failure::NotReady(Seen::proxy_login()))
+        }
         None => Err(Failure::NotReady(Seen::new(
             format!("the machine answered HTTP {}", answer.status),
             "WinRM may still be starting; if this lasts, check winrm_port and that the user data \

@@ -153,6 +153,12 @@ impl<'a> Challenge<'a> {
     }
 }
 
+/// Whether a message is of NTLM at all. Negotiate may also carry SPNEGO, which
+/// begins otherwise, when the other side wants another mechanism.
+pub(super) fn is_ours(message: &[u8]) -> bool {
+    message.starts_with(MAGIC)
+}
+
 /// The third message, and the keys for what follows; none when the second one
 /// is no challenge, or one of a server that cannot seal.
 pub(super) fn authenticate(

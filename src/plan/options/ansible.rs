@@ -120,6 +120,16 @@ pub const OPTIONS: &[OptionSpec] = &[
         K::Path,
         "Where collections are installed.",
     ),
+    option(
+        "galaxy_roles_path",
+        K::Path,
+        "The same as `roles_path`, as newer versions of Packer's plugin call it.",
+    ),
+    option(
+        "galaxy_collections_path",
+        K::Path,
+        "The same as `collections_path`.",
+    ),
     defaulted(
         "skip_version_check",
         K::Bool,

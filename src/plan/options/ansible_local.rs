@@ -89,6 +89,12 @@ pub const OPTIONS: &[OptionSpec] = &[
         "false",
         "Install them again.",
     ),
+    defaulted(
+        "galaxy_force_with_deps",
+        K::Bool,
+        "false",
+        "Install them and what they need again.",
+    ),
     option(
         "galaxy_roles_path",
         K::String,

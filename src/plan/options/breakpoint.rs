@@ -4,6 +4,10 @@ use super::{K, OptionSpec, defaulted, option};
 
 /// The table.
 pub const OPTIONS: &[OptionSpec] = &[
-    option("note", K::String, "Text to show."),
+    option(
+        "note",
+        K::String,
+        "Text to show, for example with ``{{ build `Host` }}``.",
+    ),
     defaulted("disable", K::Bool, "false", "Do not stop here."),
 ];

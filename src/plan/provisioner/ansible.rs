@@ -177,10 +177,15 @@ fn galaxy(reader: &mut Reader<'_, '_>) -> Option<Galaxy> {
         command: reader.text_or("galaxy_command", "ansible-galaxy"),
         force: reader.flag("galaxy_force_install"),
         force_with_deps: reader.flag("galaxy_force_with_deps"),
-        roles_path: reader.plain("roles_path"),
-        collections_path: reader.plain("collections_path"),
+        roles_path: either(reader, "roles_path", "galaxy_roles_path"),
+        collections_path: either(reader, "collections_path", "galaxy_collections_path"),
     };
     reader.is_set("galaxy_file").then_some(galaxy)
+}
+
+/// An option by either of its names.
+fn either(reader: &mut Reader<'_, '_>, name: &str, newer: &str) -> Option<String> {
+    reader.plain(newer).or_else(|| reader.plain(name))
 }
 
 /// A directory that must be there.

@@ -59,6 +59,8 @@ pub struct Galaxy {
     pub command: String,
     /// Install again.
     pub force: bool,
+    /// Install again with dependencies.
+    pub force_with_deps: bool,
     /// Where roles go; below the staging directory when absent.
     pub roles_path: Option<String>,
     /// Where collections go; below the staging directory when absent.
@@ -144,6 +146,7 @@ fn galaxy(reader: &mut Reader<'_, '_>) -> Option<Galaxy> {
         file: file(reader, "galaxy_file").unwrap_or_default(),
         command: reader.text_or("galaxy_command", "ansible-galaxy"),
         force: reader.flag("galaxy_force_install"),
+        force_with_deps: reader.flag("galaxy_force_with_deps"),
         roles_path: reader.plain("galaxy_roles_path"),
         collections_path: reader.plain("galaxy_collections_path"),
     };

@@ -18,6 +18,22 @@ fn ansible_has_packers_defaults() {
 }
 
 #[test]
+fn galaxy_takes_the_newer_names_too() {
+    for text in [
+        r#"{"playbook_file":"a.sh","galaxy_file":"a.sh","roles_path":"r","collections_path":"c"}"#,
+        r#"{"playbook_file":"a.sh","galaxy_file":"a.sh","galaxy_roles_path":"r",
+            "galaxy_collections_path":"c"}"#,
+    ] {
+        let Kind::Ansible(ansible) = read_good("ansible", text) else {
+            panic!("not ansible")
+        };
+        let galaxy = ansible.galaxy.unwrap();
+        assert_eq!(galaxy.roles_path.as_deref(), Some("r"));
+        assert_eq!(galaxy.collections_path.as_deref(), Some("c"));
+    }
+}
+
+#[test]
 fn a_playbook_in_the_uploaded_directory_is_not_uploaded_again() {
     let text = r#"{"playbook_files":["./files/../files","a.sh"],"playbook_dir":"files"}"#;
     let outcome = with("ansible-local", text);

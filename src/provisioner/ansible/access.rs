@@ -1,5 +1,6 @@
 //! How Ansible gets to the machine: address, user, key or password.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::Context;
 use super::place::Place;
 use crate::communicator::ssh::adapter::Adapter;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::plan::provisioner::Ansible;
 
 /// What Ansible needs to connect.
@@ -33,38 +34,54 @@ pub(super) struct Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Ssh,
-    WinRm,
+    WinRm(Winrm),
+}
+
+/// How Ansible is to use WinRM: as the build itself does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Winrm {
+    /// NTLM instead of Basic.
+    pub(super) use_ntlm: bool,
+    /// HTTPS instead of HTTP.
+    pub(super) use_ssl: bool,
+    /// Any certificate will do.
+    pub(super) insecure: bool,
+    /// Not through a proxy.
+    pub(super) no_proxy: bool,
 }
 
 /// Whether Ansible goes through the adapter.
-///
-/// # Errors
-/// [`Kind::Provision`] when the template wants that of a connection that
-/// cannot do it.
-pub(super) fn needs_adapter(ansible: &Ansible, cx: &Context<'_>) -> Result<bool> {
+/// An adapter to WinRM is refused with the template.
+pub(super) fn needs_adapter(ansible: &Ansible, cx: &Context<'_>) -> bool {
     match (protocol(cx), ansible.use_proxy) {
-        (Protocol::WinRm, Some(true)) => Err(Error::new(
-            Kind::Provision,
-            "Ansible cannot go through a connection by WinRM",
-        )
-        .with_hint("Set `use_proxy` to false: Ansible then connects by WinRM itself")),
-        (Protocol::WinRm, _) => Ok(false),
+        (Protocol::WinRm(_), _) => false,
         (Protocol::Ssh, Some(false)) if fact(cx, "Host").is_empty() => {
             cx.events.warn(
                 "use_proxy is false, but the machine has no address to give to Ansible; \
                  the proxy is used",
             );
-            Ok(true)
+            true
         }
-        (Protocol::Ssh, use_proxy) => Ok(use_proxy.unwrap_or(true)),
+        (Protocol::Ssh, use_proxy) => use_proxy.unwrap_or(true),
     }
 }
 
 fn protocol(cx: &Context<'_>) -> Protocol {
-    match fact(cx, "ConnType") {
-        "winrm" => Protocol::WinRm,
-        _ => Protocol::Ssh,
+    match &cx.data.winrm {
+        Some(winrm) => Protocol::WinRm(Winrm {
+            use_ntlm: winrm.use_ntlm,
+            use_ssl: winrm.use_ssl,
+            insecure: winrm.insecure,
+            no_proxy: winrm.no_proxy || is_this_machine(fact(cx, "Host")),
+        }),
+        None => Protocol::Ssh,
     }
+}
+
+/// Whether an address leads to this machine, which no proxy can.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn fact<'a>(cx: &'a Context<'_>, name: &str) -> &'a str {
@@ -109,17 +126,17 @@ impl Access {
             Protocol::Ssh => {
                 "Not using Proxy adapter for Ansible run: using ssh keys from the communicator..."
             }
-            Protocol::WinRm => {
+            Protocol::WinRm(_) => {
                 "Not using Proxy adapter for Ansible run: using the WinRM password from the communicator..."
             }
         });
         let key_file = match protocol {
             Protocol::Ssh => direct_key(place, cx)?,
-            Protocol::WinRm => None,
+            Protocol::WinRm(_) => None,
         };
         let known_hosts = match protocol {
             Protocol::Ssh => Some(place.write("known_hosts", "")?),
-            Protocol::WinRm => None,
+            Protocol::WinRm(_) => None,
         };
         let password = fact(cx, "Password");
         let password = (key_file.is_none() && !password.is_empty()).then_some(password);
@@ -154,9 +171,13 @@ fn direct_key(place: &Place, cx: &Context<'_>) -> Result<Option<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::arguments::tests::ansible;
     use super::*;
     use crate::provisioner::fake::{Fake, World};
+    use crate::secret::Secret;
+    use crate::template::source::Spanned;
 
     fn world(facts: &[(&str, &str)]) -> World {
         let mut world = World::new(Fake::default());
@@ -166,23 +187,38 @@ mod tests {
         world
     }
 
+    fn options() -> crate::plan::communicator::Winrm {
+        crate::plan::communicator::Winrm {
+            host: None,
+            port: 5985,
+            username: Spanned::default_value("Administrator".to_owned()),
+            password: Secret::new(""),
+            use_ssl: false,
+            insecure: false,
+            use_ntlm: true,
+            no_proxy: false,
+            timeout: Duration::ZERO,
+            pause_before_connecting: Duration::ZERO,
+        }
+    }
+
     #[test]
     fn the_adapter_is_for_ssh() {
         for (protocol, host, use_proxy, expected) in [
-            ("ssh", "10.0.0.1", None, Some(true)),
-            ("ssh", "10.0.0.1", Some(true), Some(true)),
-            ("ssh", "10.0.0.1", Some(false), Some(false)),
-            ("ssh", "", Some(false), Some(true)),
-            ("winrm", "10.0.0.1", None, Some(false)),
-            ("winrm", "10.0.0.1", Some(false), Some(false)),
-            ("winrm", "10.0.0.1", Some(true), None),
+            ("ssh", "10.0.0.1", None, true),
+            ("ssh", "10.0.0.1", Some(true), true),
+            ("ssh", "10.0.0.1", Some(false), false),
+            ("ssh", "", Some(false), true),
+            ("winrm", "10.0.0.1", None, false),
+            ("winrm", "10.0.0.1", Some(false), false),
         ] {
-            let world = world(&[("ConnType", protocol), ("Host", host)]);
+            let mut world = world(&[("Host", host)]);
+            world.data.winrm = (protocol == "winrm").then(options);
             let ansible = Ansible {
                 use_proxy,
                 ..ansible()
             };
-            let found = needs_adapter(&ansible, &world.context()).ok();
+            let found = needs_adapter(&ansible, &world.context());
             assert_eq!(found, expected, "{protocol} {host} {use_proxy:?}");
         }
     }
@@ -195,11 +231,7 @@ mod tests {
         };
         let read = |path: Option<PathBuf>| std::fs::read_to_string(path.unwrap()).unwrap();
         let made = place();
-        let facts = [
-            ("ConnType", "ssh"),
-            ("SSHPrivateKey", "KEY"),
-            ("Password", ""),
-        ];
+        let facts = [("SSHPrivateKey", "KEY"), ("Password", "")];
         assert_eq!(read(direct(&facts, &made).key_file), "KEY\n");
         let facts = [
             ("SSHPrivateKey", "KEY"),
@@ -210,7 +242,16 @@ mod tests {
         assert_eq!(access.key_file.as_deref(), Some(Path::new("/k")));
         assert!(access.variables.is_none());
         let made = place();
-        let access = direct(&[("ConnType", "winrm"), ("Password", "it's \"p\"")], &made);
+        let mut world = world(&[("Password", "it's \"p\""), ("Host", "127.0.0.1")]);
+        world.data.winrm = Some(options());
+        let access = Access::direct(&ansible(), &made, &world.context()).unwrap();
+        let expected = Winrm {
+            use_ntlm: true,
+            use_ssl: false,
+            insecure: false,
+            no_proxy: true,
+        };
+        assert_eq!(access.protocol, Protocol::WinRm(expected));
         assert!(access.key_file.is_none() && access.known_hosts.is_none());
         let variables = r#"{"ansible_password":"it's \"p\""}"#;
         assert_eq!(read(access.variables), variables);

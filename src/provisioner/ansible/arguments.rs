@@ -104,7 +104,23 @@ pub(super) fn environment(
         add_unless_set(&mut variables, "ANSIBLE_HOST_KEY_CHECKING", "False", cx);
         add_unless_set(&mut variables, "ANSIBLE_SSH_COMMON_ARGS", &arguments, cx);
     }
+    if matches!(&access.protocol, Protocol::WinRm(winrm) if winrm.no_proxy) {
+        pass_proxies(&mut variables, access, cx);
+    }
     Ok(variables)
+}
+
+/// Takes the machine out of those that are reached through a proxy. Both
+/// spellings are in use; Python looks at the lower case first.
+fn pass_proxies(variables: &mut Vec<(String, String)>, access: &Access, cx: &Context<'_>) {
+    for name in ["no_proxy", "NO_PROXY"] {
+        let own = variables.iter().position(|(set, _)| set == name);
+        let own = own.map(|at| variables.swap_remove(at).1);
+        let before = own.or_else(|| Some(cx.environment.get(name)?.to_str()?.to_owned()));
+        let before = before.filter(|list| !list.is_empty());
+        let list = before.map_or_else(String::new, |list| list + ",") + &access.host;
+        variables.push((name.to_owned(), list));
+    }
 }
 
 fn add_unless_set(
@@ -183,9 +199,11 @@ impl Arguments {
 pub(super) mod tests {
     use std::path::PathBuf;
 
+    use super::super::access::Winrm;
     use super::*;
     use crate::plan::communicator::KeyType;
     use crate::plan::provisioner::{Adapter, Inventory};
+    use crate::process::Environment;
     use crate::provisioner::fake::{Fake, World};
 
     /// The options of a template that says nothing.
@@ -219,6 +237,13 @@ pub(super) mod tests {
             winrm_use_http: false,
         }
     }
+
+    const WINRM: Winrm = Winrm {
+        use_ntlm: true,
+        use_ssl: false,
+        insecure: false,
+        no_proxy: true,
+    };
 
     fn access() -> Access {
         Access {
@@ -270,8 +295,9 @@ pub(super) mod tests {
     #[test]
     fn a_password_comes_by_file() {
         let winrm = Access {
-            protocol: Protocol::WinRm,
+            protocol: Protocol::WinRm(WINRM),
             key_file: None,
+            known_hosts: None,
             variables: Some("/t/v.json".into()),
             ..access()
         };
@@ -307,6 +333,26 @@ pub(super) mod tests {
                 "ANSIBLE_SSH_COMMON_ARGS=-o UserKnownHostsFile=/t/known"
             ]
         );
+    }
+
+    #[test]
+    fn a_machine_is_reached_past_the_proxy() {
+        let mut world = World::new(Fake::default());
+        world.environment = Environment::for_children([("no_proxy", "a,b")]);
+        let winrm = Access {
+            protocol: Protocol::WinRm(WINRM),
+            known_hosts: None,
+            ..access()
+        };
+        let mut ansible = ansible();
+        ansible.environment = vec![("NO_PROXY".into(), "c".into())];
+        let pairs = environment(&ansible, &winrm, &world.context()).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = [
+            pair("no_proxy", "a,b,127.0.0.1"),
+            pair("NO_PROXY", "c,127.0.0.1"),
+        ];
+        assert_eq!(pairs, expected);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The inventory: a line with the machine, and the groups it is in.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::access::{Access, Protocol};
+use super::access::{Access, Protocol, Winrm};
 use super::place::Place;
 use super::{Context, late};
 use crate::error::{Error, Kind, Result};
@@ -13,9 +14,22 @@ use crate::plan::provisioner::Inventory;
 
 const SSH_LINE: &str =
     "{{ .HostAlias }} ansible_host={{ .Host }} ansible_user={{ .User }} ansible_port={{ .Port }}\n";
-const WINRM_LINE: &str = "{{ .HostAlias }} ansible_host={{ .Host }} ansible_connection=winrm \
-     ansible_winrm_transport=basic ansible_shell_type=powershell ansible_user={{ .User }} \
-     ansible_port={{ .Port }}\n";
+
+/// Packer's line always says `basic`, and Ansible guesses the scheme by the port.
+fn winrm_line(winrm: &Winrm) -> String {
+    let transport = if winrm.use_ntlm { "ntlm" } else { "basic" };
+    let scheme = if winrm.use_ssl { "https" } else { "http" };
+    let validation = match winrm.use_ssl && winrm.insecure {
+        true => " ansible_winrm_server_cert_validation=ignore",
+        false => "",
+    };
+    format!(
+        "{{{{ .HostAlias }}}} ansible_host={{{{ .Host }}}} ansible_connection=winrm \
+         ansible_winrm_transport={transport} ansible_winrm_scheme={scheme}{validation} \
+         ansible_shell_type=powershell ansible_user={{{{ .User }}}} \
+         ansible_port={{{{ .Port }}}}\n"
+    )
+}
 
 /// An inventory on this machine.
 pub(super) enum Written {
@@ -75,20 +89,23 @@ fn write_in(directory: &Path, content: &str) -> std::io::Result<TempPath> {
 }
 
 fn content(inventory: &Inventory, access: &Access, cx: &Context<'_>) -> Result<String> {
-    let template = inventory
-        .template
-        .as_deref()
-        .unwrap_or(match access.protocol {
-            Protocol::Ssh => SSH_LINE,
-            Protocol::WinRm => WINRM_LINE,
-        });
+    let template = match (&inventory.template, &access.protocol) {
+        (Some(template), _) => Cow::Borrowed(template.as_str()),
+        (None, Protocol::Ssh) => Cow::Borrowed(SSH_LINE),
+        (None, Protocol::WinRm(winrm)) => Cow::Owned(winrm_line(winrm)),
+    };
+    // Ansible takes a line apart like a shell; `DOMAIN\user` would suffer.
+    let user = match inventory.template {
+        Some(_) => access.user.clone(),
+        None => quoted(&access.user),
+    };
     let fields = late::fields([
         ("HostAlias", inventory.host_alias.as_str()),
         ("Host", &access.host),
-        ("User", &access.user),
+        ("User", &user),
         ("Port", &access.port),
     ]);
-    let mut host = late::render(template, &fields, cx.data)
+    let mut host = late::render(&template, &fields, cx.data)
         .map_err(|error| error.context("Could not render `inventory_file_template`"))?;
     if !host.ends_with('\n') {
         // A group's heading must not join the line.
@@ -102,6 +119,15 @@ fn content(inventory: &Inventory, access: &Access, cx: &Context<'_>) -> Result<S
         content += &format!("[{group}]\n");
     }
     Ok(content)
+}
+
+/// A word that a shell reads as this text.
+fn quoted(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "._-@+".contains(letter);
+    match text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\"'\"'")),
+    }
 }
 
 #[cfg(test)]
@@ -151,9 +177,54 @@ mod tests {
         };
         let written = content(&own, &ssh, &world.context()).unwrap();
         assert_eq!(written, "default at=127.0.0.1 of=i-1\n");
-        let winrm = access(Protocol::WinRm);
-        let written = content(&inventory(), &winrm, &world.context()).unwrap();
-        assert!(written.contains(" ansible_connection=winrm "), "{written}");
+    }
+
+    #[test]
+    fn winrm_is_used_as_the_build_uses_it() {
+        let world = World::new(Fake::default());
+        for (use_ntlm, use_ssl, insecure, expected) in [
+            (
+                false,
+                false,
+                false,
+                "transport=basic ansible_winrm_scheme=http",
+            ),
+            (
+                true,
+                false,
+                true,
+                "transport=ntlm ansible_winrm_scheme=http",
+            ),
+            (
+                false,
+                true,
+                false,
+                "transport=basic ansible_winrm_scheme=https",
+            ),
+            (
+                true,
+                true,
+                true,
+                "transport=ntlm ansible_winrm_scheme=https \
+                 ansible_winrm_server_cert_validation=ignore",
+            ),
+        ] {
+            let access = Access {
+                user: "DOMAIN\\me".into(),
+                ..access(Protocol::WinRm(Winrm {
+                    use_ntlm,
+                    use_ssl,
+                    insecure,
+                    no_proxy: false,
+                }))
+            };
+            let written = content(&inventory(), &access, &world.context()).unwrap();
+            let expected = format!(
+                "default ansible_host=127.0.0.1 ansible_connection=winrm ansible_winrm_{expected} \
+                 ansible_shell_type=powershell ansible_user='DOMAIN\\me' ansible_port=2222\n"
+            );
+            assert_eq!(written, expected);
+        }
     }
 
     #[test]

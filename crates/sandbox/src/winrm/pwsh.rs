@@ -96,31 +96,22 @@ impl Pwsh {
         }
         let holder = guest.as_ref().and_then(Guest::holder);
         let holder = holder.ok_or_else(|| io::Error::other("its machine is off"))?;
-        let before = session.computer().files(|files| files.clone());
+        let files = session.computer().files(|files| files.clone());
+        self.lay_out(&holder, session, files.clone()).await?;
+        let code = self.execute(session, &holder, script).await?;
+        take_back(&holder, session, files).await?;
+        Ok(code)
+    }
+
+    async fn lay_out(&self, holder: &Holder, session: &Session, files: Files) -> io::Result<()> {
+        let prelude = self.prelude(&files, session.directory());
         let root = holder.root();
-        let prelude = self.prelude(&before, session.directory());
-        let files = before.clone();
         blocking(move || {
             let view = RootView::open(&root)?;
             drives::lay_out(&view, &files)?;
             view.write(Path::new(PRELUDE), prelude.as_bytes(), 0o644)
         })
-        .await?;
-        let code = self.execute(session, &holder, script).await?;
-        let root = holder.root();
-        let (changes, power) = blocking(move || {
-            let view = RootView::open(&root)?;
-            let power = view.read(Path::new(POWER)).unwrap_or_default();
-            Ok((drives::changes(&view, &before)?, power))
-        })
-        .await?;
-        session.computer().files(|files| changes.apply(files));
-        match power.as_slice() {
-            b"restart" => drop(session.shutdown(Shutdown::Restart, Duration::ZERO)),
-            b"off" => drop(session.shutdown(Shutdown::PowerOff, Duration::ZERO)),
-            _ => {}
-        }
-        Ok(code)
+        .await
     }
 
     async fn boot(&self) -> io::Result<Guest> {
@@ -194,6 +185,24 @@ impl Pwsh {
     }
 }
 
+/// Takes over what the script did to the drives and the power.
+async fn take_back(holder: &Holder, session: &mut Session, before: Files) -> io::Result<()> {
+    let root = holder.root();
+    let (changes, power) = blocking(move || {
+        let view = RootView::open(&root)?;
+        let power = view.read(Path::new(POWER)).unwrap_or_default();
+        Ok((drives::changes(&view, &before)?, power))
+    })
+    .await?;
+    session.computer().files(|files| changes.apply(files));
+    match power.as_slice() {
+        b"restart" => drop(session.shutdown(Shutdown::Restart, Duration::ZERO)),
+        b"off" => drop(session.shutdown(Shutdown::PowerOff, Duration::ZERO)),
+        _ => {}
+    }
+    Ok(())
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -250,12 +259,17 @@ async fn follow(session: &mut Session, child: &mut Child) -> io::Result<()> {
 /// A stream whose lines end as they do on Windows.
 struct Lines<R> {
     from: Option<R>,
+    buffer: Vec<u8>,
     last: u8,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     fn new(from: Option<R>) -> Self {
-        Self { from, last: 0 }
+        Self {
+            from,
+            buffer: vec![0; 8192],
+            last: 0,
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -266,25 +280,25 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let Some(from) = &mut self.from else {
             return Ok(Vec::new());
         };
-        let mut buffer = [0; 8192];
-        let count = from.read(&mut buffer).await?;
+        let count = from.read(&mut self.buffer).await?;
         if count == 0 {
             self.from = None;
         }
-        Ok(self.converted(&buffer[..count]))
+        Ok(converted(&self.buffer[..count], &mut self.last))
     }
+}
 
-    fn converted(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut text = Vec::with_capacity(bytes.len() + 16);
-        for byte in bytes {
-            if *byte == b'\n' && self.last != b'\r' {
-                text.push(b'\r');
-            }
-            text.push(*byte);
-            self.last = *byte;
+/// Ends lines as Windows does; `last` is the byte before these.
+fn converted(bytes: &[u8], last: &mut u8) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes.len() + 16);
+    for byte in bytes {
+        if *byte == b'\n' && *last != b'\r' {
+            text.push(b'\r');
         }
-        text
+        text.push(*byte);
+        *last = *byte;
     }
+    text
 }
 
 #[cfg(test)]
@@ -293,11 +307,11 @@ mod tests {
 
     #[test]
     fn lines_end_as_on_windows_wherever_they_are_cut() {
-        let mut lines = Lines::new(None::<&[u8]>);
+        let mut last = 0;
         let parts = [b"a\nb\r".as_slice(), b"\nc", b"\n"];
         let text: Vec<u8> = parts
             .iter()
-            .flat_map(|part| lines.converted(part))
+            .flat_map(|part| converted(part, &mut last))
             .collect();
         assert_eq!(text, b"a\r\nb\r\nc\r\n");
     }
