@@ -22,7 +22,7 @@ use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
 use crate::journal::tags::{self, RunTags};
 use crate::plan::alicloud_ecs::ProfileReading;
-use crate::plan::{Plan, check};
+use crate::plan::{OnError, Plan, check};
 use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
@@ -52,6 +52,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
         sources: reading.sources.clone(),
         journal: journal.map(Journal::path),
         region: plan.and_then(first_region),
+        inputs: inputs_of(args),
     };
     if reading.errors() > 0 || reading.plan.is_none() {
         events.emit(EventKind::RunStarted(Arc::new(started(None, None))));
@@ -72,9 +73,11 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let connections = connections(&args.cloud, embedded.as_ref(), clock)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
     let stop = Stop::new(clock);
-    let watch = signals.watch(&stop, events);
+    let watch = signals.watch("build", &stop, events);
+    let pulse = engine::pulse::start(events);
     let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
     watch.abort();
+    pulse.abort();
     let signal = signals.first().map(engine::signal::Signal::number);
     Ok(ExitStatus::of_run(
         &result,
@@ -177,4 +180,36 @@ fn job_tags(system: &System) -> Vec<(String, String)> {
     usable
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// What the summary says of the command line, but for defaults. Values of variables may be
+/// secrets that nobody has declared, so only their names are in it.
+fn inputs_of(args: &BuildArgs) -> Vec<(&'static str, String)> {
+    let template = &args.template;
+    let paths = template.variables.files.iter();
+    let files: Vec<_> = paths.map(|path| path.display().to_string()).collect();
+    let names = template.variables.vars.iter();
+    let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+    let parallel = args.parallel_builds.map(|builds| builds.to_string());
+    let on_error = match args.on_error {
+        OnError::Cleanup => "",
+        OnError::Abort => "abort",
+        OnError::RunCleanupProvisioner => "run-cleanup-provisioner",
+    };
+    let all = [
+        ("template", template.path.display().to_string()),
+        ("var-files", files.join(", ")),
+        ("vars", names.join(", ")),
+        ("only", template.only.join(", ")),
+        ("except", template.except.join(", ")),
+        ("region", args.cloud.region.clone().unwrap_or_default()),
+        (
+            "force",
+            args.force.then(|| "true".to_owned()).unwrap_or_default(),
+        ),
+        ("on-error", on_error.to_owned()),
+        ("parallel", parallel.unwrap_or_default()),
+    ];
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    given.collect()
 }

@@ -70,6 +70,8 @@ pub enum EventKind {
     ImageReady(Image),
     /// What the screen of a failed build's machine showed is in this file.
     Screenshot(PathBuf),
+    /// Time passed.
+    Pulse,
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
@@ -91,6 +93,8 @@ pub struct RunStarted {
     pub journal: Option<PathBuf>,
     /// The main region of the first build.
     pub region: Option<String>,
+    /// What the user asked for, in a word each; nothing secret.
+    pub inputs: Vec<(&'static str, String)>,
 }
 
 /// Which stream a line came from.

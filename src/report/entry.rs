@@ -74,6 +74,14 @@ pub(super) enum EntryKind {
     Screenshot {
         path: String,
     },
+    /// What follows belongs together. Made here, and not part of the schema.
+    #[serde(skip)]
+    FoldOpened {
+        title: String,
+    },
+    /// It ends.
+    #[serde(skip)]
+    FoldClosed,
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }
@@ -86,6 +94,9 @@ pub(super) struct Start {
     pub builds: Vec<BuildName>,
     pub journal: Option<String>,
     pub region: Option<String>,
+    #[serde(skip)]
+    pub inputs: Vec<(&'static str, String)>,
+    pub template_sha256: Option<String>,
 }
 
 /// A build that will run.

@@ -200,6 +200,12 @@ impl Sandbox {
         world.images_json(now)
     }
 
+    /// Secrets and tokens of all sessions of roles.
+    pub fn session_secrets(&self) -> Vec<String> {
+        let (world, _) = self.shared.world();
+        world.authority.session_secrets()
+    }
+
     /// Content of an object, if there is one. Blocks while it is read.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let content = {
