@@ -182,14 +182,16 @@ fn job_tags(system: &System) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What the summary says of the command line, but for defaults. Values of variables may be
-/// secrets that nobody has declared, so only their names are in it.
+/// What the summary says of the command line, but for defaults. Values of
+/// variables may be secrets that nobody has declared, so only their names are
+/// in it.
 fn inputs_of(args: &BuildArgs) -> Vec<(&'static str, String)> {
     let template = &args.template;
     let paths = template.variables.files.iter();
     let files: Vec<_> = paths.map(|path| path.display().to_string()).collect();
     let names = template.variables.vars.iter();
     let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+    let force = if args.force { "true" } else { "" };
     let parallel = args.parallel_builds.map(|builds| builds.to_string());
     let on_error = match args.on_error {
         OnError::Cleanup => "",
@@ -203,10 +205,7 @@ fn inputs_of(args: &BuildArgs) -> Vec<(&'static str, String)> {
         ("only", template.only.join(", ")),
         ("except", template.except.join(", ")),
         ("region", args.cloud.region.clone().unwrap_or_default()),
-        (
-            "force",
-            args.force.then(|| "true".to_owned()).unwrap_or_default(),
-        ),
+        ("force", force.to_owned()),
         ("on-error", on_error.to_owned()),
         ("parallel", parallel.unwrap_or_default()),
     ];

@@ -278,6 +278,11 @@ impl Authority {
         Timestamp::now() + self.clock_ahead
     }
 
+    /// Puts the clock further ahead.
+    pub(crate) fn put_ahead(&mut self, by: SignedDuration) {
+        self.clock_ahead += by;
+    }
+
     fn check_timestamp(&self, text: &str) -> Result<(), ApiError> {
         let format = "%Y-%m-%dT%H:%M:%SZ";
         let given = jiff::civil::DateTime::strptime(format, text)
