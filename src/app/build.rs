@@ -23,7 +23,7 @@ use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
 use crate::journal::tags::{self, RunTags};
 use crate::plan::alicloud_ecs::ProfileReading;
-use crate::plan::{Plan, check};
+use crate::plan::{OnError, Plan, check};
 use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
@@ -38,7 +38,7 @@ async fn told_build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     let signals = Signals::install()?;
     let scale = args.sandbox.unwrap_or(args.cloud.time_scale);
     let stop = Stop::new(Clock::scaled(scale));
-    let watch = signals.watch(&stop, events);
+    let watch = signals.watch("build", &stop, events);
     let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
     let outcome = Box::pin(build(args, events, &signals, &stop)).await;
     let status = outcome.unwrap_or_else(|error| super::fail(events, error));
@@ -74,6 +74,7 @@ async fn build(
         sources: reading.sources.clone(),
         journal: journal.map(Journal::path),
         region: plan.and_then(first_region),
+        inputs: inputs_of(args),
     };
     if reading.errors() > 0 || reading.plan.is_none() {
         events.emit(EventKind::RunStarted(Arc::new(started(None, None))));
@@ -89,7 +90,9 @@ async fn build(
     let embedded = sandbox::embed(args.sandbox).await?;
     let connections = connections(&args.cloud, embedded.as_ref(), stop.clock(), events)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
+    let pulse = engine::pulse::start(events);
     let result = engine::run(&plan, &settings, &connections, journal, events, stop).await;
+    pulse.abort();
     fetched.bring_back(events);
     let signal = signals.first().map(engine::signal::Signal::number);
     Ok(ExitStatus::of_run(
@@ -195,4 +198,35 @@ fn job_tags(system: &System) -> Vec<(String, String)> {
     usable
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+}
+
+/// What the summary says of the command line, but for defaults. Values of
+/// variables may be secrets that nobody has declared, so only their names are
+/// in it.
+fn inputs_of(args: &BuildArgs) -> Vec<(&'static str, String)> {
+    let template = &args.template;
+    let paths = template.variables.files.iter();
+    let files: Vec<_> = paths.map(|path| path.display().to_string()).collect();
+    let names = template.variables.vars.iter();
+    let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+    let force = if args.force { "true" } else { "" };
+    let parallel = args.parallel_builds.map(|builds| builds.to_string());
+    let on_error = match args.on_error {
+        OnError::Cleanup => "",
+        OnError::Abort => "abort",
+        OnError::RunCleanupProvisioner => "run-cleanup-provisioner",
+    };
+    let all = [
+        ("template", template.path.display().to_string()),
+        ("var-files", files.join(", ")),
+        ("vars", names.join(", ")),
+        ("only", template.only.join(", ")),
+        ("except", template.except.join(", ")),
+        ("region", args.cloud.region.clone().unwrap_or_default()),
+        ("force", force.to_owned()),
+        ("on-error", on_error.to_owned()),
+        ("parallel", parallel.unwrap_or_default()),
+    ];
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    given.collect()
 }

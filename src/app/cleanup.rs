@@ -49,7 +49,7 @@ async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {
     let signals = Signals::install()?;
     let start = Instant::now();
     let stop = Stop::new(Clock::scaled(args.cloud.time_scale));
-    let watch = signals.watch(&stop, events);
+    let watch = signals.watch("clean-up", &stop, events);
     events.emit(EventKind::RunStarted(Arc::new(started(args))));
     let work = sweep_scope(args, events, &stop);
     let leftovers = match args.deadline {
@@ -86,6 +86,7 @@ fn started(args: &CleanupArgs) -> RunStarted {
         sources: Sources::default(),
         journal: None,
         region: None,
+        inputs: Vec::new(),
     }
 }
 

@@ -84,7 +84,7 @@ fn convert(
     };
     let outcome = super::block_on(async {
         let signals = Signals::install()?;
-        let watch = signals.watch(&stop, events);
+        let watch = signals.watch("conversion", &stop, events);
         let write = || stream::write_file(disk, options, output, control);
         let outcome = tokio::task::block_in_place(write);
         watch.abort();

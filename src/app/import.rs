@@ -55,6 +55,7 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
             sources: sources.clone(),
             journal: journal.map(Journal::path),
             region: Some(options.access.region.value.clone()),
+            inputs: inputs_of(args),
         }))
     };
     if findings.has_errors() {
@@ -73,10 +74,12 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
     for warning in &args.warnings {
         events.warn(warning.clone());
     }
-    let watch = signals.watch(&stop, events);
+    let watch = signals.watch("import", &stop, events);
+    let pulse = crate::engine::pulse::start(events);
     let work = import_disks(args, &options, &disks, &journal, events, &stop);
     let (build, leftovers, deadline) = within(args.deadline, &stop, Box::pin(work)).await?;
     watch.abort();
+    pulse.abort();
     let result = Arc::new(RunResult {
         builds: vec![build],
         leftovers,
@@ -89,6 +92,16 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
     let must_be_clean = args.report.fail_on_leftovers;
     let signal = signals.first().map(Signal::number);
     Ok(ExitStatus::of_run(&result, must_be_clean, signal))
+}
+
+/// What the summary says of the command line: the disks, and which options were
+/// set; their values may be secret.
+fn inputs_of(args: &ImportArgs) -> Vec<(&'static str, String)> {
+    let disks = std::iter::once(&args.file).chain(&args.data_disks);
+    let disks: Vec<_> = disks.map(|disk| disk.display().to_string()).collect();
+    let options = args.options.as_object().into_iter().flatten();
+    let options: Vec<_> = options.map(|(name, _)| name.clone()).collect();
+    vec![("disks", disks.join(", ")), ("options", options.join(", "))]
 }
 
 type Ended = (Arc<BuildResult>, Vec<crate::engine::event::Leftover>);

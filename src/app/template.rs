@@ -76,6 +76,7 @@ pub(super) fn start(events: &Events, command: &'static str, sources: &Sources) {
         sources: sources.clone(),
         journal: None,
         region: None,
+        inputs: Vec::new(),
     })));
 }
 

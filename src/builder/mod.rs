@@ -12,6 +12,7 @@ use crate::cloud::{Cloud, Create};
 use crate::communicator::Communicator;
 use crate::communicator::ssh::key::KeyPair;
 use crate::engine::event::{EventKind, Events};
+use crate::engine::step;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::journal::tags::RunTags;
@@ -133,16 +134,16 @@ impl BuildContext<'_> {
     /// Runs a part of the build that deserves a row in the timeline.
     pub async fn step<T>(
         &self,
-        step: &'static str,
+        name: &'static str,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        self.events.emit(EventKind::StepStarted { step });
+        self.events.emit(EventKind::StepStarted { step: name });
         let start = tokio::time::Instant::now();
-        let outcome = work.await;
+        let (outcome, resources) = step::follow(work).await;
         self.events.emit(EventKind::StepFinished {
-            step,
+            step: name,
             elapsed: self.stop.clock().elapsed(start),
-            resources: Vec::new(),
+            resources,
             succeeded: outcome.is_ok(),
         });
         outcome

@@ -86,6 +86,8 @@ pub enum EventKind {
     },
     /// A check run on GitHub waits for its result; none once it has one.
     CheckRun(Option<u64>),
+    /// Time passed.
+    Pulse,
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
@@ -107,6 +109,8 @@ pub struct RunStarted {
     pub journal: Option<PathBuf>,
     /// The main region of the first build.
     pub region: Option<String>,
+    /// What the user asked for, in a word each; nothing secret.
+    pub inputs: Vec<(&'static str, String)>,
 }
 
 /// Which stream a line came from.

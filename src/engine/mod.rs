@@ -19,7 +19,9 @@ mod connect;
 pub mod connections;
 mod discard;
 pub mod event;
+pub mod pulse;
 pub mod signal;
+pub mod step;
 pub mod stop;
 
 pub use connections::Connections;

@@ -75,8 +75,14 @@ impl Signals {
         })
     }
 
-    /// Passes signals on to `stop` until the returned task is aborted.
-    pub fn watch(&self, stop: &Stop, events: &Events) -> tokio::task::JoinHandle<()> {
+    /// Passes signals on to `stop` until the returned task is aborted. `work` is
+    /// what they cancel, in a word.
+    pub fn watch(
+        &self,
+        work: &'static str,
+        stop: &Stop,
+        events: &Events,
+    ) -> tokio::task::JoinHandle<()> {
         let streams = self
             .streams
             .lock()
@@ -91,7 +97,7 @@ impl Signals {
                     .is_ok();
                 if is_first {
                     events.say(format!(
-                        "Cancelling build after receiving {}",
+                        "Cancelling {work} after receiving {}",
                         signal.word()
                     ));
                     stop.stop();

@@ -295,6 +295,15 @@ impl Log {
     }
 }
 
+/// A child process that was just forked, and has not yet become its program,
+/// would keep the lock for a moment longer.
+impl Drop for Log {
+    fn drop(&mut self) {
+        // The end of the process releases it as well.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 fn lock(file: &File, path: &Path) -> Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Error::new(

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cloud;
 use crate::engine::event::{EventKind, Events, Resource};
+use crate::engine::step;
 use crate::error::{Error, Kind as ErrorKind, Result};
 
 mod delete;
@@ -119,6 +120,7 @@ impl Journal {
             number,
             id: id.clone(),
         })?;
+        step::made(&id);
         let Intent { kind, region, .. } = intent;
         let resource = Resource {
             kind: kind.name().to_owned(),

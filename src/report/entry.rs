@@ -85,6 +85,14 @@ pub(super) enum EntryKind {
     CheckRun {
         id: Option<u64>,
     },
+    /// What follows belongs together. Made here, and not part of the schema.
+    #[serde(skip)]
+    FoldOpened {
+        title: String,
+    },
+    /// It ends.
+    #[serde(skip)]
+    FoldClosed,
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }
@@ -97,6 +105,9 @@ pub(super) struct Start {
     pub builds: Vec<BuildName>,
     pub journal: Option<String>,
     pub region: Option<String>,
+    #[serde(skip)]
+    pub inputs: Vec<(&'static str, String)>,
+    pub template_sha256: Option<String>,
 }
 
 /// A build that will run.

@@ -1,13 +1,13 @@
 //! Which lines of a log belong together: those of each step, in runs of one
-//! build. Lines of parallel builds alternate, and folds cannot.
+//! build; those of each build otherwise, which `live` has put together.
 
 use super::entry::{Entry, EntryKind};
 
 /// What happens before the lines of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub(super) enum Fold<'a> {
     /// Lines that belong together begin; the title.
-    Open(&'static str),
+    Open(&'a str),
     /// They end.
     Close,
 }
@@ -23,26 +23,28 @@ pub(super) struct Folds {
 
 impl Folds {
     /// What an entry opens or closes.
-    pub(super) fn on(&mut self, entry: &Entry) -> Option<Fold> {
+    pub(super) fn on<'a>(&mut self, entry: &'a Entry) -> Option<Fold<'a>> {
         match &entry.kind {
             EntryKind::RunStarted(start) => {
                 self.is_single = start.builds.len() == 1;
                 None
             }
             EntryKind::StepStarted { step } if self.is_single => self.open(step),
-            EntryKind::StepFinished { .. } => self.close(1),
+            EntryKind::StepFinished { .. } if self.is_single => self.close(1),
+            EntryKind::FoldOpened { title } => self.open(title),
+            EntryKind::FoldClosed => self.close(1),
             // A step that was cut off never finished.
             EntryKind::BuildFinished(_) | EntryKind::RunFinished(_) => self.close(self.depth),
             _ => None,
         }
     }
 
-    fn open(&mut self, step: &'static str) -> Option<Fold> {
+    fn open<'a>(&mut self, title: &'a str) -> Option<Fold<'a>> {
         self.depth += 1;
-        (self.depth == 1).then_some(Fold::Open(step))
+        (self.depth == 1).then_some(Fold::Open(title))
     }
 
-    fn close(&mut self, levels: usize) -> Option<Fold> {
+    fn close(&mut self, levels: usize) -> Option<Fold<'static>> {
         let was_open = self.depth > 0;
         self.depth = self.depth.saturating_sub(levels);
         (was_open && self.depth == 0).then_some(Fold::Close)

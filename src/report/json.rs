@@ -7,7 +7,7 @@
 //!
 //! | `type` | further fields |
 //! |---|---|
-//! | `run_started` | `run_id`, `command`, `builds[]{name, builder_type}`, `journal`, `region` |
+//! | `run_started` | `run_id`, `command`, `builds[]{name, builder_type}`, `journal`, `region`, `template_sha256` |
 //! | `diagnostic` | `severity` (`error`, `warning`), `message`, `place`, `label`, `help` |
 //! | `say`, `message`, `warning` | `text` |
 //! | `output` | `stream` (`stdout`, `stderr`), `line` as the machine sent it |

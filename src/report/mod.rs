@@ -26,6 +26,7 @@ mod fold;
 mod github;
 mod gitlab;
 mod json;
+mod live;
 pub mod machine_readable;
 mod mask;
 pub mod matrix;
@@ -54,6 +55,9 @@ trait Renderer: Send {
 
     /// Learns of a value that must not be shown. Entries never hold it.
     fn hide(&mut self, _form: &str) {}
+
+    /// Learns that time passed.
+    fn pulse(&mut self, _time: Timestamp) {}
 }
 
 /// The program's standard streams.
@@ -116,15 +120,18 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
         Format::Json => Sink::new(writers.stderr),
         Format::Text | Format::MachineReadable => stdout.clone(),
     };
-    let mut renderers: Vec<Box<dyn Renderer>> = Vec::new();
-    renderers.extend(settings.ci.as_ref().map(|ci| log(ci, &for_people)));
-    renderers.push(match settings.format {
+    let folds = settings.ci.as_ref().map(|ci| log(ci, &for_people));
+    let sink = for_people.clone();
+    let mut renderers: Vec<Box<dyn Renderer>> = match settings.format {
         Format::MachineReadable => {
-            let sink = for_people.clone();
-            Box::new(machine_readable::MachineReadable::new(sink, settings))
+            let lines = machine_readable::MachineReadable::new(sink, settings);
+            folds.into_iter().chain([Box::new(lines) as _]).collect()
         }
-        Format::Text | Format::Json => Box::new(text::Text::new(for_people.clone(), settings)),
-    });
+        Format::Text | Format::Json => {
+            let text = text::Text::new(sink, settings);
+            vec![Box::new(live::Live::new(folds, Box::new(text)))]
+        }
+    };
     if settings.format == Format::Json {
         renderers.push(Box::new(json::Json(stdout)));
     }
@@ -160,7 +167,13 @@ impl Reporter for Report {
         if let EventKind::Secret(secret) = &event.kind {
             self.hide(secret);
         }
-        if let Some(entry) = self.safe.entry(event, (self.now)()) {
+        let now = (self.now)();
+        if let EventKind::Pulse = &event.kind {
+            for renderer in &mut self.renderers {
+                renderer.pulse(now);
+            }
+        }
+        if let Some(entry) = self.safe.entry(event, now) {
             for renderer in &mut self.renderers {
                 renderer.render(&entry);
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::diagnostics::{self, Rendered};
 use super::entry::{
@@ -20,7 +21,7 @@ use crate::engine::event::{
 use crate::error::{Error, Kind, one_line};
 use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Severity};
-use crate::template::source::{Sources, Span};
+use crate::template::source::{SourceFile, SourceId, Sources, Span};
 
 /// What is needed to make an event safe.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Safe {
 
     fn kind(&self, kind: &EventKind) -> Option<EntryKind> {
         Some(match kind {
-            EventKind::Secret(_) => return None,
+            EventKind::Secret(_) | EventKind::Pulse => return None,
             EventKind::RunStarted(started) => EntryKind::RunStarted(self.start(started)),
             EventKind::Diagnostic(diagnostic) => EntryKind::Diagnostic(self.finding(diagnostic)),
             EventKind::Say(text) => EntryKind::Say {
@@ -153,6 +154,12 @@ impl Safe {
                 .collect(),
             journal: started.journal.as_deref().map(|path| self.path(path)),
             region: started.region.as_deref().map(|region| self.line(region)),
+            inputs: started
+                .inputs
+                .iter()
+                .map(|(name, value)| (*name, self.line(value)))
+                .collect(),
+            template_sha256: template(started).map(|file| sha256(&file.text)),
         }
     }
 
@@ -296,6 +303,20 @@ impl Safe {
             error: result.error.as_ref().map(|error| self.failure(error)),
         }
     }
+}
+
+/// The template is what was read first. An import has none, only options that
+/// read like one.
+fn template(started: &RunStarted) -> Option<&SourceFile> {
+    let has_template = started.command != "import";
+    let file = started.sources.file(SourceId::default());
+    file.filter(|_| has_template)
+}
+
+fn sha256(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 fn status(result: &RunResult) -> Status {

@@ -31,8 +31,11 @@ pub(super) struct Summary {
     commit: Option<String>,
     run_id: String,
     command: &'static str,
+    inputs: Vec<(&'static str, String)>,
+    template_sha256: Option<String>,
     steps: Vec<Step>,
-    open: BTreeMap<(String, &'static str), Timestamp>,
+    /// Those under way.
+    open: Vec<Step>,
     resources: Vec<Lifetime>,
     logs: BTreeMap<String, VecDeque<String>>,
     mistakes: Vec<Finding>,
@@ -66,8 +69,10 @@ impl Summary {
             commit: page.commit.clone(),
             run_id: String::new(),
             command: "",
+            inputs: Vec::new(),
+            template_sha256: None,
             steps: Vec::new(),
-            open: BTreeMap::new(),
+            open: Vec::new(),
             resources: Vec::new(),
             logs: BTreeMap::new(),
             mistakes: Vec::new(),
@@ -87,24 +92,21 @@ impl Summary {
             EntryKind::Diagnostic(finding) if finding.is_error() => {
                 self.mistakes.push(finding.clone());
             }
-            EntryKind::StepStarted { step } => {
-                self.open.insert((build.to_owned(), step), entry.time);
-            }
+            EntryKind::StepStarted { step } => self.open.push(Step {
+                start: Some(entry.time),
+                ..Step::new(build, step)
+            }),
             EntryKind::StepFinished {
                 step,
                 elapsed,
                 resources,
                 succeeded,
             } => {
-                let start = self.open.remove(&(build.to_owned(), step));
-                self.steps.push(Step {
-                    build: build.to_owned(),
-                    name: step,
-                    start,
-                    elapsed: *elapsed,
-                    resources: resources.clone(),
-                    succeeded: *succeeded,
-                });
+                let mut step = self.opened(build, step);
+                step.elapsed = *elapsed;
+                step.resources.clone_from(resources);
+                step.succeeded = *succeeded;
+                self.steps.push(step);
             }
             EntryKind::TemplateFetched { address, commit } => {
                 self.template = Some((address.clone(), commit.clone()));
@@ -126,6 +128,15 @@ impl Summary {
     fn start(&mut self, start: &Start) {
         self.run_id.clone_from(&start.run_id);
         self.command = start.command;
+        self.inputs.clone_from(&start.inputs);
+        self.template_sha256.clone_from(&start.template_sha256);
+    }
+
+    /// The step, which is under way no more.
+    fn opened(&mut self, build: &str, name: &'static str) -> Step {
+        let is_it = |step: &Step| step.build == build && step.name == name;
+        let index = self.open.iter().rposition(is_it);
+        index.map_or_else(|| Step::new(build, name), |index| self.open.remove(index))
     }
 
     fn log(&mut self, build: &str, text: &str) {
@@ -185,6 +196,7 @@ impl Summary {
         sections.extend(self.screenshots_block());
         sections.extend(self.timeline());
         sections.extend(self.resources_table(&end.leftovers));
+        sections.extend(self.inputs_block());
         for build in end.builds.iter().filter(|build| build.error.is_some()) {
             sections.extend(self.log_tail(&build.name));
         }
@@ -265,15 +277,22 @@ impl Summary {
         ))
     }
 
+    /// Steps that were cut off never finished; they come last.
     fn timeline(&self) -> Option<String> {
-        let rows = self.steps.iter().map(|step| {
+        let finished = self.steps.iter().map(|step| (step, true));
+        let rows = finished.chain(self.open.iter().map(|step| (step, false)));
+        let rows = rows.map(|(step, is_finished)| {
             format!(
                 "| {} | {}{} | {} | {} | {} |\n",
                 escape(&step.build),
                 if step.succeeded { "" } else { "✗ " },
                 escape(step.name),
                 step.start.map_or_else(String::new, clock),
-                short(step.elapsed),
+                if is_finished {
+                    short(step.elapsed)
+                } else {
+                    "cut off".to_owned()
+                },
                 step.resources
                     .iter()
                     .map(|id| code(id))
@@ -282,8 +301,8 @@ impl Summary {
             )
         });
         let head = "| Build | Step | Start (UTC) | Duration | Resources |\n|---|---|---|---|---|\n";
-        let table = format!("{head}{}", rows.collect::<String>());
-        (!self.steps.is_empty()).then(|| details("Timeline", &table))
+        let rows: String = rows.collect();
+        (!rows.is_empty()).then(|| details("Timeline", &format!("{head}{rows}")))
     }
 
     fn resources_table(&self, leftovers: &[Leftover]) -> Option<String> {
@@ -302,6 +321,17 @@ impl Summary {
         (!self.resources.is_empty()).then(|| details("Temporary resources", &table))
     }
 
+    /// As YAML; a JSON string is one of YAML.
+    fn inputs_block(&self) -> Option<String> {
+        let line = |(name, value): &(&str, String)| {
+            let quoted = serde_json::Value::from(value.as_str()).to_string();
+            format!("{name}: {}", escape(&quoted))
+        };
+        let lines: Vec<_> = self.inputs.iter().map(line).collect();
+        let text = format!("<pre>{}</pre>\n", lines.join("\n"));
+        (!lines.is_empty()).then(|| details("Inputs", &text))
+    }
+
     fn log_tail(&self, build: &str) -> Option<String> {
         let log = self.logs.get(build)?;
         let lines: Vec<_> = log.iter().map(|line| escape(line)).collect();
@@ -317,9 +347,11 @@ impl Summary {
         let template = self.template.iter();
         let template = template
             .map(|(address, commit)| format!("template {} at {}", code(address), code(commit)));
+        let digest = self.template_sha256.iter();
+        let digest = digest.map(|digest| format!("template SHA-256 {}", code(digest)));
         let commit = self.commit.iter();
         let commit = commit.map(|commit| format!("commit {}", code(commit)));
-        template.chain(commit).collect()
+        template.chain(digest).chain(commit).collect()
     }
 
     fn footer(&self) -> String {
@@ -335,6 +367,19 @@ impl Summary {
                 .map(|run| format!("[workflow run](./{})", escape(run))),
         );
         format!("<sub>{}</sub>\n", parts.join(" · "))
+    }
+}
+
+impl Step {
+    fn new(build: &str, name: &'static str) -> Self {
+        Self {
+            build: build.to_owned(),
+            name,
+            start: None,
+            elapsed: Duration::ZERO,
+            resources: Vec::new(),
+            succeeded: false,
+        }
     }
 }
 
@@ -363,7 +408,7 @@ fn images_table(end: &RunEnd) -> Option<String> {
             "| {mark} | {} | {} | {} | {} | {} |\n",
             escape(&build.name),
             escape(&image.region),
-            code(&image.image_id),
+            linked(image),
             escape(&image.image_name),
             short(build.elapsed)
         )
@@ -375,6 +420,24 @@ fn images_table(end: &RunEnd) -> Option<String> {
         .collect();
     let head = "| | Build | Region | Image ID | Name | Time |\n|---|---|---|---|---|---|\n";
     (!rows.is_empty()).then(|| format!("{head}{rows}\n"))
+}
+
+/// The id, as a link to the list of the region's images in the console.
+fn linked(image: &Image) -> String {
+    let Image {
+        region, image_id, ..
+    } = image;
+    let is_plain = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    match is_plain(region) && is_plain(image_id) {
+        true => format!(
+            "<a href=\"https://ecs.console.aliyun.com/image/region/{region}/imageList?imageId={image_id}\">{}</a>",
+            code(image_id)
+        ),
+        false => code(image_id),
+    }
 }
 
 fn error_block(build: Option<&str>, error: &Failure) -> String {

@@ -84,6 +84,10 @@ pub(super) fn start_command(events: &Events, command: &'static str, builds: &[&s
         sources,
         journal: Some("/home/.alicloud-image/0c9d.journal".into()),
         region: Some("cn-beijing".into()),
+        inputs: vec![
+            ("template", "images/web.json".into()),
+            ("vars", "version, t|ken".into()),
+        ],
     })));
 }
 
@@ -456,7 +460,7 @@ fn json_has_one_object_per_event_and_text_goes_to_stderr() {
     let (stdout, stderr) = shown(&settings, mixed_run);
     assert!(stderr.contains("==> web: Creating instance...\n"));
     insta::assert_snapshot!(stdout, @r#"
-    {"time":"2027-01-15T08:00:00.000Z","type":"run_started","run_id":"0c9d","command":"build","builds":[{"name":"web","builder_type":"alicloud-ecs"},{"name":"db","builder_type":"alicloud-ecs"}],"journal":"/home/.alicloud-image/0c9d.journal","region":"cn-beijing"}
+    {"time":"2027-01-15T08:00:00.000Z","type":"run_started","run_id":"0c9d","command":"build","builds":[{"name":"web","builder_type":"alicloud-ecs"},{"name":"db","builder_type":"alicloud-ecs"}],"journal":"/home/.alicloud-image/0c9d.journal","region":"cn-beijing","template_sha256":"8917a7aca9506cceba94c4af93c87d00f3aedfe7138c230a64da6acc2a14f465"}
     {"time":"2027-01-15T08:00:00.000Z","build":"web","type":"say","text":"Creating instance..."}
     {"time":"2027-01-15T08:00:00.000Z","build":"web","type":"message","text":"Created instance: i-1"}
     {"time":"2027-01-15T08:00:00.000Z","build":"web","type":"output","stream":"stdout","line":"installed\r"}

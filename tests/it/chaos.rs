@@ -231,7 +231,7 @@ fn journals(lab: &Lab) -> Vec<String> {
 }
 
 /// Nothing temporary, no journal, one image of the name in the main region and
-/// at most one copy, each usable, and never a second instance.
+/// at most one copy, each usable and finished, and never a second instance.
 fn inspect(lab: &Lab) -> Result<(), String> {
     let images = lab.sandbox.images();
     let is_replaced = images.iter().all(|image| image["ImageId"] != "m-old");
@@ -249,8 +249,11 @@ fn inspect(lab: &Lab) -> Result<(), String> {
         let there = images.iter().filter(|image| image["RegionId"] == region);
         there.count()
     };
-    let is_good =
-        |image: &serde_json::Value| image["ImageName"] == NAME && image["Status"] == "Available";
+    let is_finished = |image: &serde_json::Value| {
+        let tags = image["Tags"].to_string();
+        image["Status"] == "Available" && !tags.contains("alicloud-image:temporary")
+    };
+    let is_good = |image: &serde_json::Value| image["ImageName"] == NAME && is_finished(image);
     if in_region("cn-beijing") != 1 || in_region("cn-hangzhou") > 1 || !images.iter().all(is_good) {
         return Err(format!("images: {images:#?}"));
     }

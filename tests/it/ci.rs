@@ -42,7 +42,12 @@ fn lines<'a>(outcome: &'a Outcome, mark: &str) -> Vec<&'a str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gitlab_folds_steps_and_reads_results_as_dotenv() {
-    let lab = lab_on(&[("GITLAB_CI", "true"), ("CI_PIPELINE_ID", "4711")]).await;
+    let lab = lab_on(&[
+        ("GITLAB_CI", "true"),
+        ("CI_PIPELINE_ID", "4711"),
+        ("CI_PROJECT_PATH", "team/images"),
+    ])
+    .await;
     let outcome = build(&lab).await;
     assert!(outcome.outputs.is_empty() && outcome.summary.is_empty());
     insta::assert_snapshot!(log(&outcome), @r#"
@@ -81,7 +86,9 @@ async fn gitlab_folds_steps_and_reads_results_as_dotenv() {
     assert_eq!(starts.len(), lines(&outcome, "section_end:").len());
     assert_eq!(lines(&outcome, "::group::"), Vec::<&str>::new());
     let tags = lab.call("RunInstances").params;
-    assert!(tags.values().any(|value| value == "4711"), "{tags:#?}");
+    for fact in ["4711", "team/images"] {
+        assert!(tags.values().any(|value| value == fact), "{tags:#?}");
+    }
     let results = lab.read("image.env");
     assert!(results.len() < 5 * 1024);
     for line in results.lines() {
@@ -110,7 +117,12 @@ async fn gitlab_shows_findings_as_code_quality() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_gets_variables_groups_and_a_summary() {
-    let mut lab = lab_on(&[("TF_BUILD", "True")]).await;
+    let mut lab = lab_on(&[
+        ("TF_BUILD", "True"),
+        ("BUILD_BUILDID", "4711"),
+        ("BUILD_REPOSITORY_NAME", "team/images"),
+    ])
+    .await;
     let directory = lab.path("").display().to_string();
     lab.set("AGENT_TEMPDIRECTORY", &directory);
     let outcome = build(&lab).await;
@@ -123,6 +135,10 @@ async fn azure_gets_variables_groups_and_a_summary() {
         lines(&outcome, "variable=imageId;").last(),
         Some(&&*variable)
     );
+    let tags = lab.call("RunInstances").params;
+    for fact in ["4711", "team/images"] {
+        assert!(tags.values().any(|value| value == fact), "{tags:#?}");
+    }
     let groups = lines(&outcome, "##[group]");
     assert!(!groups.is_empty(), "{}", outcome.stdout);
     assert_eq!(groups.len(), lines(&outcome, "##[endgroup]").len());

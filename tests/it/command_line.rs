@@ -741,7 +741,13 @@ async fn mistakes_become_annotations_in_their_places() {
     - <code>images/web.json:23:14</code> There is no provisioner of type &#96;shel&#96;. Did you mean &#96;shell&#96;? This version has &#96;shell&#96;, &#96;file&#96;, &#96;shell-local&#96;, &#96;powershell&#96;, &#96;windows-shell&#96;, &#96;windows-restart&#96;, &#96;sleep&#96;, &#96;ansible&#96;, &#96;ansible-local&#96; and &#96;breakpoint&#96;
     - <code>images/web.json:25:32</code> There is no post-processor of type &#96;manifests&#96;. Did you mean &#96;manifest&#96;? This version has &#96;manifest&#96;, &#96;checksum&#96;, &#96;shell-local&#96;, &#96;alicloud-import&#96;, &#96;compress&#96; and &#96;artifice&#96;
 
-    <sub>alicloud-image 0.1.0 · run <code>UUID</code></sub>
+    <details><summary>Inputs</summary>
+
+    <pre>template: "images/web.json"</pre>
+
+    </details>
+
+    <sub>alicloud-image 0.1.0 · run <code>UUID</code> · template SHA-256 <code>SHA256</code></sub>
     "#);
     assert_eq!(outcome.outputs["status"], "failure");
 }
@@ -799,26 +805,26 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
     snapshot-ids: ["s-ID"]
     status: success
     "#);
-    assert_snapshot!(scrub_summary(&outcome.summary), @"
+    assert_snapshot!(scrub_summary(&outcome.summary), @r#"
     ## alicloud-image: 1 image built in DURATION
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <code>m-ID</code> | web | DURATION |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-ID"><code>m-ID</code></a> | web | DURATION |
 
     <details><summary>Timeline</summary>
 
     | Build | Step | Start (UTC) | Duration | Resources |
     |---|---|---|---|---|
-    | web | Allocate address | CLOCK | DURATION |  |
-    | web | Assign address | CLOCK | DURATION |  |
+    | web | Allocate address | CLOCK | DURATION | <code>eip-ID</code> |
+    | web | Assign address | CLOCK | DURATION | <code>eip-ID/i-ID</code> |
     | web | Check | CLOCK | DURATION |  |
     | web | Connect | CLOCK | DURATION |  |
-    | web | Create image | CLOCK | DURATION |  |
-    | web | Create instance | CLOCK | DURATION |  |
+    | web | Create image | CLOCK | DURATION | <code>m-ID</code> |
+    | web | Create instance | CLOCK | DURATION | <code>i-ID</code> |
     | web | Create key pair, network and address | CLOCK | DURATION |  |
-    | web | Create network | CLOCK | DURATION |  |
-    | web | Import key pair | CLOCK | DURATION |  |
+    | web | Create network | CLOCK | DURATION | <code>sg-ID</code> <code>vpc-ID</code> <code>vsw-ID</code> |
+    | web | Import key pair | CLOCK | DURATION | <code>alicloud-image-RUN-web-key</code> |
     | web | Provision | CLOCK | DURATION |  |
     | web | Publish image | CLOCK | DURATION |  |
     | web | Stop instance | CLOCK | DURATION |  |
@@ -840,8 +846,14 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
 
     </details>
 
-    <sub>alicloud-image 0.1.0 · run <code>UUID</code> · commit <code>0a1b2c</code> · [workflow run](./4711)</sub>
-    ");
+    <details><summary>Inputs</summary>
+
+    <pre>template: "web.json"</pre>
+
+    </details>
+
+    <sub>alicloud-image 0.1.0 · run <code>UUID</code> · template SHA-256 <code>SHA256</code> · commit <code>0a1b2c</code> · [workflow run](./4711)</sub>
+    "#);
 }
 
 #[tokio::test]
@@ -880,17 +892,17 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
 
     | Build | Step | Start (UTC) | Duration | Resources |
     |---|---|---|---|---|
-    | web | Allocate address | CLOCK | DURATION |  |
-    | web | Assign address | CLOCK | DURATION |  |
+    | web | Allocate address | CLOCK | DURATION | <code>eip-ID</code> |
+    | web | Assign address | CLOCK | DURATION | <code>eip-ID/i-ID</code> |
     | web | Check | CLOCK | DURATION |  |
     | web | Connect | CLOCK | DURATION |  |
-    | web | Create instance | CLOCK | DURATION |  |
+    | web | Create instance | CLOCK | DURATION | <code>i-ID</code> |
     | web | Create key pair, network and address | CLOCK | DURATION |  |
-    | web | Create network | CLOCK | DURATION |  |
-    | web | Import key pair | CLOCK | DURATION |  |
+    | web | Create network | CLOCK | DURATION | <code>sg-ID</code> <code>vpc-ID</code> <code>vsw-ID</code> |
+    | web | Import key pair | CLOCK | DURATION | <code>alicloud-image-RUN-web-key</code> |
     | web | Provision | CLOCK | DURATION |  |
     | web | Stop instance | CLOCK | DURATION |  |
-    | web | ✗ Create image | CLOCK | DURATION |  |
+    | web | ✗ Create image | CLOCK | DURATION | <code>m-ID</code> |
 
     </details>
 
@@ -906,6 +918,12 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
     | key pair | <code>alicloud-image-RUN-web-key</code> | cn-beijing | CLOCK | CLOCK | deleted |
     | security group | <code>sg-ID</code> | cn-beijing | CLOCK | CLOCK | deleted |
     | vSwitch | <code>vsw-ID</code> | cn-beijing | CLOCK | CLOCK | deleted |
+
+    </details>
+
+    <details><summary>Inputs</summary>
+
+    <pre>template: "web.json"</pre>
 
     </details>
     "#);

@@ -360,6 +360,7 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
             "UUID",
         ),
+        (r"\b[0-9a-f]{64}\b", "SHA256"),
         (r"\b(m|i|s|d|sg|vpc|vsw|eip|eni)-[0-9a-z]{17,}\b", "$1-ID"),
         (r"\balicloud-image-[0-9a-f]{8}\b", "alicloud-image-RUN"),
         (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(:\d+)?\b", "ADDRESS"),

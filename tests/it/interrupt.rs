@@ -442,6 +442,20 @@ async fn only_what_is_expired_is_deleted() {
     clean_up(&lab).await.success();
 }
 
+#[tokio::test]
+async fn a_runner_that_is_gone_for_good_leaves_nothing_for_long() {
+    let lab = Lab::quick().await;
+    killed_while_provisioning(&lab).await;
+    std::fs::remove_file(journal(&lab)).unwrap();
+    lab.sandbox.pass(Duration::from_secs(7 * 3600));
+    let has = |kind: &str| lab.temporary().iter().any(|one| one.kind == kind);
+    lab.wait_until(|| !has("instance"), "AutoReleaseTime").await;
+    assert!(has("vpc"));
+    // By this machine's clock nothing has expired.
+    lab.run(&["cleanup", "--expired"]).await.success();
+    lab.assert_empty();
+}
+
 // On error.
 
 fn failing() -> serde_json::Value {

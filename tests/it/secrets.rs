@@ -23,6 +23,9 @@ impl Canaries {
             "other-token",
             "runtime-token",
             "github-token",
+            "request-token",
+            "job-token",
+            "input",
             "password",
             "user-data",
             "variable",
@@ -44,7 +47,8 @@ impl Canaries {
     fn found_in(&self, text: &str) -> Vec<&str> {
         let is_there = |canary: &String| {
             let in_url = canary.replace('+', "%2B").replace('/', "%2F");
-            let forms = [canary.clone(), STANDARD.encode(canary), in_url];
+            let echoed = STANDARD.encode(format!("{canary}\n"));
+            let forms = [canary.clone(), STANDARD.encode(canary), echoed, in_url];
             forms.iter().any(|form| text.contains(form.as_str()))
         };
         let found = self.0.iter().filter(|(_, canary)| is_there(canary));
@@ -68,6 +72,12 @@ async fn lab(canaries: &Canaries) -> Lab {
         .set("ALIBABA_CLOUD_SECURITY_TOKEN", canaries.of("other-token"))
         .set("ACTIONS_RUNTIME_TOKEN", canaries.of("runtime-token"))
         .set("ALICLOUD_IMAGE_GITHUB_TOKEN", canaries.of("github-token"))
+        .set(
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+            canaries.of("request-token"),
+        )
+        .set("CI_JOB_TOKEN", canaries.of("job-token"))
+        .set("INPUT_ACCESS-KEY-SECRET", canaries.of("input"))
         .set("INHERITED", canaries.of("inherited"));
     let variables = json!({"token": canaries.of("variable")});
     lab.write("secret.json", &variables.to_string());
@@ -80,6 +90,7 @@ async fn lab(canaries: &Canaries) -> Lab {
             {"type": "shell", "inline": [
                 "echo 'It is {{user `token`}}, and {{user `inherited`}}'",
                 "printf %s '{{user `token`}}' | base64",
+                "echo '{{user `token`}}' | base64",
                 "echo 'to stderr: {{user `token`}}' >&2",
             ]},
             {"type": "shell-local", "inline": [
@@ -148,6 +159,7 @@ async fn no_secret_leaves_the_program() {
         // A variable of the job is the job's: its scripts see it as always.
         found.retain(|input| (*input, place.as_str()) != ("inherited", "child-environment"));
         assert_eq!(found, Vec::<&str>::new(), "{place}: {text}");
+        assert!(!text.contains("PRIVATE KEY"), "the temporary key: {place}");
     }
     let sent = lab.call("RunInstances").params;
     assert_eq!(sent["Password"], canaries.of("password"));
@@ -171,4 +183,79 @@ fn canaries_are_found_in_every_form() {
     for text in [canary, &STANDARD.encode(canary), &in_url] {
         assert_eq!(canaries.found_in(&format!("x{text}y")), ["password"]);
     }
+}
+
+/// What a run gave to anyone, but for the lines that have secrets masked.
+fn shown(outcome: &Outcome, lab: &Lab) -> String {
+    let lines = outcome.stdout.lines();
+    let lines: Vec<_> = lines
+        .filter(|line| !line.starts_with("::add-mask::"))
+        .collect();
+    let files = ["outputs", "state", "summary.md", "journal"];
+    let files = files.map(|name| std::fs::read_to_string(lab.path(name)).unwrap_or_default());
+    format!(
+        "{}\n{}\n{}",
+        lines.join("\n"),
+        outcome.stderr,
+        files.join("\n")
+    )
+}
+
+const COPY_JOURNAL: &str = "cat journals/* > journal; env > environment";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_fetched_stay_inside() {
+    let lab = Lab::quick().await;
+    let role =
+        json!({"ram_role_arn": "acs:ram::1234567890123456:role/builder", "ssh_timeout": "1h"});
+    let provisioners = json!([{"type": "shell-local", "inline": [COPY_JOURNAL]}]);
+    lab.write_template(&provisioned(web(role), provisioners));
+    let outcome = lab.run(&["build", "-vv", "template.json"]).await.success();
+    assert!(outcome.stderr.contains("AssumeRole"), "it is traced");
+    let secrets = lab.sandbox.session_secrets();
+    assert_eq!(secrets.len(), 2, "one session");
+    let canaries = Canaries(["secret", "token"].into_iter().zip(secrets).collect());
+    let text = shown(&outcome, &lab) + &lab.read("environment");
+    assert_eq!(canaries.found_in(&text), Vec::<&str>::new(), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_windows_stays_inside() {
+    let lab = Lab::quick().await;
+    let canaries = Canaries::new();
+    let user_data = format!(
+        "[powershell]\nwinrm quickconfig -q\n# {}",
+        canaries.of("user-data")
+    );
+    let mut template = web(json!({
+        "source_image": "win2022_21H2_x64_dtc_en-us_40G_alibase_20250917.vhd",
+        "communicator": "winrm",
+        "winrm_username": "Administrator",
+        "winrm_password": canaries.of("password"),
+        "winrm_use_ntlm": true,
+        "winrm_timeout": "1h",
+        "user_data": user_data,
+    }));
+    template["builders"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("ssh_username");
+    let password = "{{build `Password`}}";
+    let provisioners = json!([
+        {"type": "shell-local", "inline": [COPY_JOURNAL, format!("echo 'It is {password}'")]},
+        {"type": "powershell", "inline": [format!("Write-Output 'It is {password}'")]},
+    ]);
+    lab.write_template(&provisioned(template, provisioners));
+    let outcome = lab.run(&["build", "-vv", "template.json"]).await.success();
+    assert!(
+        outcome.stdout.contains("It is <sensitive>"),
+        "{}",
+        outcome.shown()
+    );
+    let text = shown(&outcome, &lab);
+    assert_eq!(canaries.found_in(&text), Vec::<&str>::new(), "{text}");
+    assert_eq!(
+        lab.call("RunInstances").params["Password"],
+        canaries.of("password")
+    );
 }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use alicloud_image_sandbox::{Effect, Fault, SeedBucket, SeedImage, When};
+use alicloud_image_sandbox::{Effect, Fault, SandboxOptions, SeedBucket, SeedImage, When};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::harness::{Lab, quick_options};
@@ -143,6 +144,22 @@ async fn the_janitor_deletes_only_images_that_are_unfinished_and_expired() {
     assert_eq!(ids(&lab), rest);
     lab.run(&["cleanup", "--run", "old-run"]).await.success();
     assert_eq!(ids(&lab), ["m-finished", "m-others"]);
+}
+
+#[tokio::test]
+async fn a_janitor_whose_clock_is_ahead_leaves_what_has_not_expired() {
+    let lab = Lab::with(SandboxOptions {
+        clock_ahead: SignedDuration::from_hours(-7),
+        ..quick_options()
+    })
+    .await;
+    // An hour from now by Alibaba Cloud's clock.
+    let end = Timestamp::now() - SignedDuration::from_hours(6);
+    let end = end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let tags = [(TEMPORARY, "true"), (EXPIRES_AT, end.as_str())];
+    lab.sandbox.seed().image(&old_image("m-of-today", &tags));
+    lab.run(&["cleanup", "--expired"]).await.success();
+    assert_eq!(ids(&lab), ["m-of-today"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,6 +177,13 @@ impl Authority {
         self.role_policies.insert(role.to_lowercase(), policy);
     }
 
+    /// The secrets and tokens of all sessions.
+    pub(crate) fn session_secrets(&self) -> Vec<String> {
+        let sessions = self.sessions.values();
+        let secrets = sessions.flat_map(|session| [&session.secret, &session.token]);
+        secrets.cloned().collect()
+    }
+
     /// How long a session lives that was asked for so long.
     pub(crate) fn life(&self, asked: Duration) -> Duration {
         self.session_life.unwrap_or(asked)
@@ -269,6 +276,11 @@ impl Authority {
     /// because a test skipped time.
     pub(crate) fn time(&self) -> Timestamp {
         Timestamp::now() + self.clock_ahead
+    }
+
+    /// Puts the clock further ahead.
+    pub(crate) fn put_ahead(&mut self, by: SignedDuration) {
+        self.clock_ahead += by;
     }
 
     fn check_timestamp(&self, text: &str) -> Result<(), ApiError> {

@@ -14,7 +14,6 @@ pub(crate) type Moment = Duration;
 /// Counts time from the start of the sandbox.
 pub(crate) struct Clock {
     started: Instant,
-    ahead: SignedDuration,
     wall_started: Timestamp,
     skipped: watch::Sender<Duration>,
 }
@@ -24,7 +23,6 @@ impl Clock {
     pub(crate) fn start(ahead: SignedDuration) -> Self {
         Self {
             started: Instant::now(),
-            ahead,
             wall_started: Timestamp::now() + ahead,
             skipped: watch::Sender::new(Duration::ZERO),
         }
@@ -32,12 +30,6 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Moment {
         self.started.elapsed() + *self.skipped.borrow()
-    }
-
-    /// The calendar time that requests are compared with: nobody's requests
-    /// are late because a test skipped time.
-    pub(crate) fn server_time(&self) -> Timestamp {
-        Timestamp::now() + self.ahead
     }
 
     /// The calendar time of a moment.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -198,6 +199,20 @@ impl Sandbox {
     pub fn images(&self) -> Vec<Value> {
         let (world, now) = self.shared.world();
         world.images_json(now)
+    }
+
+    /// Lets hours pass by the calendar, too: as [`Self::advance`], and the
+    /// requests of clients, for whom they did not pass, are late.
+    pub fn pass(&self, by: Duration) {
+        self.advance(by);
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+        self.shared.world().0.authority.put_ahead(by);
+    }
+
+    /// Secrets and tokens of all sessions of roles.
+    pub fn session_secrets(&self) -> Vec<String> {
+        let (world, _) = self.shared.world();
+        world.authority.session_secrets()
     }
 
     /// Content of an object, if there is one. Blocks while it is read.

@@ -56,7 +56,7 @@ async fn answer(
     connection: ConnectInfo<Connection>,
     request: axum::extract::Request,
 ) -> Response {
-    let date = http_date(shared.clock.server_time());
+    let date = http_date(shared.world().0.authority.time());
     let mut response = route(State(shared), connection, request).await;
     let date = HeaderValue::from_str(&date).expect("a date is ASCII");
     response.headers_mut().insert(header::DATE, date);

@@ -53,13 +53,14 @@ impl Qemu<'_> {
         let command_line = command_line::build(self.options, facts, &own, &appended);
         warn_of_dropped(cx, &command_line);
         let tpm = self.start_tpm(cx, prepared).await?;
-        self.announce(cx, facts);
+        let vnc_password = self.vnc_password();
+        self.announce(cx, facts, vnc_password.as_ref());
         let process = self.launch(cx, prepared, &command_line).await?;
         let running = Running {
             process,
             tpm,
             vnc: facts.vnc,
-            vnc_password: self.vnc_password(),
+            vnc_password,
             typed_to: None,
             qmp: (!has_own_socket).then(|| facts.qmp.clone()),
             serial: facts.serial.clone(),
@@ -71,7 +72,7 @@ impl Qemu<'_> {
         Ok(running)
     }
 
-    fn announce(&self, cx: &BuildContext<'_>, facts: &Facts) {
+    fn announce(&self, cx: &BuildContext<'_>, facts: &Facts, password: Option<&Secret>) {
         cx.events.say(match self.options.source.disk_image {
             true => "Starting VM, booting disk image",
             false => "Starting VM, booting from CD-ROM",
@@ -80,12 +81,17 @@ impl Qemu<'_> {
             cx.events
                 .warn("`accelerator` is `none`: QEMU's own default is used");
         }
-        let secured = match self.options.screen.vnc_password {
-            Some(_) => "with",
-            None => "without",
+        // Nobody but us knows a random one, and it is worth as little as the
+        // machine: it is said, as Packer does.
+        let secured = match (&self.options.screen.vnc_password, password) {
+            (Some(VncPassword::Random), Some(random)) => {
+                format!("with the password `{}`", random.expose())
+            }
+            (Some(_), _) => "with a password".to_owned(),
+            (None, _) => "without a password".to_owned(),
         };
         cx.events.message(format!(
-            "To see its screen, connect via VNC {secured} a password to vnc://{}",
+            "To see its screen, connect via VNC {secured} to vnc://{}",
             facts.vnc
         ));
     }

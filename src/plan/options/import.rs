@@ -7,7 +7,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     required(
         "oss_bucket_name",
         K::String,
-        "Bucket the disk is uploaded to, in the region of the image; a private one is made when there is none.",
+        "Bucket the disk is uploaded to, in the region of the image; a private one is made when there is none, and stays when the import succeeds.",
     ),
     option(
         "oss_key_name",

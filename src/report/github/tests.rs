@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Settings;
@@ -22,6 +23,7 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| Some(dir.path().join(name));
     let mut github = GitHub {
+        repository: None,
         output: file("output"),
         state: file("state"),
         repository: None,
@@ -70,7 +72,7 @@ fn assigned(file: &str) -> std::collections::BTreeMap<String, String> {
 fn commands(stdout: &str) -> Vec<&str> {
     stdout
         .lines()
-        .filter(|line| line.starts_with("::"))
+        .filter(|line| line.starts_with("::") && !line.contains("group::"))
         .collect()
 }
 
@@ -300,14 +302,63 @@ fn secrets_are_masked_before_they_can_be_shown() {
 }
 
 #[test]
+fn builds_at_the_same_time_have_a_group_each() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web", "db"]);
+            let (web, db) = (events.for_build("web"), events.for_build("db"));
+            web.say("one");
+            db.emit(EventKind::StepStarted { step: "Create VPC" });
+            web.say("two");
+            let ends = vec![build("web", vec![], None), build("db", vec![], None)];
+            finish(events, result(ends, vec![]));
+        },
+    );
+    let log = written
+        .stdout
+        .split("\n\n==> Wait")
+        .next()
+        .unwrap_or_default();
+    insta::assert_snapshot!(log, @"
+    ==> db: Create VPC...
+    ::group::web
+    ==> web: one
+    ==> web: two
+    ::endgroup::
+    Build 'web' finished after 1 minute 2 seconds.
+    Build 'db' finished after 1 minute 2 seconds.
+    ");
+}
+
+#[test]
+fn the_summary_shows_where_a_run_was_cut_off() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["web"]);
+            let web = events.for_build("web");
+            web.emit(EventKind::StepStarted { step: "Create VPC" });
+            let stopped = RunResult {
+                cancelled: true,
+                ..result(vec![], vec![])
+            };
+            events.emit(EventKind::RunFinished(Arc::new(stopped)));
+        },
+    );
+    let row = "| web | ✗ Create VPC | 08:00:00 | cut off |  |\n";
+    assert!(written.summary.contains(row), "{}", written.summary);
+}
+
+#[test]
 fn the_summary_of_a_mixed_run() {
     insta::assert_snapshot!(run(|_| {}, mixed_run).summary, @r#"
     ## alicloud-image: ✗ build db failed
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <code>m-1</code> | web-1 | 1 m 2 s |
-    | ✓ | web | cn-hangzhou | <code>m-2</code> | web-1 | 1 m 2 s |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-1"><code>m-1</code></a> | web-1 | 1 m 2 s |
+    | ✓ | web | cn-hangzhou | <a href="https://ecs.console.aliyun.com/image/region/cn-hangzhou/imageList?imageId=m-2"><code>m-2</code></a> | web-1 | 1 m 2 s |
 
     > **db**: Failed to create an instance in &#96;cn-beijing&#96;: OperationDenied.NoStock: The requested resource is sold out (RunInstances in cn-beijing, HTTP 403, RequestId 4AFE)
     >
@@ -341,6 +392,13 @@ fn the_summary_of_a_mixed_run() {
 
     </details>
 
+    <details><summary>Inputs</summary>
+
+    <pre>template: "images/web.json"
+    vars: "version, t&#124;ken"</pre>
+
+    </details>
+
     <details><summary>Last 3 log lines of db</summary>
 
     <pre>&#96;io&#95;optimized&#96; has no effect
@@ -349,7 +407,7 @@ fn the_summary_of_a_mixed_run() {
 
     </details>
 
-    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
+    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · template SHA-256 <code>8917a7aca9506cceba94c4af93c87d00f3aedfe7138c230a64da6acc2a14f465</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
     "#);
 }
 
@@ -374,7 +432,7 @@ fn the_summary_of_a_good_run_shows_what_was_deleted() {
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <code>m-1</code> | a&#124;b&lt;script&gt; | 1 m 2 s |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-1"><code>m-1</code></a> | a&#124;b&lt;script&gt; | 1 m 2 s |
 
     <details><summary>Temporary resources</summary>
 
@@ -384,7 +442,14 @@ fn the_summary_of_a_good_run_shows_what_was_deleted() {
 
     </details>
 
-    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
+    <details><summary>Inputs</summary>
+
+    <pre>template: "images/web.json"
+    vars: "version, t&#124;ken"</pre>
+
+    </details>
+
+    <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · template SHA-256 <code>8917a7aca9506cceba94c4af93c87d00f3aedfe7138c230a64da6acc2a14f465</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
     "#);
 }
 

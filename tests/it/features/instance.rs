@@ -36,7 +36,9 @@ const CREATING: &[(&str, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_temporary_says_whose_it_is_and_when_it_expires() {
-    let lab = Lab::new().await;
+    let mut lab = Lab::new().await;
+    lab.set("GITHUB_REPOSITORY", "team/images")
+        .set("GITHUB_RUN_ID", "4711");
     let options = json!({"run_tags": {"team": "web"}, "resource_group_id": "rg-team"});
     let outcome = lab
         .write_template(&web(options))
@@ -49,6 +51,8 @@ async fn everything_temporary_says_whose_it_is_and_when_it_expires() {
         let call = lab.call(action);
         assert_eq!(tag(&call, "alicloud-image:run-id"), run);
         assert_eq!(tag(&call, "alicloud-image:temporary"), "true");
+        assert_eq!(tag(&call, "alicloud-image:repo"), "team/images");
+        assert_eq!(tag(&call, "alicloud-image:workflow-run"), "4711");
         assert_eq!(tag(&call, "team"), "web");
         intents.insert(tag(&call, "alicloud-image:intent").to_owned());
         let named = format!("alicloud-image-{}-web-", &run[..8]);
@@ -66,7 +70,13 @@ async fn everything_temporary_says_whose_it_is_and_when_it_expires() {
     assert_params(&image, &[("ResourceGroupId", "rg-team")]);
     let keys: Vec<_> = all_tags(&image).into_iter().map(|(key, _)| key).collect();
     assert!(!keys.contains(&"team"), "run_tags are not the image's");
-    assert!(!keys.contains(&"alicloud-image:temporary"), "{keys:?}");
+    assert_eq!(tag(&image, "alicloud-image:temporary"), "true");
+    assert_eq!(tag(&image, "alicloud-image:expires-at"), expires);
+    let finished = lab.sandbox.images()[0]["Tags"].to_string();
+    assert!(finished.contains("alicloud-image:run-id"), "{finished}");
+    for unfinished in ["alicloud-image:temporary", "alicloud-image:expires-at"] {
+        assert!(!finished.contains(unfinished), "{finished}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,7 @@ async fn a_uefi_machine_with_a_tpm_and_a_vnc_password() {
     let outcome = build(&lab).await.success();
     let text = &outcome.stdout;
     assert!(
-        text.contains("connect via VNC with a password to"),
+        text.contains("connect via VNC with the password `"),
         "{text}"
     );
     let made = lab.path("output-vm").read_dir().unwrap();
