@@ -1,6 +1,6 @@
 //! `cleanup`: the sweep in a later process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::engine::event::{EventKind, Events, Leftover, RunResult, RunStarted};
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
-use crate::inputs::{CleanupArgs, CleanupScope};
+use crate::inputs::{CleanupArgs, CleanupScope, GuardArgs};
 use crate::journal::sweep::{self, Found, Scope};
 use crate::journal::{Entry, Journal, path_of};
 use crate::report::ExitStatus;
@@ -34,6 +34,25 @@ pub(super) fn run(args: &CleanupArgs) -> ExitStatus {
     let events = super::events(&args.report);
     let outcome = super::block_on(clean_up(args, &events)).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+/// The main step of `guard`: all it does is to tell the post step where other
+/// steps of the job note what they create.
+pub(super) fn guard(args: &GuardArgs) -> ExitStatus {
+    let events = super::events(&args.report);
+    events.emit(EventKind::RunStarted(Arc::new(RunStarted {
+        run_id: String::new(),
+        command: "guard",
+        builds: Vec::new(),
+        sources: Sources::default(),
+        journal: Some(args.journal_dir.clone()),
+        region: None,
+    })));
+    events.say(format!(
+        "What this job's steps note in {} and do not delete is deleted at its end",
+        args.journal_dir.display()
+    ));
+    ExitStatus::Success
 }
 
 async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {
@@ -82,6 +101,9 @@ fn started(args: &CleanupArgs) -> RunStarted {
 
 async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result<Vec<Leftover>> {
     match &args.scope {
+        CleanupScope::Journal(path) if path.is_dir() => {
+            sweep_journals(path, args, events, stop).await
+        }
         CleanupScope::Journal(path) => sweep_journal(path, args, events, stop).await,
         CleanupScope::Run(run) => {
             let path = path_of(&args.cloud.journal_dir, run);
@@ -103,6 +125,44 @@ async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result
     }
 }
 
+/// All journals in a directory; one that cannot be swept does not stop the
+/// others.
+async fn sweep_journals(
+    directory: &Path,
+    args: &CleanupArgs,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Vec<Leftover>> {
+    let (mut leftovers, mut failure) = (Vec::new(), None);
+    let journals = journals_in(directory)?;
+    events.say(format!(
+        "Found {} in {}",
+        counted(journals.len(), "journal"),
+        directory.display()
+    ));
+    for path in journals {
+        match sweep_journal(&path, args, events, stop).await {
+            Ok(left) => leftovers.extend(left),
+            Err(error) if failure.is_none() => failure = Some(error),
+            Err(error) => events.warn(one_line(&error)),
+        }
+    }
+    failure.map_or(Ok(leftovers), Err)
+}
+
+fn journals_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |error| {
+        let message = format!("Cannot read the directory `{}`", directory.display());
+        Error::new(Kind::Io, message).with_source(error)
+    };
+    let entries = std::fs::read_dir(directory).map_err(unreadable)?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|it| it == "journal");
+    let mut journals: Vec<_> = paths.filter(is_journal).collect();
+    journals.sort();
+    Ok(journals)
+}
+
 async fn sweep_journal(
     path: &Path,
     args: &CleanupArgs,
@@ -118,7 +178,11 @@ async fn sweep_journal(
             "A run that left nothing behind removes its journal; if it was lost, use `--run ID`",
         ));
     }
-    let journal = open(path, args, stop).await?;
+    let journal = match open(path, args, stop).await {
+        // Its run was still deleting, and has deleted everything.
+        Err(_) if !path.exists() => return Ok(Vec::new()),
+        outcome => outcome?,
+    };
     if args.dry_run {
         let unswept = sweep::unswept(&journal, &Scope::all());
         for leftover in &unswept {

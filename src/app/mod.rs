@@ -3,6 +3,7 @@
 //! Only wiring: what a command means is decided in `inputs`, what it does in
 //! the modules, what is shown in `report`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crate::cli::Page;
@@ -17,6 +18,7 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod plan;
 mod policy;
 mod sandbox;
 mod template;
@@ -27,9 +29,15 @@ mod whoami;
 pub fn run() -> ExitStatus {
     let (arguments, environment) = inputs::from_process();
     match inputs::resolve(arguments, &environment) {
-        Ok(command) => dispatch(command),
+        Ok(command) => guarded(|| dispatch(command)),
         Err(error) => fail(&events(&inputs::fallback_settings(&environment)), error),
     }
+}
+
+/// A bug has an exit code of its own. What was unwound kept its journal: only
+/// a run that ends closes it.
+fn guarded(work: impl FnOnce() -> ExitStatus) -> ExitStatus {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitStatus::Internal)
 }
 
 fn dispatch(command: Command) -> ExitStatus {
@@ -37,7 +45,9 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Guard(args) => cleanup::guard(&args),
         Command::Import(args) => import::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Whoami(args) => whoami::run(&args),
@@ -80,4 +90,21 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
             Error::new(Kind::Internal, "Cannot start the async runtime").with_source(error)
         })?;
     Ok(runtime.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+
+    #[test]
+    fn a_bug_has_its_exit_code_and_keeps_the_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let status = guarded(|| {
+            let _journal = Journal::start(directory.path(), "run").unwrap();
+            panic!("a bug");
+        });
+        assert_eq!(status.code(), 70);
+        assert!(crate::journal::path_of(directory.path(), "run").exists());
+    }
 }

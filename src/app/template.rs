@@ -163,6 +163,7 @@ fn places(args: &TemplateArgs, inputs: &VariableInputs<'_>) -> Places {
     Places {
         working_directory: PathBuf::from(&inputs.pwd),
         home: args.variables.environment.get("HOME").map(PathBuf::from),
+        confined_to: args.confined_to.clone(),
     }
 }
 

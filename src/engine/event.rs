@@ -70,6 +70,13 @@ pub enum EventKind {
     ImageReady(Image),
     /// What the screen of a failed build's machine showed is in this file.
     Screenshot(PathBuf),
+    /// A command's whole answer, which is also the step output of this name.
+    Answer {
+        /// The output's name.
+        name: &'static str,
+        /// The answer.
+        text: String,
+    },
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.

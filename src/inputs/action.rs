@@ -10,15 +10,21 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::command::{CleanupArgs, Command, TemplateArgs};
+use super::command::{CleanupArgs, Command, GuardArgs, ImportArgs, TemplateArgs};
 use super::env::{self, Environment};
 use crate::error::{Error, Kind, Result};
+use crate::plan::policy::{self, Preset};
 use crate::report::{Settings, System};
 
 /// The program's name as the action's main entry point.
 pub const MAIN_PROGRAM: &str = "alicloud-image-action";
 /// The program's name as the action's post entry point.
 pub const POST_PROGRAM: &str = "alicloud-image-post";
+
+mod trust;
+
+/// What STS takes as the policy of a session.
+const LONGEST_POLICY: usize = 2048;
 
 /// GitHub ends a cancelled job after five minutes; the sweep of the post step
 /// must be done before.
@@ -46,6 +52,11 @@ pub const INPUTS: &[Input] = &[
     input("var-files", ""),
     input("only", ""),
     input("except", ""),
+    input("file", ""),
+    input("data-disks", ""),
+    input("image-name", ""),
+    input("oss-bucket-name", ""),
+    input("options", ""),
     input("region", ""),
     input("access-key-id", ""),
     input("access-key-secret", ""),
@@ -55,14 +66,18 @@ pub const INPUTS: &[Input] = &[
     input("audience", "sts.aliyuncs.com"),
     input("role-session-name", "alicloud-image"),
     input("role-session-expiration", "3600"),
+    input("role-policy", ""),
     input("ecs-endpoint", ""),
     input("vpc-endpoint", ""),
     input("sts-endpoint", ""),
+    input("oss-endpoint", ""),
     input("on-error", "cleanup"),
     input("force", "false"),
     input("parallel", "0"),
     input("timeout-minutes", "0"),
     input("resource-ttl-hours", "6"),
+    input("allow-local-exec", "auto"),
+    input("manifest", "alicloud-image-manifest.json"),
     input("fail-on-leftovers", "false"),
     input("run-id", ""),
     input("sandbox", "false"),
@@ -78,11 +93,15 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
     let arguments = match inputs.get("command") {
         "build" => inputs.build()?,
         "validate" => inputs.template_command("validate")?,
+        "plan" => inputs.template_command("plan")?,
         "inspect" => inputs.template_command("inspect")?,
+        "import" => inputs.import()?,
         "cleanup" => inputs.cleanup()?,
+        "guard" => return Ok(inputs.guard(&environment)),
         other => {
-            return Err(bad_input("command", other)
-                .with_hint("Use `build`, `validate`, `inspect` or `cleanup`"));
+            return Err(bad_input("command", other).with_hint(
+                "Use `build`, `import`, `validate`, `plan`, `inspect`, `cleanup` or `guard`",
+            ));
         }
     };
     let command = super::command_line(arguments, &environment)?;
@@ -97,6 +116,14 @@ pub(super) fn post(environment: &Environment) -> Result<Command> {
         (Some(journal), false) => journal,
         _ => return Ok(Command::Print("Nothing to clean up\n".to_owned())),
     };
+    // What failed is to be looked at.
+    if inputs.get("command") == "build" && inputs.get("on-error") != "cleanup" {
+        let run = environment.get("STATE_run").unwrap_or("RUN");
+        return Ok(Command::Print(format!(
+            "What is left is kept, as `on-error` says. Delete it with: \
+             alicloud-image cleanup --run {run}\n"
+        )));
+    }
     let arguments = vec![
         "alicloud-image".into(),
         "cleanup".into(),
@@ -163,8 +190,42 @@ impl Inputs<'_> {
         for name in ["force", "fail-on-leftovers", "sandbox"] {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
+        arguments.extend(self.manifest());
         arguments.extend(self.template()?);
         Ok(arguments)
+    }
+
+    fn import(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.start("import")?;
+        for name in ["image-name", "oss-bucket-name"] {
+            arguments.push(assigned(&format!("--{name}"), self.required(name)?));
+        }
+        for (option, name) in [("--data-disk", "data-disks"), ("--option", "options")] {
+            arguments.extend(self.lines(name).map(|line| assigned(option, line)));
+        }
+        arguments.push(assigned(
+            "--timeout-minutes",
+            self.get("timeout-minutes").trim(),
+        ));
+        for name in ["force", "fail-on-leftovers"] {
+            arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
+        }
+        arguments.extend(self.manifest());
+        arguments.extend(["--".into(), self.required("file")?.into()]);
+        Ok(arguments)
+    }
+
+    fn guard(&self, environment: &Environment) -> Command {
+        Command::Guard(Box::new(GuardArgs {
+            journal_dir: super::resolve::journal_dir(environment),
+            report: super::fallback_settings(environment),
+        }))
+    }
+
+    /// Who writes an empty text wants none.
+    fn manifest(&self) -> Option<OsString> {
+        let is_unwanted = self.0.is_empty(&variable_of("manifest"));
+        (!is_unwanted).then(|| assigned("--manifest", self.get("manifest")))
     }
 
     fn template_command(&self, command: &str) -> Result<Vec<OsString>> {
@@ -183,16 +244,37 @@ impl Inputs<'_> {
         ] {
             arguments.extend(self.lines(name).map(|line| assigned(option, line)));
         }
+        if !self.allows_local_exec()? {
+            arguments.push("--no-local-exec".into());
+        }
         Ok(arguments)
+    }
+
+    fn allows_local_exec(&self) -> Result<bool> {
+        match self.get("allow-local-exec") {
+            "auto" => Ok(!trust::is_of_stranger(self.0)),
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(bad_input("allow-local-exec", other)
+                .with_hint("Use exactly `auto`, `true` or `false`")),
+        }
     }
 
     /// The positional argument, which may begin with a dash.
     fn template(&self) -> Result<[OsString; 2]> {
-        let template = self.optional("template").ok_or_else(|| {
-            Error::new(Kind::Usage, "Input `template` is empty")
-                .with_hint("Give the path of a Packer template, relative to `working-directory`")
-        })?;
-        Ok(["--".into(), template.into()])
+        Ok(["--".into(), self.required("template")?.into()])
+    }
+
+    fn required(&self, name: &str) -> Result<&str> {
+        let hint = match name {
+            "template" => "Give the path of a Packer template, relative to `working-directory`",
+            "file" => "Give the path of a disk image, relative to `working-directory`",
+            "image-name" => "Give the image a name",
+            _ => "Name the bucket the disk is uploaded to; it is made when there is none",
+        };
+        self.optional(name).ok_or_else(|| {
+            Error::new(Kind::Usage, format!("Input `{name}` is empty")).with_hint(hint)
+        })
     }
 
     fn cleanup(&self) -> Result<Vec<OsString>> {
@@ -249,7 +331,13 @@ impl Inputs<'_> {
     fn role(&self) -> Result<Vec<(String, String)>> {
         let role = self.optional("role-to-assume");
         let provider = self.optional("oidc-provider-arn");
+        let policy = self.role_policy()?;
         let (mut pairs, names) = match (role, provider) {
+            (None, None) if policy.is_some() => {
+                let message = "Input `role-policy` is set without `role-to-assume`";
+                return Err(Error::new(Kind::Usage, message)
+                    .with_hint("A policy narrows the session of a role; set both"));
+            }
             (None, None) => return Ok(Vec::new()),
             (None, Some(_)) => {
                 let message = "Input `oidc-provider-arn` is set without `role-to-assume`";
@@ -281,7 +369,32 @@ impl Inputs<'_> {
         ];
         let named = names.into_iter().chain(session);
         pairs.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        pairs.extend(policy.map(|policy| ("ALICLOUD_IMAGE_ROLE_POLICY".to_owned(), policy)));
         Ok(pairs)
+    }
+
+    /// A policy of ours, or the user's as it is.
+    fn role_policy(&self) -> Result<Option<String>> {
+        let Some(written) = self.optional("role-policy") else {
+            return Ok(None);
+        };
+        let bad = |hint| Err(bad_input("role-policy", written).with_hint(hint));
+        let policy = match written.trim() {
+            "preset:build" => policy::preset(Preset::Build).to_string(),
+            "preset:import" => policy::preset(Preset::Import).to_string(),
+            preset if preset.starts_with("preset:") => {
+                return bad("Use `preset:build`, `preset:import` or a policy in JSON");
+            }
+            policy => policy.to_owned(),
+        };
+        let json: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&policy);
+        if json.is_err() {
+            return bad("Write a policy in JSON, `preset:build` or `preset:import`");
+        }
+        if policy.chars().count() > LONGEST_POLICY {
+            return bad("STS takes policies of at most 2048 characters");
+        }
+        Ok(Some(policy))
     }
 
     /// Keys replace the first family as a whole.
@@ -310,7 +423,7 @@ impl Inputs<'_> {
 
     fn endpoints(&self) -> Result<Vec<(String, String)>> {
         let mut pairs = Vec::new();
-        for product in ["ECS", "VPC", "STS"] {
+        for product in ["ECS", "VPC", "STS", "OSS"] {
             let name = format!("{}-endpoint", product.to_lowercase());
             if let Some(endpoint) = self.optional(&name) {
                 check_endpoint(&name, endpoint)?;
@@ -342,6 +455,7 @@ impl Inputs<'_> {
         Ok(WorkingDirectory {
             absolute: workspace.join(&relative),
             relative,
+            workspace,
         })
     }
 }
@@ -349,12 +463,19 @@ impl Inputs<'_> {
 struct WorkingDirectory {
     absolute: PathBuf,
     relative: PathBuf,
+    workspace: PathBuf,
 }
 
 fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
     let settle = |template: Option<&mut TemplateArgs>, report: &mut Settings| {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
+            if let Some(limit) = &mut template.confined_to {
+                limit.clone_from(&directory.workspace);
+            }
+        }
+        if let Some(manifest) = &mut report.manifest {
+            *manifest = directory.absolute.join(&manifest);
         }
         if let Some(System::GitHub(github)) = &mut report.ci {
             let seen = &mut github.workspace.directory;
@@ -365,11 +486,23 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         Command::Build(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Validate(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Plan(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Policy(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Cleanup(args) => settle(None, &mut args.report),
+        Command::Import(args) => {
+            settle(None, &mut args.report);
+            in_directory_of(directory, args);
+        }
         _ => {}
     }
     command
+}
+
+fn in_directory_of(directory: &WorkingDirectory, args: &mut ImportArgs) {
+    let disks = args.data_disks.iter_mut();
+    for file in disks.chain([&mut args.file]) {
+        *file = directory.absolute.join(&file);
+    }
 }
 
 /// The path relative to the workspace, without `..`; none when it leaves it.

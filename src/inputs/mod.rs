@@ -25,7 +25,8 @@ mod spelling;
 
 pub use command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
+    GuardArgs, ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
+    WhoamiArgs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

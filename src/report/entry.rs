@@ -74,6 +74,10 @@ pub(super) enum EntryKind {
     Screenshot {
         path: String,
     },
+    Answer {
+        name: &'static str,
+        text: String,
+    },
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }

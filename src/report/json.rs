@@ -17,6 +17,7 @@
 //! | `leftover` | `kind`, `id`, `region`, `reason` |
 //! | `image_ready` | `image` |
 //! | `screenshot` | `path` |
+//! | `answer` | `name` of the step output, `text` |
 //! | `build_finished` | `name`, `builder_type`, `elapsed_seconds`, `artifacts[]`, `error` |
 //! | `run_finished` | `status`, `elapsed_seconds`, `cancelled`, `builds[]`, `leftovers[]`, `error` |
 //!

@@ -27,6 +27,7 @@ mod github;
 mod gitlab;
 mod json;
 pub mod machine_readable;
+mod manifest;
 mod mask;
 pub mod outputs;
 pub mod page;
@@ -126,7 +127,12 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     if settings.format == Format::Json {
         renderers.push(Box::new(json::Json(stdout)));
     }
-    renderers.extend(settings.ci.as_ref().and_then(|ci| results(ci, for_people)));
+    // Before the outputs, which name it.
+    if let Some(path) = &settings.manifest {
+        renderers.push(Box::new(manifest::Manifest::new(path)));
+    }
+    let ci = settings.ci.as_ref();
+    renderers.extend(ci.and_then(|ci| results(ci, settings, for_people)));
     if let Some(path) = &settings.output_file {
         renderers.push(Box::new(outputs::OutputFile::new(path)));
     }
@@ -144,9 +150,12 @@ fn log(system: &System, sink: &Sink) -> Box<dyn Renderer> {
 }
 
 /// What a CI system is told after the text.
-fn results(system: &System, sink: Sink) -> Option<Box<dyn Renderer>> {
+fn results(system: &System, settings: &Settings, sink: Sink) -> Option<Box<dyn Renderer>> {
     Some(match system {
-        System::GitHub(github) => Box::new(github::Results::new(github, sink)),
+        System::GitHub(github) => {
+            let manifest = settings.manifest.clone();
+            Box::new(github::Results::new(github, manifest, sink))
+        }
         System::GitLab(gitlab) => Box::new(gitlab::CodeQuality::new(gitlab)?),
         System::Azure(azure) => Box::new(azure::Results::new(azure, sink)),
     })

@@ -18,6 +18,9 @@ pub const OUTPUTS: &[&str] = &[
     "image-name",
     "region",
     "snapshot-ids",
+    "oss-object",
+    "manifest-path",
+    "plan",
     "status",
     "build-run-id",
     "leftovers",
@@ -35,6 +38,8 @@ pub(super) struct Outputs {
     status: Option<Status>,
     duration_seconds: u64,
     screenshots: Vec<String>,
+    answers: Vec<(&'static str, String)>,
+    manifest: Option<PathBuf>,
     workspace: Option<PathBuf>,
 }
 
@@ -46,6 +51,12 @@ impl Outputs {
             workspace,
             ..Self::default()
         }
+    }
+
+    /// With the file that the manifest is written to.
+    pub(super) fn with_manifest(mut self, manifest: Option<PathBuf>) -> Self {
+        self.manifest = manifest;
+        self
     }
 
     /// Takes note of an entry. Says whether it changed an output.
@@ -61,6 +72,7 @@ impl Outputs {
             }
             EntryKind::ImageReady { image } => self.add(image),
             EntryKind::Screenshot { path } => self.screenshots.push(self.relative(path)),
+            EntryKind::Answer { name, text } => self.answers.push((name, text.clone())),
             EntryKind::Leftover(leftover) => self.leftovers.push(leftover.clone()),
             EntryKind::RunFinished(end) => self.finish(end),
             _ => return false,
@@ -106,6 +118,10 @@ impl Outputs {
             "image-name" => of_first(|image| &image.image_name),
             "region" => of_first(|image| &image.region),
             "snapshot-ids" => self.snapshot_ids().to_string(),
+            "oss-object" => first
+                .and_then(|image| image.oss_object.clone())
+                .unwrap_or_default(),
+            "manifest-path" => self.manifest_path(),
             "status" => self
                 .status
                 .map_or_else(String::new, |status| status.word().to_owned()),
@@ -116,9 +132,20 @@ impl Outputs {
                 .map_or_else(String::new, |_| self.duration_seconds.to_string()),
             // What `actions/upload-artifact` takes as its `path`.
             "screenshots" => self.screenshots.join("\n"),
-            _ => String::new(),
+            other => self.answer(other),
         };
         OUTPUTS.iter().map(|name| (*name, value(name))).collect()
+    }
+
+    fn answer(&self, name: &str) -> String {
+        let answer = self.answers.iter().find(|(known, _)| *known == name);
+        answer.map_or_else(String::new, |(_, text)| text.clone())
+    }
+
+    /// Empty until there is a manifest, which begins with a build's end.
+    fn manifest_path(&self) -> String {
+        let manifest = self.manifest.as_deref().filter(|path| path.exists());
+        manifest.map_or_else(String::new, |path| self.relative(&path.to_string_lossy()))
     }
 
     fn relative(&self, path: &str) -> String {

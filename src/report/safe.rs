@@ -89,6 +89,10 @@ impl Safe {
             EventKind::Screenshot(path) => EntryKind::Screenshot {
                 path: self.path(path),
             },
+            EventKind::Answer { name, text } => EntryKind::Answer {
+                name,
+                text: self.mask.apply(text).into_owned(),
+            },
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })
@@ -212,6 +216,7 @@ impl Safe {
             snapshot_ids: image.snapshot_ids.iter().map(|id| self.line(id)).collect(),
             size_gib: image.size_gib,
             created: self.line(&image.created),
+            oss_object: image.oss_object.as_deref().map(|object| self.line(object)),
         }
     }
 

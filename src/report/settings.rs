@@ -20,6 +20,8 @@ pub struct Settings {
     pub ci: Option<System>,
     /// Where `KEY=VALUE` lines of the results go.
     pub output_file: Option<PathBuf>,
+    /// Where the run's manifest goes.
+    pub manifest: Option<PathBuf>,
     /// Whether leftovers are a failure.
     pub fail_on_leftovers: bool,
     /// Values that are hidden from the first line on.
