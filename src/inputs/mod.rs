@@ -3,7 +3,7 @@
 //! `cli` says what may be typed; this module resolves it, with environment
 //! variables, the inputs of the GitHub action and defaults, into the settings
 //! that the rest of the program takes. It reads no file but the lists in its
-//! inputs and creates nothing.
+//! inputs and GitHub's description of the event, and creates nothing.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

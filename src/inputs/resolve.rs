@@ -345,10 +345,10 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
 pub(super) fn journal_dir(environment: &Environment) -> PathBuf {
     // Containers and plain steps of a GitHub job have different homes, but
     // share this directory, which is emptied when the job ends.
+    // Some runners name one that their containers do not have.
     let of_job = || {
-        environment
-            .path("RUNNER_TEMP")
-            .filter(|_| environment.is_set("GITHUB_ACTIONS"))
+        let shared = environment.path("RUNNER_TEMP");
+        shared.filter(|path| environment.is_set("GITHUB_ACTIONS") && path.is_dir())
     };
     environment
         .path("ALICLOUD_IMAGE_JOURNAL_DIR")

@@ -12,6 +12,7 @@ mod import;
 mod interrupt;
 mod iso;
 mod network;
+mod plan;
 mod policy;
 mod provision;
 mod qemu;

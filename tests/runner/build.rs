@@ -280,3 +280,67 @@ async fn a_hostile_guest_sets_nothing() {
     drop(job.post_steps().await);
     world.assert_clean("by a hostile guest");
 }
+
+/// A template that uses about every right a build may need.
+fn demanding() -> Value {
+    let mut text: Value = serde_json::from_str(&template(&json!([]))).unwrap();
+    let more = json!({
+        "image_force_delete": true,
+        "image_force_delete_snapshots": true,
+        "image_ignore_data_disks": true,
+        "image_copy_regions": ["cn-hangzhou"],
+        "image_share_account": ["1234567890123456"],
+        "tags": {"app": "web"},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        text["builders"][0][name] = value.clone();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_with_a_preset_may_do_what_builds_and_imports_do() {
+    let world = World::new().await;
+    world.sandbox.seed().import_role();
+    let mut job = world.job();
+    job.write("web.json", &demanding().to_string());
+    std::fs::write(job.workspace().join("disk.raw"), disk()).unwrap();
+    let role = [
+        ("role-to-assume", "acs:ram::1234567890123456:role/builder"),
+        ("region", "cn-beijing"),
+    ];
+    let build = [
+        role[0],
+        role[1],
+        ("role-policy", "preset:build"),
+        ("template", "web.json"),
+    ];
+    let outcome = job.run(&world.action, &world.step(&build)).await.success();
+    assert_eq!(outcome.annotations("warning"), Vec::<&Annotation>::new());
+    let import = [
+        role[0],
+        role[1],
+        ("role-policy", "preset:import"),
+        ("command", "import"),
+        ("file", "disk.raw"),
+        ("image-name", "imported"),
+        ("oss-bucket-name", "images"),
+        (
+            "options",
+            "tags={\"app\": \"web\"}\nimage_copy_regions=[\"cn-hangzhou\"]",
+        ),
+    ];
+    let outcome = job.run(&world.action, &world.step(&import)).await.success();
+    assert_eq!(outcome.annotations("warning"), Vec::<&Annotation>::new());
+    // A policy that allows less is really one of the session.
+    let too_little = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":["ecs:Describe*"],"Resource":["*"]}]}"#;
+    let denied = [
+        role[0],
+        role[1],
+        ("role-policy", too_little),
+        ("template", "web.json"),
+    ];
+    job.run(&world.action, &world.step(&denied))
+        .await
+        .failure(3);
+}

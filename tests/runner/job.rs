@@ -202,8 +202,6 @@ impl Job {
             ("RUNNER_NAME", "runner"),
             ("RUNNER_OS", "Linux"),
             ("RUNNER_TOOL_CACHE", "/opt/hostedtoolcache"),
-            ("ACTIONS_RUNTIME_URL", "https://pipelines.invalid/"),
-            ("ACTIONS_RUNTIME_TOKEN", "the-runtime-token"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -217,6 +215,18 @@ impl Job {
             ),
         ]);
         facts
+    }
+
+    /// How to get a token, for every kind of step.
+    fn id_token_variables(&self) -> Vec<(String, String)> {
+        let Some(url) = &self.id_token else {
+            return Vec::new();
+        };
+        let token = "the-right-to-mint".to_owned();
+        vec![
+            ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url.clone()),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), token),
+        ]
     }
 
     /// Starts the main step of a container action.
@@ -252,11 +262,14 @@ impl Job {
         environment.extend(more);
         environment.extend(self.facts());
         environment.extend(files.environment());
-        if let Some(url) = &self.id_token {
-            let token = "the-right-to-mint".to_owned();
-            environment.insert("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url.clone());
-            environment.insert("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), token);
-        }
+        environment.extend(self.id_token_variables());
+        environment.extend(
+            [
+                ("ACTIONS_RUNTIME_URL", "https://pipelines.invalid/"),
+                ("ACTIONS_RUNTIME_TOKEN", "the-runtime-token"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
         for value in environment.values_mut() {
             *value = self.translated(value);
         }
@@ -393,6 +406,7 @@ impl Job {
             .envs(&self.environment)
             .envs(&step.env)
             .envs(self.facts())
+            .envs(self.id_token_variables())
             .env("HOME", home)
             .env("PATH", path.join(":"))
             .stdin(Stdio::null())

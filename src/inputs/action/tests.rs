@@ -1,3 +1,4 @@
+use super::access::LONGEST_POLICY;
 use super::*;
 use crate::cloud::credential::OidcSetting;
 use crate::inputs::{CleanupScope, resolve};
@@ -140,6 +141,7 @@ fn summary_and_annotations_can_be_switched_off() {
 #[test]
 fn bad_inputs_are_refused() {
     let template = ("INPUT_TEMPLATE", "t.json");
+    let role = ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r");
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[], "Input `template` is empty"),
         (
@@ -173,6 +175,10 @@ fn bad_inputs_are_refused() {
         (
             &[template, ("INPUT_ALLOW-LOCAL-EXEC", "yes")],
             "Bad value of input `allow-local-exec`: `yes`",
+        ),
+        (
+            &[role, template, ("INPUT_ROLE-SESSION-NAME", "has blanks")],
+            "Bad value of input `role-session-name`: `has blanks`",
         ),
         (
             &[template, ("INPUT_ROLE-POLICY", "preset:build")],
@@ -399,15 +405,16 @@ fn templates_of_strangers_are_confined_to_the_workspace() {
 
 #[test]
 fn a_guard_leaves_the_journals_of_the_job_to_the_post_step() {
+    let temp = tempfile::tempdir().unwrap();
     let job = [
-        ("RUNNER_TEMP", "/github/runner_temp"),
+        ("RUNNER_TEMP", temp.path().to_str().unwrap()),
         ("GITHUB_ACTIONS", "true"),
     ];
     let guard = [("INPUT_COMMAND", "guard")].iter().chain(&job).copied();
     let Command::Guard(args) = run(MAIN_PROGRAM, &guard.collect::<Vec<_>>()).unwrap() else {
         panic!("no guard");
     };
-    let directory = Path::new("/github/runner_temp/.alicloud-image");
+    let directory = temp.path().join(".alicloud-image");
     assert_eq!(args.journal_dir, directory);
     // Where a step of the same job has them.
     let all: Vec<_> = [("INPUT_TEMPLATE", "t.json")]
@@ -432,4 +439,21 @@ fn what_was_to_be_kept_is_not_swept_by_the_post_step() {
         ("INPUT_COMMAND", "guard"),
     ];
     assert!(matches!(run(POST_PROGRAM, &guard), Ok(Command::Cleanup(_))));
+}
+
+#[test]
+fn a_session_is_named_after_the_run() {
+    let name = |variables: &[(&str, &str)]| {
+        let base = [
+            ("INPUT_TEMPLATE", "t.json"),
+            ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+        ];
+        let all: Vec<_> = base.iter().chain(variables).copied().collect();
+        build(&all).cloud.ambient.assumed_role.unwrap().1.name
+    };
+    let run = [("GITHUB_RUN_ID", "42"), ("GITHUB_RUN_ATTEMPT", "2")];
+    assert_eq!(name(&run).as_deref(), Some("alicloud-image-42-2"));
+    let own = [run[0], ("INPUT_ROLE-SESSION-NAME", "me@team")];
+    assert_eq!(name(&own).as_deref(), Some("me@team"));
+    assert_eq!(name(&[]).as_deref(), Some("alicloud-image"));
 }
