@@ -67,8 +67,18 @@ fn of_source(source: &Source) -> Value {
     match source {
         Source::Image(image) => json!({"image": image.value}),
         Source::Family(family) => json!({"family": family.value}),
-        Source::Filter(SourceFilter { .. }) => json!({"filter": true}),
+        Source::Filter(filter) => json!({"filter": of_filter(filter)}),
     }
+}
+
+fn of_filter(filter: &SourceFilter) -> Value {
+    json!({
+        "name": filter.name,
+        "family": filter.family,
+        "architecture": filter.architecture,
+        "tags": filter.tags,
+        "most_recent": filter.most_recent,
+    })
 }
 
 fn of_image(image: &ImageOptions) -> Value {
