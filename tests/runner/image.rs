@@ -20,8 +20,7 @@ pub(crate) struct Image {
 /// What its configuration says.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Config {
-    #[serde(default)]
-    env: Vec<String>,
+    env: Option<Vec<String>>,
 }
 
 impl Image {
@@ -37,7 +36,7 @@ impl Image {
     /// The variables that Docker sets for every container of it.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let own = self.config.env.iter();
+        let own = self.config.env.iter().flatten();
         let own = own.filter_map(|pair| pair.split_once('='));
         [("PATH", path), ("HOSTNAME", "c0ffee")]
             .into_iter()
