@@ -62,6 +62,10 @@ pub enum Command {
     Policy(Inspect),
     /// Import a disk image, without a template
     Import(Box<Import>),
+    /// Print one leg per build and region, to spread a template over CI jobs
+    Matrix(Matrix),
+    /// Join the results of the jobs that a template was spread over
+    Merge(Merge),
     /// Delete what an interrupted run left behind
     Cleanup(Cleanup),
     /// Show whose keys are used and where they come from
@@ -115,9 +119,10 @@ pub struct Output {
     /// The CI system to write outputs, annotations and a summary for
     #[arg(long, value_name = "SYSTEM", default_value = "auto")]
     pub ci: Ci,
-    /// Write the results as `KEY=VALUE` lines to a file
+    /// Write the results to a file, as JSON if its name ends with `.json`, else as `KEY=VALUE`
+    /// lines; may be repeated
     #[arg(long, value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    pub output_file: Vec<PathBuf>,
     /// Show steps and resources; twice: also the API calls on standard error
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -341,6 +346,60 @@ pub struct Import {
     #[command(flatten)]
     pub cloud: Cloud,
     /// How the run is shown.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `matrix`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Matrix {
+    /// The template and its variables.
+    #[command(flatten)]
+    pub template: Template,
+    /// Make every image in each of these regions
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
+    pub regions: Vec<String>,
+    /// The template's variable that its `region` is read from
+    #[arg(long, value_name = "NAME")]
+    pub region_variable: Option<String>,
+    /// The CI system that runs the legs
+    #[arg(long, value_name = "SYSTEM", default_value = "github")]
+    pub format: Scheduler,
+    /// With `--format=gitlab`: the image of the jobs; that of this job if it has one
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The CI system to write outputs and annotations for
+    #[arg(long, value_name = "SYSTEM", default_value = "auto")]
+    pub ci: Ci,
+    /// Show more on standard error
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The values of `matrix --format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scheduler {
+    /// A JSON object for `strategy.matrix`; also Gitea and Forgejo
+    Github,
+    /// A child pipeline with `parallel:matrix` and a job that merges
+    Gitlab,
+}
+
+/// `merge`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES, args_override_self = true)]
+pub struct Merge {
+    /// Files of `--output-file` (JSON) and manifests, or directories with them
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What `matrix` printed, or a file with it: each leg must have a result
+    #[arg(long, value_name = "MATRIX")]
+    pub expect: Option<String>,
+    /// Write a manifest of all builds, in the form of Packer's
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// How the results are shown.
     #[command(flatten)]
     pub output: Output,
 }

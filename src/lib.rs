@@ -15,6 +15,8 @@ pub mod communicator;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod fanout;
+pub mod github;
 mod glob;
 pub mod importer;
 pub mod inputs;

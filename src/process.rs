@@ -38,6 +38,8 @@ const DROPPED: &[&str] = &[
     "ALIBABA_CLOUD_CREDENTIALS_URI",
     "ALIBABA_CLOUD_OIDC_TOKEN",
     "ALICLOUD_CREDENTIALS_URI",
+    "ALICLOUD_IMAGE_GITHUB_TOKEN",
+    "CI_JOB_TOKEN",
     "OSS_ACCESS_KEY_ID",
     "OSS_ACCESS_KEY_SECRET",
     "OSS_SESSION_TOKEN",
@@ -329,6 +331,8 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
 struct Lines {
     stream: Stream,
     pending: Vec<u8>,
+    /// The beginning of the line was handed over.
+    is_rest: bool,
     after_return: bool,
 }
 
@@ -337,6 +341,7 @@ impl Lines {
         Self {
             stream,
             pending: Vec::new(),
+            is_rest: false,
             after_return: false,
         }
     }
@@ -360,6 +365,7 @@ impl Lines {
                 self.pending.extend_from_slice(&bytes[..end]);
                 self.after_return = bytes[end] == b'\r';
                 self.emit(output);
+                self.is_rest = false;
                 &bytes[end + 1..]
             }
             _ => {
@@ -367,6 +373,7 @@ impl Lines {
                 self.pending.extend_from_slice(&bytes[..taken]);
                 if taken == room {
                     self.emit(output);
+                    self.is_rest = true;
                 }
                 &bytes[taken..]
             }
@@ -380,7 +387,10 @@ impl Lines {
     }
 
     fn emit(&mut self, output: &mut dyn Output) {
-        output.line(self.stream, &self.pending);
+        match self.is_rest {
+            true => output.rest_of_line(self.stream, &self.pending),
+            false => output.line(self.stream, &self.pending),
+        }
         self.pending.clear();
     }
 }
@@ -447,6 +457,8 @@ mod tests {
             ("ACTIONS_ID_TOKEN_REQUEST_URL", false),
             ("ALIBABA_CLOUD_CREDENTIALS_URI", false),
             ("STATE_journal", false),
+            ("ALICLOUD_IMAGE_GITHUB_TOKEN", false),
+            ("GITHUB_TOKEN", true),
         ] {
             let environment = Environment::for_children([(name, "v")]);
             assert_eq!(environment.get(name).is_some(), kept, "{name}");

@@ -10,7 +10,7 @@ use crate::artifact::{self, Artifact};
 use crate::builder::BuildContext;
 use crate::cloud::ecs::{
     ANY_IMAGE_STATUS, DeleteImage, DeleteSnapshot, DescribeImages, Image, ModifyImageAttribute,
-    ModifyImageSharePermission, TagResources,
+    ModifyImageSharePermission, TagResources, UntagResources,
 };
 use crate::cloud::wait::{self, Pace, Poll};
 use crate::cloud::{Cloud, Tag};
@@ -21,6 +21,7 @@ use crate::plan::alicloud_ecs::ImageOptions;
 use crate::template::source::Spanned;
 
 mod copy;
+mod detection;
 
 /// The API silently ignores further accounts of a call.
 const ACCOUNTS_PER_CALL: usize = 10;
@@ -78,13 +79,14 @@ impl Publisher<'_> {
     /// it was complete.
     pub async fn publish(&self, cx: &BuildContext<'_>, made: Made) -> Result<Artifact> {
         let targets = self.copy_targets();
-        let (tagged, copies) = tokio::join!(
-            self.tag_snapshots(cx, self.region, &made.image),
+        let (tagged, copies, ()) = tokio::join!(
+            self.tag_snapshots(cx, self.region, &made.image, made.snapshot_id.as_deref()),
             try_join_all(
                 targets
                     .iter()
                     .map(|target| self.copy(cx, &made.image, target))
             ),
+            self.tell_detection(cx, &made.image),
         );
         tagged?;
         let mut published = copies?;
@@ -100,8 +102,8 @@ impl Publisher<'_> {
                 },
             );
         }
-        try_join_all(published.iter().map(|one| self.share(cx, one))).await?;
         let snapshot = made.snapshot_id.as_deref();
+        try_join_all(published.iter().map(|one| self.finish(cx, one, snapshot))).await?;
         self.keep(cx, &published, snapshot)?;
         try_join_all(
             published
@@ -119,19 +121,13 @@ impl Publisher<'_> {
         Ok(Artifact::of_images(self.builder_id, images))
     }
 
-    /// The user's tags; and, as far as there is room, the run and intent, by
-    /// which an image is found whose creation lost its reply.
+    /// The user's tags; and, as far as there is room, those by which an image
+    /// is found whose creation lost its reply, or that was never finished.
     pub(crate) fn image_tags(&self, cx: &BuildContext<'_>, slot: &Slot) -> Vec<Tag> {
-        let user = self
-            .options
-            .tags
-            .iter()
-            .map(|(key, value)| Tag::new(key, value));
-        let own = [
-            Tag::new(tags::RUN_ID, cx.journal.run()),
-            Tag::new(tags::INTENT, slot.number.to_string()),
-        ];
-        user.chain(own).take(MAX_TAGS).collect()
+        let user = self.options.tags.clone().into_iter();
+        let own = cx.tags.of_image(slot.number);
+        let tags = user.chain(own).take(MAX_TAGS);
+        tags.map(|(key, value)| Tag::new(key, value)).collect()
     }
 
     /// Waits until an image is available; fails at once when it never will be.
@@ -223,11 +219,13 @@ impl Publisher<'_> {
         Ok(images)
     }
 
+    /// Tags the image's snapshots, except one that was made with them.
     async fn tag_snapshots(
         &self,
         cx: &BuildContext<'_>,
         region: &str,
         image: &Image,
+        tagged: Option<&str>,
     ) -> Result<()> {
         let tags: Vec<_> = self
             .options
@@ -235,7 +233,8 @@ impl Publisher<'_> {
             .iter()
             .map(|(key, value)| Tag::new(key, value))
             .collect();
-        let snapshots = snapshots_of(image);
+        let mut snapshots = snapshots_of(image);
+        snapshots.retain(|id| Some(id.as_str()) != tagged);
         if tags.is_empty() || snapshots.is_empty() {
             return Ok(());
         }
@@ -253,6 +252,47 @@ impl Publisher<'_> {
             error.context(format!(
                 "Cannot tag the snapshots of image {} in {region}",
                 image.image_id
+            ))
+        })
+    }
+
+    /// Shares the image and marks it as finished. Until then its tags say that
+    /// it may be deleted, to those who have no journal.
+    async fn finish(
+        &self,
+        cx: &BuildContext<'_>,
+        published: &Published,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        self.share(cx, published).await?;
+        let Published { region, image, .. } = published;
+        let snapshot = self.snapshot_in(region, snapshot);
+        tokio::try_join!(
+            self.mark_finished(cx, region, "image", Some(&image.image_id)),
+            self.mark_finished(cx, region, "snapshot", snapshot),
+        )
+        .map(drop)
+    }
+
+    async fn mark_finished(
+        &self,
+        cx: &BuildContext<'_>,
+        region: &str,
+        resource_type: &str,
+        id: Option<&str>,
+    ) -> Result<()> {
+        let Some(id) = id else {
+            return Ok(());
+        };
+        let request = UntagResources {
+            resource_type: resource_type.to_owned(),
+            resource_id: vec![id.to_owned()],
+            tag_key: tags::UNFINISHED.map(str::to_owned).into(),
+        };
+        let outcome = self.cloud.call(region, &request, cx.stop).await;
+        outcome.map(drop).map_err(|error| {
+            error.context(format!(
+                "Cannot mark {resource_type} {id} in {region} as finished"
             ))
         })
     }
@@ -305,9 +345,14 @@ impl Publisher<'_> {
     /// What the journal knows of an image: itself, and in the main region the
     /// snapshot it was made from.
     fn parts<'b>(&self, published: &'b Published, snapshot: Option<&'b str>) -> Vec<&'b str> {
-        let snapshot = snapshot.filter(|_| published.region == self.region);
+        let snapshot = self.snapshot_in(&published.region, snapshot);
         let id = published.image.image_id.as_str();
         snapshot.into_iter().chain([id]).collect()
+    }
+
+    /// The snapshot is in the main region.
+    fn snapshot_in<'b>(&self, region: &str, snapshot: Option<&'b str>) -> Option<&'b str> {
+        snapshot.filter(|_| region == self.region)
     }
 
     /// Deletes the older images of the wanted name, now that the new one is

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alicloud_image::clock::Clock;
 use alicloud_image::cloud::SignatureAlgorithm;
-use alicloud_image::cloud::credential::{Keys, Network};
+use alicloud_image::cloud::credential::{Hiding, Keys, Network};
 use alicloud_image::cloud::endpoint::Endpoints;
 use alicloud_image::cloud::http::HttpTransport;
 use alicloud_image::engine::event::{Event, EventKind, Events, Reporter};
@@ -89,6 +89,7 @@ fn connections(sandbox: &Sandbox) -> Connections {
         signature: SignatureAlgorithm::Acs3HmacSha256,
         clock: Clock::default(),
         sts_region: None,
+        hiding: Hiding::default(),
     };
     Connections::new(keys.into(), network, true)
 }

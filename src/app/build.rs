@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::sandbox::{self, Embedded};
 use super::template::{self, Around};
+use super::{remote, review};
 use crate::clock::Clock;
 use crate::cloud::Product;
 use crate::cloud::SignatureAlgorithm;
-use crate::cloud::credential::Network;
+use crate::cloud::credential::{Hiding, Network};
 use crate::cloud::endpoint::Endpoints;
 use crate::cloud::http::HttpTransport;
 use crate::engine::event::{EventKind, Events, RunStarted};
@@ -20,20 +21,41 @@ use crate::engine::{self, Connections, Settings};
 use crate::error::Result;
 use crate::inputs::{BuildArgs, CloudArgs};
 use crate::journal::Journal;
-use crate::journal::tags::RunTags;
-use crate::plan::Plan;
+use crate::journal::tags::{self, RunTags};
 use crate::plan::alicloud_ecs::ProfileReading;
+use crate::plan::{Plan, check};
 use crate::report::{ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = super::block_on(build(args, &events)).and_then(|outcome| outcome);
+    let outcome = super::block_on(told_build(args, &events)).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
 }
 
-async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
+/// The build, and what GitHub is told about it.
+async fn told_build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     // First of all: a signal that comes now must already be heard.
     let signals = Signals::install()?;
+    let scale = args.sandbox.unwrap_or(args.cloud.time_scale);
+    let stop = Stop::new(Clock::scaled(scale));
+    let watch = signals.watch(&stop, events);
+    let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
+    let outcome = Box::pin(build(args, events, &signals, &stop)).await;
+    let status = outcome.unwrap_or_else(|error| super::fail(events, error));
+    if let Some(telling) = telling {
+        telling.finish(&stop).await;
+    }
+    watch.abort();
+    Ok(status)
+}
+
+async fn build(
+    args: &BuildArgs,
+    events: &Events,
+    signals: &Signals,
+    stop: &Stop,
+) -> Result<ExitStatus> {
+    let fetched = remote::fetch(&args.template, events, stop).await?;
     let around = Around {
         force: args.force,
         region: args.cloud.region.as_deref(),
@@ -43,7 +65,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
             is_needed: true,
         }),
     };
-    let reading = template::read(&args.template, &around)?;
+    let reading = template::read(&fetched.template, &around)?;
     let run_id = Uuid::new_v4().to_string();
     let started = |journal: Option<&Journal>, plan: Option<&Plan>| RunStarted {
         run_id: run_id.clone(),
@@ -65,16 +87,10 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
         events.warn(warning.clone());
     }
     let embedded = sandbox::embed(args.sandbox).await?;
-    let scale = embedded
-        .as_ref()
-        .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);
-    let clock = Clock::scaled(scale);
-    let connections = connections(&args.cloud, embedded.as_ref(), clock)?;
+    let connections = connections(&args.cloud, embedded.as_ref(), stop.clock(), events)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
-    let stop = Stop::new(clock);
-    let watch = signals.watch(&stop, events);
-    let result = engine::run(&plan, &settings, &connections, journal, events, &stop).await;
-    watch.abort();
+    let result = engine::run(&plan, &settings, &connections, journal, events, stop).await;
+    fetched.bring_back(events);
     let signal = signals.first().map(engine::signal::Signal::number);
     Ok(ExitStatus::of_run(
         &result,
@@ -109,6 +125,7 @@ pub(super) fn connections(
     args: &CloudArgs,
     embedded: Option<&Embedded>,
     clock: Clock,
+    events: &Events,
 ) -> Result<Connections> {
     let (ambient, endpoints) = match embedded {
         Some(embedded) => (embedded.ambient(), embedded.endpoints()?),
@@ -120,6 +137,7 @@ pub(super) fn connections(
         signature: signature(args.signature),
         clock,
         sts_region: None,
+        hiding: Hiding::with(events),
     };
     Ok(Connections::new(ambient, network, embedded.is_some()))
 }
@@ -149,14 +167,8 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let ci_run = args.report.ci.as_ref().and_then(System::run);
-    let ci = ci_run.map(|run| ("alicloud-image:workflow-run".to_owned(), run.to_owned()));
-    let tags = RunTags::new(
-        run_id,
-        Timestamp::now(),
-        args.resource_ttl,
-        ci.into_iter().collect(),
-    );
+    let ci = args.report.ci.as_ref().map(job_tags).unwrap_or_default();
+    let tags = RunTags::new(run_id, Timestamp::now(), args.resource_ttl, ci);
     Settings {
         on_error: args.on_error,
         force: args.force,
@@ -167,4 +179,20 @@ fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Sett
         guest_port: embedded.map(Embedded::guest_port).or(args.cloud.guest_port),
         environment: args.children.clone(),
     }
+}
+
+/// Tags that say whose job it is. What cannot be the value of a tag, as a path
+/// that is too long, is left out.
+fn job_tags(system: &System) -> Vec<(String, String)> {
+    let facts = [
+        (tags::REPOSITORY, system.repository()),
+        (tags::WORKFLOW_RUN, system.run()),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
+    let usable = known.filter(|(_, value)| check::tag_value(value).is_ok());
+    usable
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

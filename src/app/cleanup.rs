@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::review;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::cloud::ecs::DescribeRegions;
@@ -32,7 +32,16 @@ const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &CleanupArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = super::block_on(clean_up(args, &events)).and_then(|outcome| outcome);
+    let work = async {
+        let outcome = clean_up(args, &events).await;
+        // By now the main step is dead, or has said how it went.
+        if let Some(check_run) = &args.check_run {
+            let stop = Stop::new(Clock::default());
+            review::close(check_run, &events, &stop).await;
+        }
+        outcome
+    };
+    let outcome = super::block_on(work).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
 }
 
@@ -170,7 +179,9 @@ async fn sweep_journal(
     stop: &Stop,
 ) -> Result<Vec<Leftover>> {
     if !path.exists() {
-        if args.is_post_step {
+        // A job may end before any run of it made the directory.
+        let is_directory = path.extension().is_none();
+        if args.is_post_step || is_directory {
             return Ok(Vec::new());
         }
         let message = format!("There is no journal `{}`", path.display());
@@ -197,7 +208,7 @@ async fn sweep_journal(
     let is_local = |entry: &Entry| entry.intent.kind.is_local();
     let cloud = match journal.entries().iter().all(is_local) {
         true => None,
-        false => Some(cloud(args)?),
+        false => Some(cloud(args, events)?),
     };
     let leftovers = sweep::sweep(&journal, &Scope::all(), cloud.as_ref(), events, stop).await;
     journal.close();
@@ -226,7 +237,7 @@ async fn sweep_tagged(
     events: &Events,
     stop: &Stop,
 ) -> Result<Vec<Leftover>> {
-    let cloud = cloud(args)?;
+    let cloud = cloud(args, events)?;
     let mut found = Vec::new();
     let regions = regions(args, &cloud, stop).await?;
     let searches = regions
@@ -238,7 +249,9 @@ async fn sweep_tagged(
     }
     drop(searches);
     if run.is_none() {
-        let now = Timestamp::now();
+        // Not by this machine's clock: an hour off, it would let a build that
+        // is still running look like one of yesterday.
+        let now = cloud.now();
         found.retain(|one| one.expires_at.is_some_and(|end| end < now));
     }
     events.say(format!(
@@ -284,7 +297,8 @@ async fn regions(args: &CleanupArgs, cloud: &Cloud, stop: &Stop) -> Result<Vec<S
     Ok(regions.map(|region| region.region_id).collect())
 }
 
-fn cloud(args: &CleanupArgs) -> Result<Cloud> {
+fn cloud(args: &CleanupArgs, events: &Events) -> Result<Cloud> {
     let clock = Clock::scaled(args.cloud.time_scale);
-    Ok(super::build::connections(&args.cloud, None, clock)?.from_environment())
+    let connections = super::build::connections(&args.cloud, None, clock, events)?;
+    Ok(connections.from_environment())
 }

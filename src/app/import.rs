@@ -117,7 +117,7 @@ async fn import_disks(
     stop: &Stop,
 ) -> Result<Ended> {
     let start = Instant::now();
-    let connections = super::build::connections(&args.cloud, None, stop.clock())?;
+    let connections = super::build::connections(&args.cloud, None, stop.clock(), events)?;
     let cloud = connections.for_import(options)?;
     let events = events.for_build(BUILD);
     let tags = RunTags::new(journal.run(), Timestamp::now(), RESOURCE_TTL, Vec::new());

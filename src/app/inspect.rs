@@ -11,10 +11,15 @@ use crate::template::{self, Loaded};
 
 pub(super) fn run(args: &InspectArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let environment = |name: &str| args.template.variables.environment.get(name).cloned();
-    let inputs = super::template::variable_inputs(&args.template, &environment);
+    let fetched = match super::remote::fetch_now(&args.template, &events) {
+        Ok(fetched) => fetched,
+        Err(error) => return super::fail(&events, error),
+    };
+    let wanted = &fetched.template;
+    let environment = |name: &str| wanted.variables.environment.get(name).cloned();
+    let inputs = super::template::variable_inputs(wanted, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let opened = template::file::open(&args.template.path, &mut std::io::stdin(), &mut sources);
+    let opened = template::file::open(&wanted.path, &mut std::io::stdin(), &mut sources);
     let source = match opened {
         Ok(source) => source,
         Err(error) => return super::fail(&events, error),

@@ -18,8 +18,12 @@ mod disk;
 mod import;
 mod inspect;
 mod logging;
+mod matrix;
+mod merge;
 mod plan;
 mod policy;
+mod remote;
+mod review;
 mod sandbox;
 mod template;
 mod validate;
@@ -49,7 +53,10 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Policy(args) => policy::run(&args),
         Command::Guard(args) => cleanup::guard(&args),
         Command::Import(args) => import::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
+        Command::CloseCheckRun(args) => review::run(&args),
         Command::Whoami(args) => whoami::run(&args),
         Command::Disk(args) => disk::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
@@ -71,6 +78,15 @@ fn print(text: &str) -> ExitStatus {
 fn events(settings: &Settings) -> Events {
     logging::start(settings);
     Events::new(Report::new(settings, Writers::of_process()))
+}
+
+/// The same on standard error alone: standard output is for an answer.
+fn events_aside(settings: &Settings) -> Events {
+    let writers = Writers {
+        stdout: Writers::of_process().stderr,
+        ..Writers::of_process()
+    };
+    Events::new(Report::new(settings, writers))
 }
 
 /// Reports an error that ended the program before any build.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
-use alicloud_image_sandbox::host::Guests;
+use alicloud_image_sandbox::host::{Guests, installed_powershell};
 use alicloud_image_sandbox::machine::MachineHost;
 use alicloud_image_sandbox::qemu::Qemu;
 use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
@@ -22,7 +22,6 @@ use crate::secret::Secret;
 /// A sandbox that lives as long as the build it is for.
 pub(super) struct Embedded {
     sandbox: Sandbox,
-    pub(super) time_scale: f64,
 }
 
 impl Embedded {
@@ -55,10 +54,7 @@ pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
         ..Default::default()
     };
     let sandbox = Sandbox::start(options).await.map_err(cannot_start)?;
-    Ok(Some(Embedded {
-        sandbox,
-        time_scale,
-    }))
+    Ok(Some(Embedded { sandbox }))
 }
 
 /// Serves until a signal comes.
@@ -138,6 +134,7 @@ fn machines(scripted: bool, time_scale: f64) -> Result<Arc<dyn MachineHost>> {
     let guests = Guests {
         confinement,
         time_scale,
+        powershell: installed_powershell(),
     };
     Ok(Arc::new(Qemu::new(Arc::new(guests))))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::error::{Error, Kind, Result};
-use crate::inputs::TemplateArgs;
+use crate::inputs::{TemplateArgs, ValidateArgs};
 use crate::plan::Plan;
 use crate::plan::alicloud_ecs::ProfileReading;
 use crate::plan::build::{self, NoPlan};
@@ -100,10 +100,7 @@ pub(super) fn report(findings: &[Diagnostic], events: &Events) {
 /// among the findings.
 pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> {
     if let Some(directory) = &args.directory {
-        std::env::set_current_dir(directory).map_err(|error| {
-            let message = format!("Cannot change to the directory `{}`", directory.display());
-            Error::new(Kind::Usage, message).with_source(error)
-        })?;
+        enter(directory)?;
     }
     let environment = |name: &str| args.variables.environment.get(name).cloned();
     let inputs = variable_inputs(args, &environment);
@@ -140,6 +137,37 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
         no_match,
         secrets,
         findings: diagnostics.into_sorted(),
+    })
+}
+
+/// The plan of a template that is not built: there may be no credentials.
+///
+/// # Errors
+/// When it cannot be read or planned; what is wrong inside of it is reported.
+pub(super) fn plan_for_show(
+    args: &ValidateArgs,
+    command: &'static str,
+    events: &Events,
+) -> Result<Plan> {
+    let around = Around {
+        force: false,
+        region: args.region.as_deref(),
+        profiles: Some(ProfileReading {
+            profiles: &args.profiles,
+            is_needed: false,
+        }),
+    };
+    let fetched = super::remote::fetch_now(&args.template, events)?;
+    let reading = read(&fetched.template, &around)?;
+    start(events, command, &reading.sources);
+    reading.into_plan(events)
+}
+
+/// Makes all paths relative to a directory.
+pub(super) fn enter(directory: &Path) -> Result<()> {
+    std::env::set_current_dir(directory).map_err(|error| {
+        let message = format!("Cannot change to the directory `{}`", directory.display());
+        Error::new(Kind::Usage, message).with_source(error)
     })
 }
 

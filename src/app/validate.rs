@@ -1,12 +1,34 @@
 //! `validate`: every problem of a template at once, without any call.
 
 use super::template::{self, Around};
-use crate::inputs::ValidateArgs;
+use super::{remote, review};
+use crate::clock::Clock;
+use crate::engine::event::Events;
+use crate::engine::stop::Stop;
+use crate::inputs::{TemplateArgs, ValidateArgs};
 use crate::plan::alicloud_ecs::ProfileReading;
 use crate::report::ExitStatus;
 
 pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
     let events = super::events(&args.report);
+    super::block_on(told_check(args, &events)).unwrap_or_else(|error| super::fail(&events, error))
+}
+
+/// The check, and what GitHub is told about it.
+async fn told_check(args: &ValidateArgs, events: &Events) -> ExitStatus {
+    let stop = Stop::new(Clock::default());
+    let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
+    let status = match remote::fetch(&args.template, events, &stop).await {
+        Ok(fetched) => check(args, &fetched.template, events),
+        Err(error) => super::fail(events, error),
+    };
+    if let Some(telling) = telling {
+        telling.finish(&stop).await;
+    }
+    status
+}
+
+fn check(args: &ValidateArgs, template: &TemplateArgs, events: &Events) -> ExitStatus {
     let around = Around {
         force: false,
         region: args.region.as_deref(),
@@ -16,20 +38,23 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
             is_needed: false,
         }),
     };
-    let reading = match template::read(&args.template, &around) {
+    let reading = match template::read(template, &around) {
         Ok(reading) => reading,
-        Err(error) => return super::fail(&events, error),
+        Err(error) => return super::fail(events, error),
     };
-    template::start(&events, "validate", &reading.sources);
+    template::start(events, "validate", &reading.sources);
+    for warning in &args.warnings {
+        events.warn(warning.clone());
+    }
     if args.syntax_only && reading.loaded.is_some() {
         events.message("Syntax-only check passed. Everything looks okay.");
         return ExitStatus::Success;
     }
-    match reading.into_plan(&events) {
+    match reading.into_plan(events) {
         Ok(_) => {
             events.message("The configuration is valid.");
             ExitStatus::Success
         }
-        Err(error) => super::fail(&events, error),
+        Err(error) => super::fail(events, error),
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::cloud::credential::{Found, Nothing};
 use crate::cloud::sts::{GetCallerIdentity, GetCallerIdentityResponse};
+use crate::engine::event::Events;
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ const REGION_TO_ASK: &str = "cn-hangzhou";
 pub(super) fn run(args: &WhoamiArgs) -> ExitStatus {
     let events = super::events(&args.report);
     let is_json = args.report.format == Format::Json;
-    match super::block_on(ask(args)) {
+    match super::block_on(ask(args, &events)) {
         Ok(Ok(caller)) => {
             page::print(Writers::of_process(), &page::caller(&caller, is_json));
             ExitStatus::Success
@@ -34,9 +35,10 @@ pub(super) fn run(args: &WhoamiArgs) -> ExitStatus {
     }
 }
 
-async fn ask(args: &WhoamiArgs) -> Result<Caller, Nothing> {
+async fn ask(args: &WhoamiArgs, events: &Events) -> Result<Caller, Nothing> {
     let clock = Clock::scaled(args.cloud.time_scale);
-    let connections = super::build::connections(&args.cloud, None, clock).map_err(nothing)?;
+    let connections =
+        super::build::connections(&args.cloud, None, clock, events).map_err(nothing)?;
     let signals = Signals::install().map_err(nothing)?;
     let stop = Stop::new(clock);
     tokio::select! {

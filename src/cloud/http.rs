@@ -174,7 +174,7 @@ fn failure(host: &str, error: reqwest::Error) -> SendFailure {
 
 /// The chain of an HTTP error repeats itself; its last link says what
 /// happened, its time-out flag is lost there.
-fn innermost_words(error: &reqwest::Error) -> String {
+pub(crate) fn innermost_words(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         let during = if error.is_connect() {
             "connecting"

@@ -265,6 +265,14 @@ impl Cloud {
     }
 }
 
+impl Cloud {
+    /// The time by Alibaba Cloud's clock, as far as it is known: this
+    /// machine's until a request was refused because that is wrong.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+}
+
 fn random_token() -> String {
     uuid::Uuid::new_v4().to_string()
 }

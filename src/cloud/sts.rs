@@ -65,6 +65,33 @@ impl super::Action for AssumeRoleWithOidc {
 
 impl super::Call for AssumeRoleWithOidc {}
 
+/// Makes temporary keys for the owner of an RSA key pair, who signs with it.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GenerateSessionAccessKey {
+    /// 900 to 3600.
+    pub duration_seconds: u32,
+}
+action!(Sts GenerateSessionAccessKey -> GenerateSessionAccessKeyResponse, Always, Call);
+
+/// Keys without a token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GenerateSessionAccessKeyResponse {
+    pub session_access_key: SessionAccessKey,
+}
+
+/// The keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SessionAccessKey {
+    pub session_access_key_id: String,
+    #[serde(deserialize_with = "hidden")]
+    pub session_access_key_secret: Secret,
+    /// `2026-01-02T03:04:05Z`
+    pub expiration: String,
+}
+
 /// A session of a role.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]

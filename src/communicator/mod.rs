@@ -1,6 +1,7 @@
 //! Talking to a machine: one small trait, an implementation per protocol.
 
 mod lines;
+mod show;
 pub mod ssh;
 pub mod winrm;
 
@@ -11,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::engine::event::Stream;
 use crate::error::{Error, Kind, Result};
+
+pub use show::Show;
 
 /// A connection to a machine. Lost connections are made again by the next
 /// call. Every call ends early when the build is stopped.
@@ -84,8 +87,14 @@ pub struct Pipes<'a> {
 
 /// Takes the output of a command.
 pub trait Output: Send {
-    /// One line without its end. Untrusted; may hold any bytes.
+    /// One line without its end, or the beginning of a very long one.
+    /// Untrusted; may hold any bytes.
     fn line(&mut self, stream: Stream, line: &[u8]);
+
+    /// A further piece of a very long line.
+    fn rest_of_line(&mut self, stream: Stream, piece: &[u8]) {
+        self.line(stream, piece);
+    }
 }
 
 /// How a command ended.

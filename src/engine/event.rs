@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, Image};
 use crate::error::Error;
@@ -77,6 +77,15 @@ pub enum EventKind {
         /// The answer.
         text: String,
     },
+    /// The template came from another repository.
+    TemplateFetched {
+        /// As the user gave it.
+        address: String,
+        /// The commit that was fetched.
+        commit: String,
+    },
+    /// A check run on GitHub waits for its result; none once it has one.
+    CheckRun(Option<u64>),
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
@@ -110,7 +119,7 @@ pub enum Stream {
 }
 
 /// A temporary resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// What it is, for example `instance`.
     pub kind: String,
@@ -121,7 +130,7 @@ pub struct Resource {
 }
 
 /// A temporary resource that is still there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
     /// What it is.
     #[serde(flatten)]

@@ -48,6 +48,15 @@ impl Stop {
         }
     }
 
+    /// The same signals, on another clock.
+    #[must_use]
+    pub fn on(&self, clock: Clock) -> Self {
+        Self {
+            clock,
+            ..self.clone()
+        }
+    }
+
     /// The clock that waits go by.
     pub fn clock(&self) -> Clock {
         self.clock

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::command::{CleanupArgs, Command, GuardArgs, ImportArgs, TemplateArgs};
 use super::env::Environment;
+use super::github;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Settings, System};
 
@@ -76,9 +77,17 @@ pub const INPUTS: &[Input] = &[
     input("manifest", "alicloud-image-manifest.json"),
     input("fail-on-leftovers", "false"),
     input("run-id", ""),
+    input("output-files", ""),
+    input("regions", ""),
+    input("region-variable", ""),
+    input("files", ""),
+    input("expect", ""),
     input("sandbox", "false"),
     input("summary", "true"),
     input("annotations", "true"),
+    input("pr-comment", "never"),
+    input("check-run", "false"),
+    input("github-token", "${{ github.token }}"),
     input("log-level", "info"),
 ];
 
@@ -92,11 +101,14 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
         "plan" => inputs.template_command("plan")?,
         "inspect" => inputs.template_command("inspect")?,
         "import" => inputs.import()?,
+        "matrix" => inputs.matrix()?,
+        "merge" => inputs.merge()?,
         "cleanup" => inputs.cleanup()?,
         "guard" => return Ok(inputs.guard(&environment)),
         other => {
             return Err(bad_input("command", other).with_hint(
-                "Use `build`, `import`, `validate`, `plan`, `inspect`, `cleanup` or `guard`",
+                "Use `build`, `import`, `validate`, `plan`, `inspect`, `matrix`, `merge`, \
+                 `cleanup` or `guard`",
             ));
         }
     };
@@ -107,13 +119,17 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
 /// What the post step does: delete what the main step left, if anything.
 pub(super) fn post(environment: &Environment) -> Result<Command> {
     let inputs = Inputs(environment);
+    let check_run = github::open_check_run(&inputs.overlay()?);
     // What a sandbox inside the main step held is gone with it.
     let journal = match (environment.get("STATE_journal"), inputs.flag("sandbox")?) {
         (Some(journal), false) => journal,
-        _ => return Ok(Command::Print("Nothing to clean up\n".to_owned())),
+        _ => return Ok(github::close(check_run, environment)),
     };
     // What failed is to be looked at.
     if inputs.get("command") == "build" && inputs.get("on-error") != "cleanup" {
+        if check_run.is_some() {
+            return Ok(github::close(check_run, environment));
+        }
         let run = environment.get("STATE_run").unwrap_or("RUN");
         return Ok(Command::Print(format!(
             "What is left is kept, as `on-error` says. Delete it with: \
@@ -129,6 +145,7 @@ pub(super) fn post(environment: &Environment) -> Result<Command> {
     match super::command_line(arguments, &inputs.overlay()?)? {
         Command::Cleanup(args) => Ok(Command::Cleanup(Box::new(CleanupArgs {
             is_post_step: true,
+            check_run,
             deadline: Some(POST_DEADLINE),
             regions: environment
                 .get("STATE_region")
@@ -187,6 +204,7 @@ impl Inputs<'_> {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
         arguments.extend(self.manifest());
+        arguments.extend(self.output_files());
         arguments.extend(self.template()?);
         Ok(arguments)
     }
@@ -222,6 +240,37 @@ impl Inputs<'_> {
     fn manifest(&self) -> Option<OsString> {
         let is_unwanted = self.0.is_empty(&variable_of("manifest"));
         (!is_unwanted).then(|| assigned("--manifest", self.get("manifest")))
+    }
+
+    fn output_files(&self) -> impl Iterator<Item = OsString> {
+        self.lines("output-files")
+            .map(|line| assigned("--output-file", line))
+    }
+
+    fn matrix(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.of_template("matrix")?;
+        let regions = self.lines("regions");
+        arguments.extend(regions.map(|line| assigned("--regions", line)));
+        let variable = self.optional("region-variable");
+        arguments.extend(variable.map(|name| assigned("--region-variable", name)));
+        arguments.extend(self.template()?);
+        Ok(arguments)
+    }
+
+    fn merge(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.start("merge")?;
+        let expected = self.optional("expect");
+        arguments.extend(expected.map(|file| assigned("--expect", file)));
+        arguments.extend(self.manifest());
+        arguments.extend(self.output_files());
+        arguments.push("--".into());
+        let first = arguments.len();
+        arguments.extend(self.lines("files").map(OsString::from));
+        if arguments.len() == first {
+            return Err(Error::new(Kind::Usage, "Input `files` is empty")
+                .with_hint("Give the files that the legs wrote, or a directory with them"));
+        }
+        Ok(arguments)
     }
 
     fn template_command(&self, command: &str) -> Result<Vec<OsString>> {
@@ -312,6 +361,7 @@ impl Inputs<'_> {
         overlay.extend(self.keys()?);
         overlay.extend(self.endpoints()?);
         overlay.extend(self.switches()?);
+        overlay.extend(self.for_github()?);
         let region = self.lines("region").next();
         overlay.extend(region.map(|region| ("ALICLOUD_REGION".to_owned(), region.to_owned())));
         let mut environment = self.0.clone();
@@ -331,6 +381,26 @@ impl Inputs<'_> {
             }
         }
         Ok(pairs)
+    }
+
+    fn for_github(&self) -> Result<Vec<(String, String)>> {
+        let comment = self.get("pr-comment");
+        if !github::COMMENT_WORDS.contains(&comment) {
+            return Err(
+                bad_input("pr-comment", comment).with_hint("Use `never`, `always` or `on-change`")
+            );
+        }
+        let check_run = self.flag("check-run")?.to_string();
+        // The default is an expression, which only a runner evaluates.
+        let token = self
+            .optional("github-token")
+            .filter(|token| !token.starts_with("${{"));
+        let pairs = [("PR_COMMENT", comment), ("CHECK_RUN", &check_run)];
+        let pairs = pairs
+            .into_iter()
+            .chain(token.map(|token| ("GITHUB_TOKEN", token)));
+        let named = |(name, value)| (format!("ALICLOUD_IMAGE_{name}"), String::from(value));
+        Ok(pairs.map(named).collect())
     }
 
     /// The directory to work in, under the workspace.
@@ -376,6 +446,14 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Plan(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Policy(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Matrix(args) => {
+            let args = &mut args.validate;
+            settle(Some(&mut args.template), &mut args.report);
+        }
+        Command::Merge(args) => {
+            args.directory = Some(directory.absolute.clone());
+            settle(None, &mut args.report);
+        }
         Command::Cleanup(args) => settle(None, &mut args.report),
         Command::Import(args) => {
             settle(None, &mut args.report);

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::env::Environment;
+use super::github;
 use crate::cli::Ci;
 use crate::report::System;
 use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
@@ -13,6 +14,8 @@ use crate::report::settings::{Azure, GitHub, GitLab, Page, Workspace};
 /// The variable that gives each system away, and what `--ci` calls it.
 const MARKS: &[(&str, Ci)] = &[
     ("GITHUB_ACTIONS", Ci::Github),
+    ("GITEA_ACTIONS", Ci::Github),
+    ("FORGEJO_ACTIONS", Ci::Github),
     ("GITLAB_CI", Ci::Gitlab),
     ("TF_BUILD", Ci::Azure),
     ("JENKINS_URL", Ci::None),
@@ -31,15 +34,16 @@ pub(super) fn system(choice: Ci, environment: &Environment) -> Option<System> {
     match choice {
         Ci::Auto => system(detect(environment), environment),
         Ci::None => None,
-        Ci::Github => Some(System::GitHub(github(environment))),
+        Ci::Github => Some(System::GitHub(of_github(environment))),
         Ci::Gitlab => Some(System::GitLab(gitlab(environment))),
         Ci::Azure => Some(System::Azure(azure(environment))),
     }
 }
 
-fn github(environment: &Environment) -> GitHub {
+fn of_github(environment: &Environment) -> GitHub {
     let summary = environment.path("GITHUB_STEP_SUMMARY");
     GitHub {
+        repository: environment.text("GITHUB_REPOSITORY"),
         output: environment.path("GITHUB_OUTPUT"),
         state: environment.path("GITHUB_STATE"),
         summary: Page {
@@ -49,12 +53,15 @@ fn github(environment: &Environment) -> GitHub {
         },
         annotations: is_on(environment, "ALICLOUD_IMAGE_ANNOTATIONS"),
         workspace: workspace(environment, "GITHUB_WORKSPACE"),
+        review: github::review(environment),
     }
 }
 
 fn gitlab(environment: &Environment) -> GitLab {
     GitLab {
+        project: environment.text("CI_PROJECT_PATH"),
         pipeline: environment.text("CI_PIPELINE_ID"),
+        links: environment.path("ALICLOUD_IMAGE_LINKS"),
         code_quality: environment.path("ALICLOUD_IMAGE_CODE_QUALITY"),
         workspace: workspace(environment, "CI_PROJECT_DIR"),
     }
@@ -64,6 +71,7 @@ fn azure(environment: &Environment) -> Azure {
     let directory = environment.path("AGENT_TEMPDIRECTORY");
     let summary = directory.map(|directory| directory.join("alicloud-image.md"));
     Azure {
+        repository: environment.text("BUILD_REPOSITORY_NAME"),
         build: environment.text("BUILD_BUILDID"),
         summary: Page {
             path: summary.filter(|_| is_on(environment, "ALICLOUD_IMAGE_SUMMARY")),
@@ -99,6 +107,8 @@ mod tests {
         let table = [
             (vec![], Ci::None),
             (vec![("GITHUB_ACTIONS", "true")], Ci::Github),
+            (vec![("GITEA_ACTIONS", "true")], Ci::Github),
+            (vec![("FORGEJO_ACTIONS", "true")], Ci::Github),
             (vec![("GITLAB_CI", "true")], Ci::Gitlab),
             (vec![("TF_BUILD", "True")], Ci::Azure),
             (vec![("JENKINS_URL", "http://j")], Ci::None),
@@ -115,7 +125,7 @@ mod tests {
             directory: Some("/w/images/web".into()),
             ..Environment::of([("GITHUB_WORKSPACE", "/w")])
         };
-        let workspace = github(&environment).workspace;
+        let workspace = of_github(&environment).workspace;
         assert_eq!(workspace.directory, PathBuf::from("images/web"));
     }
 

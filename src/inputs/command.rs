@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{ConfigType, Delays, Page, Signature};
+use crate::cli::{ConfigType, Delays, Page, Scheduler, Signature};
 use crate::cloud::credential::{Ambient, Profiles};
+use crate::github;
 use crate::plan::OnError;
 use crate::process;
 use crate::report::Settings;
@@ -27,8 +28,14 @@ pub enum Command {
     Guard(Box<GuardArgs>),
     /// Import a disk image.
     Import(Box<ImportArgs>),
+    /// Print a template's legs.
+    Matrix(Box<MatrixArgs>),
+    /// Join the results of legs.
+    Merge(Box<MergeArgs>),
     /// Delete what an interrupted run left behind.
     Cleanup(Box<CleanupArgs>),
+    /// Give a check run that an interrupted run left open its result.
+    CloseCheckRun(Box<CloseCheckRunArgs>),
     /// Show whose keys are used.
     Whoami(Box<WhoamiArgs>),
     /// Look at a disk image or convert it.
@@ -77,6 +84,17 @@ pub struct BuildArgs {
     pub children: process::Environment,
     /// What the user should know before the run begins.
     pub warnings: Vec<String>,
+    /// What GitHub is told about the run.
+    pub reviewing: Option<github::Reviewing>,
+}
+
+/// The post step of a run that left nothing but a check run.
+#[derive(Debug)]
+pub struct CloseCheckRunArgs {
+    /// The check run.
+    pub check_run: github::OpenCheckRun,
+    /// How it is shown.
+    pub report: Settings,
 }
 
 /// `validate`.
@@ -92,6 +110,10 @@ pub struct ValidateArgs {
     pub report: Settings,
     /// Only check that the template can be parsed.
     pub syntax_only: bool,
+    /// What the user should know first.
+    pub warnings: Vec<String>,
+    /// What GitHub is told about the check.
+    pub reviewing: Option<github::Reviewing>,
 }
 
 /// `inspect`.
@@ -126,6 +148,38 @@ pub struct ImportArgs {
     pub report: Settings,
 }
 
+/// `matrix`.
+#[derive(Debug)]
+pub struct MatrixArgs {
+    /// The template, and all that a check of it takes.
+    pub validate: ValidateArgs,
+    /// Regions that every image is made in; none for the template's own.
+    pub regions: Vec<String>,
+    /// The template's variable that its region is read from.
+    pub region_variable: Option<String>,
+    /// The CI system that runs the legs.
+    pub scheduler: Scheduler,
+    /// The container image of the jobs, if they run in one.
+    pub image: Option<String>,
+    /// Whom the jobs' OIDC tokens are for.
+    pub audience: String,
+}
+
+/// `merge`.
+#[derive(Debug)]
+pub struct MergeArgs {
+    /// The directory to change to before anything is read, if any.
+    pub directory: Option<PathBuf>,
+    /// Files with results, and directories with such files.
+    pub files: Vec<PathBuf>,
+    /// A matrix, or the path of a file with one.
+    pub expect: Option<String>,
+    /// The manifest to write.
+    pub manifest: Option<PathBuf>,
+    /// How the results are shown.
+    pub report: Settings,
+}
+
 /// `cleanup`.
 #[derive(Debug)]
 pub struct CleanupArgs {
@@ -140,6 +194,8 @@ pub struct CleanupArgs {
     /// Whether it runs as the post step of the GitHub action, where leftovers
     /// are no failure and a missing journal means there is nothing to do.
     pub is_post_step: bool,
+    /// A check run that the main step may have left open.
+    pub check_run: Option<github::OpenCheckRun>,
     /// How to reach Alibaba Cloud.
     pub cloud: CloudArgs,
     /// How the run is shown.
@@ -237,6 +293,9 @@ pub struct TemplateArgs {
     pub directory: Option<PathBuf>,
     /// The template as the user gave it; `-` for standard input.
     pub path: PathBuf,
+    /// How to fetch what is in other repositories, as `path` and variable
+    /// files may be; or why that is impossible.
+    pub github: Result<github::Access, String>,
     /// Its language, when its name does not tell.
     pub config_type: Option<ConfigType>,
     /// Values for its variables.

@@ -21,7 +21,7 @@ const ROLES: &[&str] = &["ALICLOUD_ASSUME_ROLE_ARN", "ALIBABA_CLOUD_ASSUME_ROLE_
 const OIDC: [&str; 2] = ["ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"];
 
 /// The audience that Alibaba Cloud's own action asks for.
-const AUDIENCE: &str = "sts.aliyuncs.com";
+pub(super) const AUDIENCE: &str = "sts.aliyuncs.com";
 
 impl Environment {
     /// Where keys come from when a template does not say.

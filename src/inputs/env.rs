@@ -244,6 +244,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("ALICLOUD_IMAGE_SUMMARY", "`false`: no job summary"),
     variable("ALICLOUD_IMAGE_ANNOTATIONS", "`false`: no annotations"),
     variable("GITHUB_ACTIONS", "`true`: write for GitHub Actions"),
+    variable("GITEA_ACTIONS", "As GITHUB_ACTIONS"),
+    variable("FORGEJO_ACTIONS", "As GITHUB_ACTIONS"),
     variable("GITHUB_OUTPUT", "Where step outputs go"),
     variable("GITHUB_STATE", "Where facts for the post step go"),
     variable("GITHUB_STEP_SUMMARY", "Where the job summary goes"),
@@ -255,7 +257,41 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_RUN_ID",
         "The link in the summary's footer, and a tag of what is created",
     ),
+    variable("GITHUB_REPOSITORY", "Tag of what is created"),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
+    variable(
+        "ALICLOUD_IMAGE_PR_COMMENT",
+        "`always` or `on-change`: keep a comment on the pull request up to date, on GitHub",
+    ),
+    variable(
+        "ALICLOUD_IMAGE_CHECK_RUN",
+        "`true`: show the run as a check run with annotations, on GitHub",
+    ),
+    variable(
+        "ALICLOUD_IMAGE_GITHUB_TOKEN",
+        "Token for both, and for templates of other repositories; also GITHUB_TOKEN and GH_TOKEN",
+    ),
+    variable("GITHUB_TOKEN", "As ALICLOUD_IMAGE_GITHUB_TOKEN"),
+    variable("GH_TOKEN", "As ALICLOUD_IMAGE_GITHUB_TOKEN"),
+    variable(
+        "GITHUB_API_URL",
+        "GitHub's REST API, `https://api.github.com` when not set",
+    ),
+    variable(
+        "GITHUB_GRAPHQL_URL",
+        "GitHub's GraphQL API, beside the REST API when not set",
+    ),
+    variable("GITHUB_SERVER_URL", "Links to the workflow run"),
+    variable("GITHUB_REPOSITORY", "Where comment and check run go"),
+    variable(
+        "GITHUB_EVENT_PATH",
+        "The event, which names pull request and commit",
+    ),
+    variable(
+        "GITHUB_WORKFLOW",
+        "Tells the comment from those of other workflows",
+    ),
+    variable("GITHUB_JOB", "Tells it from those of other jobs"),
     variable("GITLAB_CI", "`true`: write for GitLab CI"),
     variable(
         "ALICLOUD_IMAGE_CODE_QUALITY",
@@ -265,7 +301,16 @@ pub const VARIABLES: &[Variable] = &[
         "CI_PROJECT_DIR",
         "What the paths of that report are relative to",
     ),
+    variable(
+        "ALICLOUD_IMAGE_LINKS",
+        "Where links to the images go as an annotations report, on GitLab",
+    ),
+    variable(
+        "CI_JOB_IMAGE",
+        "The image of the jobs that `matrix --format=gitlab` prints",
+    ),
     variable("CI_PIPELINE_ID", "Tag of what is created, on GitLab"),
+    variable("CI_PROJECT_PATH", "Tag of what is created, on GitLab"),
     variable("TF_BUILD", "`True`: write for Azure Pipelines"),
     variable(
         "AGENT_TEMPDIRECTORY",
@@ -277,6 +322,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable(
         "BUILD_BUILDID",
+        "Tag of what is created, on Azure Pipelines",
+    ),
+    variable(
+        "BUILD_REPOSITORY_NAME",
         "Tag of what is created, on Azure Pipelines",
     ),
     variable(
@@ -292,6 +341,10 @@ pub const VARIABLES: &[Variable] = &[
 const OTHER_SECRETS: &[&str] = &[
     "INPUT_ACCESS-KEY-SECRET",
     "INPUT_SECURITY-TOKEN",
+    "INPUT_GITHUB-TOKEN",
+    "ALICLOUD_IMAGE_GITHUB_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
     "ALIBABA_CLOUD_CREDENTIALS_URI",
     "ALIBABA_CLOUD_OIDC_TOKEN",
     "ALICLOUD_CREDENTIALS_URI",
@@ -385,6 +438,14 @@ impl Environment {
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.variables.get(OsStr::new(name))?;
         (!value.is_empty()).then(|| PathBuf::from(value))
+    }
+
+    /// The path as seen from everywhere, where the current directory is known.
+    pub(super) fn absolute(&self, path: PathBuf) -> PathBuf {
+        match &self.directory {
+            Some(directory) => directory.join(path),
+            None => path,
+        }
     }
 
     /// Whether a switch such as `NO_COLOR` is on.

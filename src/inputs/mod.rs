@@ -2,8 +2,8 @@
 //!
 //! `cli` says what may be typed; this module resolves it, with environment
 //! variables, the inputs of the GitHub action and defaults, into the settings
-//! that the rest of the program takes. It reads no file but the lists in its
-//! inputs and GitHub's description of the event, and creates nothing.
+//! that the rest of the program takes. It reads no file but the event that
+//! triggered a workflow, and creates nothing.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -19,14 +19,15 @@ pub mod ci;
 mod command;
 mod credentials;
 pub mod env;
+mod github;
 pub mod reference;
 mod resolve;
 mod spelling;
 
 pub use command::{
-    BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    GuardArgs, ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs,
-    WhoamiArgs,
+    BuildArgs, CleanupArgs, CleanupScope, CloseCheckRunArgs, CloudArgs, Command, DiskAction,
+    DiskArgs, Endpoints, GuardArgs, ImportArgs, InspectArgs, MatrixArgs, MergeArgs, SandboxArgs,
+    TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::command::{
     BuildArgs, CleanupArgs, CleanupScope, CloudArgs, Command, DiskAction, DiskArgs, Endpoints,
-    ImportArgs, InspectArgs, SandboxArgs, TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
+    ImportArgs, InspectArgs, MatrixArgs, MergeArgs, SandboxArgs, TemplateArgs, ValidateArgs,
+    VariableInputs, WhoamiArgs,
 };
-use super::{ci, env::Environment};
+use super::credentials::AUDIENCE;
+use super::{ci, env::Environment, github};
 use crate::cli;
 use crate::cloud::credential::Profiles;
 use crate::disk::{self, stream};
@@ -30,6 +32,8 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Plan(typed) => Command::Plan(Box::new(policy(typed, environment)?)),
         cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
+        cli::Command::Matrix(typed) => Command::Matrix(Box::new(matrix(typed, environment)?)),
+        cli::Command::Merge(typed) => Command::Merge(Box::new(merge(typed, environment))),
         cli::Command::Cleanup(typed) => Command::Cleanup(Box::new(cleanup(typed, environment)?)),
         cli::Command::Whoami(typed) => Command::Whoami(Box::new(whoami(typed, environment)?)),
         cli::Command::Disk(typed) => Command::Disk(Box::new(disk(typed, environment))),
@@ -51,8 +55,10 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
     settings.verbose = settings.verbose.max(u8::from(typed.debug));
     let mut cloud = cloud(typed.cloud, environment)?;
     cloud.ambient.profiles.external_disabled |= typed.template.no_local_exec;
+    let template = template(typed.template, typed.warn_on_undeclared_var, environment)?;
+    let (reviewing, review_warnings) = github::reviewing(environment, &template, &settings);
     Ok(BuildArgs {
-        template: template(typed.template, typed.warn_on_undeclared_var, environment)?,
+        template,
         cloud,
         report: settings,
         force: typed.force,
@@ -66,7 +72,9 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
         warnings: ask_warning
             .into_iter()
             .chain(environment.incomplete_keys())
+            .chain(review_warnings)
             .collect(),
+        reviewing,
     })
 }
 
@@ -97,12 +105,18 @@ fn minutes(minutes: u32) -> Option<Duration> {
 }
 
 fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateArgs> {
+    let profiles = profiles(&typed.template, environment);
+    let template = template(typed.template, !typed.no_warn_undeclared_var, environment)?;
+    let report = report(typed.output, environment);
+    let (reviewing, warnings) = github::reviewing(environment, &template, &report);
     Ok(ValidateArgs {
-        profiles: profiles(&typed.template, environment),
-        template: template(typed.template, !typed.no_warn_undeclared_var, environment)?,
+        profiles,
+        template,
         region: environment.region().map(str::to_owned),
-        report: report(typed.output, environment),
+        report,
         syntax_only: typed.syntax_only,
+        warnings,
+        reviewing,
     })
 }
 
@@ -127,6 +141,8 @@ fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs
         region: environment.region().map(str::to_owned),
         report: report(typed.output, environment),
         syntax_only: false,
+        warnings: Vec::new(),
+        reviewing: None,
     })
 }
 
@@ -198,6 +214,36 @@ fn list_or_text(value: String) -> serde_json::Value {
         .unwrap_or_else(|| value.into())
 }
 
+fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
+    let audience = environment.get("ALICLOUD_IMAGE_OIDC_AUDIENCE");
+    Ok(MatrixArgs {
+        validate: ValidateArgs {
+            profiles: profiles(&typed.template, environment),
+            template: template(typed.template, false, environment)?,
+            region: environment.region().map(str::to_owned),
+            report: report(plain_output(typed.ci, typed.verbose), environment),
+            syntax_only: false,
+            warnings: Vec::new(),
+            reviewing: None,
+        },
+        regions: names(typed.regions),
+        region_variable: typed.region_variable,
+        scheduler: typed.format,
+        image: typed.image.or_else(|| environment.text("CI_JOB_IMAGE")),
+        audience: audience.unwrap_or(AUDIENCE).to_owned(),
+    })
+}
+
+fn merge(typed: cli::Merge, environment: &Environment) -> MergeArgs {
+    MergeArgs {
+        directory: None,
+        files: typed.files,
+        expect: typed.expect,
+        manifest: typed.manifest,
+        report: report(typed.output, environment),
+    }
+}
+
 fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs> {
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
@@ -207,10 +253,11 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
             (None, Some(run)) => CleanupScope::Run(run),
             (None, None) => CleanupScope::Expired,
         },
-        regions: typed.region,
+        regions: names(typed.region),
         dry_run: typed.dry_run,
         deadline: None,
         is_post_step: false,
+        check_run: None,
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
     })
@@ -297,6 +344,7 @@ fn template(
     }
     Ok(TemplateArgs {
         directory: None,
+        github: github::access(environment),
         path: typed.template,
         config_type: typed.config_type,
         variables: VariableInputs {
@@ -334,9 +382,12 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
             oss: endpoint("OSS"),
         },
         signature: typed.signature,
-        journal_dir: typed
-            .journal_dir
-            .unwrap_or_else(|| journal_dir(environment)),
+        // The working directory may change before it is used.
+        journal_dir: environment.absolute(
+            typed
+                .journal_dir
+                .unwrap_or_else(|| journal_dir(environment)),
+        ),
         time_scale: time_scale(environment)?,
         guest_port: guest_port(environment)?,
     })
@@ -358,7 +409,7 @@ pub(super) fn journal_dir(environment: &Environment) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("/tmp").join(JOURNAL_DIR))
 }
 
-fn time_scale(environment: &Environment) -> Result<f64> {
+pub(super) fn time_scale(environment: &Environment) -> Result<f64> {
     let Some(text) = environment.get("ALICLOUD_IMAGE_TIME_SCALE") else {
         return Ok(1.0);
     };
@@ -394,7 +445,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         timestamps: typed.timestamp_ui,
         verbose: typed.verbose.max(verbose(environment)),
         ci: ci::system(typed.ci, environment),
-        output_file: typed.output_file,
+        output_files: typed.output_file,
         manifest: None,
         fail_on_leftovers: false,
         secrets: secrets(environment),
@@ -403,27 +454,33 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
 
 /// How a run is shown when the command line could not be understood.
 pub fn fallback_settings(environment: &Environment) -> Settings {
-    let typed = cli::Output {
+    report(plain_output(cli::Ci::Auto, 0), environment)
+}
+
+/// What is typed where only the CI system and the amount of text matter.
+fn plain_output(ci: cli::Ci, verbose: u8) -> cli::Output {
+    cli::Output {
         color: None,
         machine_readable: false,
         timestamp_ui: false,
         format: cli::Format::Text,
-        ci: cli::Ci::Auto,
-        output_file: None,
-        verbose: 0,
-    };
-    report(typed, environment)
+        ci,
+        output_file: Vec::new(),
+        verbose,
+    }
 }
 
-/// Switched off wins; then FORCE_COLOR; then whether people look at it.
+/// Switched off wins; then what asks for colours; then whether people look at
+/// it.
 fn color(typed: Option<bool>, format: Format, environment: &Environment) -> bool {
     let is_off = typed == Some(false)
         || ["NO_COLOR", "PACKER_NO_COLOR"]
             .iter()
             .any(|name| environment.is_set(name));
-    let is_forced = environment
-        .get("FORCE_COLOR")
-        .is_some_and(|value| value != "0");
+    let is_forced = typed == Some(true)
+        || environment
+            .get("FORCE_COLOR")
+            .is_some_and(|value| value != "0");
     let is_terminal = match format {
         Format::Json => environment.stderr_is_terminal,
         Format::Text | Format::MachineReadable => environment.stdout_is_terminal,

@@ -92,7 +92,7 @@ fn our_own_options() {
     assert!(args.report.fail_on_leftovers);
     assert_eq!(args.cloud.signature, cli::Signature::RpcV1);
     assert_eq!(args.cloud.journal_dir, PathBuf::from("/j"));
-    assert_eq!(args.report.output_file, Some(PathBuf::from("o.env")));
+    assert_eq!(args.report.output_files, [PathBuf::from("o.env")]);
     assert_eq!(args.report.verbose, 2);
 }
 
@@ -247,6 +247,8 @@ fn colours() {
         ("p build t", false, &[], false),
         ("p build t", false, &[("FORCE_COLOR", "1")], true),
         ("p build t", false, &[("FORCE_COLOR", "0")], false),
+        ("p build -color=true t", false, &[], true),
+        ("p build -color=true t", false, &[("NO_COLOR", "1")], false),
         ("p build t", true, &[("NO_COLOR", "1")], false),
         ("p build t", true, &[("PACKER_NO_COLOR", "1")], false),
         (

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::local;
 use super::resource::Kind;
+use super::tags;
 use super::upload::upload_of;
 use crate::cloud::JsonList;
 use crate::cloud::ecs::{
@@ -78,7 +79,7 @@ impl Deleter<'_> {
         let Some(image) = self.describe_image(id).await? else {
             return Ok(());
         };
-        if matches!(image.status.as_str(), "Creating" | "Waiting") {
+        if is_being_made(&image) {
             // Who may not look at tasks waits until the import has ended.
             let cancelled = self.cancel_import(id).await;
             if let Err(error) = cancelled {
@@ -267,13 +268,38 @@ impl Deleter<'_> {
         let Some(image) = self.describe_image(id).await? else {
             return Ok(());
         };
-        if matches!(image.status.as_str(), "Creating" | "Waiting") {
+        if is_being_made(&image) {
             self.unless_gone(&CancelCopyImage {
                 image_id: id.into(),
             })
             .await?;
         }
         self.image(id).await
+    }
+
+    /// An image that was found by its tags, of whatever origin. Its run may
+    /// have finished it since.
+    pub(super) async fn unfinished_image(&self, id: &str) -> Result<()> {
+        let Some(image) = self.describe_image(id).await? else {
+            return Ok(());
+        };
+        if !image.tags.iter().any(|tag| tag.key == tags::TEMPORARY) {
+            return Ok(());
+        }
+        match is_being_made(&image) && !self.cancel_copy(id).await {
+            true => self.image_import(id).await,
+            false => self.image(id).await,
+        }
+    }
+
+    /// Whether the image was a copy that could still be cancelled.
+    async fn cancel_copy(&self, id: &str) -> bool {
+        let image_id = id.to_owned();
+        let cancelled = self.call(&CancelCopyImage { image_id }).await;
+        if let Err(error) = &cancelled {
+            tracing::debug!(%error, id, "it is no copy that can be cancelled");
+        }
+        cancelled.is_ok()
     }
 
     async fn delete_image(&self, id: &str) -> Result<()> {
@@ -314,6 +340,10 @@ impl Deleter<'_> {
         let answer = self.cloud.call(self.region, &request, self.stop).await?;
         Ok(answer.images.into_iter().next())
     }
+}
+
+fn is_being_made(image: &Image) -> bool {
+    matches!(image.status.as_str(), "Creating" | "Waiting")
 }
 
 /// Codes of an image that cannot be deleted yet.

@@ -34,8 +34,10 @@ pub struct Found {
 }
 
 /// Kinds that carry tags. An EIP association has none: it ends with its EIP.
-const TAGGED: [Kind; 7] = [
+/// Copies and imported images are found as images.
+const TAGGED: [Kind; 8] = [
     Kind::Instance,
+    Kind::Image,
     Kind::Eip,
     Kind::KeyPair,
     Kind::SecurityGroup,
@@ -96,10 +98,8 @@ async fn newest_upload(cloud: &Cloud, intent: &Intent, stop: &Stop) -> Result<Op
     }
 }
 
-/// Temporary resources in a region: of one run, or of all.
-///
-/// Images are not among them: one that is available may be what was asked
-/// for, and only the journal knows.
+/// Temporary resources in a region: of one run, or of all. An image and its
+/// snapshot are among them until they are finished.
 ///
 /// # Errors
 /// When a listing fails.

@@ -241,7 +241,11 @@ async fn delete_found(
         region: &found.region,
         stop,
     };
-    match deleter.delete(found.kind, &found.id).await {
+    let deleted = match found.kind {
+        Kind::Image => deleter.unfinished_image(&found.id).await,
+        kind => deleter.delete(kind, &found.id).await,
+    };
+    match deleted {
         Ok(()) => {
             events.emit(EventKind::ResourceDeleted(resource));
             None

@@ -10,9 +10,18 @@ pub const RUN_ID: &str = "alicloud-image:run-id";
 pub const INTENT: &str = "alicloud-image:intent";
 /// Tag key: when the resource may be deleted by anyone, RFC 3339 in UTC.
 pub const EXPIRES_AT: &str = "alicloud-image:expires-at";
+/// Tag key: the repository whose job it was.
+pub const REPOSITORY: &str = "alicloud-image:repo";
+/// Tag key: the CI system's id of the run.
+pub const WORKFLOW_RUN: &str = "alicloud-image:workflow-run";
 
-/// Tag key whose value is `true` on everything that a run deletes at its end.
+/// Tag key whose value is `true` on everything that a run deletes at its end,
+/// and on an image and its snapshot while they are not finished.
 pub const TEMPORARY: &str = "alicloud-image:temporary";
+
+/// The keys that are taken off an image when it is finished: from then on
+/// nobody may delete it by its tags.
+pub const UNFINISHED: [&str; 2] = [TEMPORARY, EXPIRES_AT];
 
 /// What every temporary resource of a run carries.
 #[derive(Debug, Clone)]
@@ -21,7 +30,7 @@ pub struct RunTags {
     pub run: String,
     /// When the resources expire.
     pub expires_at: Timestamp,
-    /// Facts of the CI job, for example `alicloud-image:repo`.
+    /// Facts of the CI job: [`REPOSITORY`] and [`WORKFLOW_RUN`].
     pub ci: Vec<(String, String)>,
 }
 
@@ -39,13 +48,20 @@ impl RunTags {
 
     /// Key-value pairs for the resource of an intent.
     pub fn of_intent(&self, number: u64) -> Vec<(String, String)> {
-        let own = [
-            (RUN_ID.to_owned(), self.run.clone()),
-            (INTENT.to_owned(), number.to_string()),
-            (EXPIRES_AT.to_owned(), self.expires_at_text()),
-            (TEMPORARY.to_owned(), "true".to_owned()),
-        ];
-        own.into_iter().chain(self.ci.iter().cloned()).collect()
+        let own = self.of_image(number).into_iter();
+        own.chain(self.ci.iter().cloned()).collect()
+    }
+
+    /// Key-value pairs for an image until it is finished, those first that are
+    /// missed most where there is no room for all.
+    pub fn of_image(&self, number: u64) -> [(String, String); 4] {
+        [
+            (RUN_ID, self.run.clone()),
+            (INTENT, number.to_string()),
+            (TEMPORARY, "true".to_owned()),
+            (EXPIRES_AT, self.expires_at_text()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
     }
 
     /// The expiry to the second, as tags and `AutoReleaseTime` want it.

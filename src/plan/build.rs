@@ -268,11 +268,29 @@ impl<'a> Planner<'a> {
             let read: Vec<_> = blocks
                 .filter_map(|block| self.post_processor(block, builder))
                 .collect();
+            self.warn_without_files(&read, builder);
             if !read.is_empty() {
                 sequences.push(read);
             }
         }
         sequences
+    }
+
+    /// A warning only, as templates share their post-processors between
+    /// builders, and those that make files are served.
+    fn warn_without_files(&mut self, sequence: &[PostProcessor], builder: &BuilderBlock) {
+        let makes_files = builder.type_name.value != "alicloud-ecs";
+        for step in post_processor::without_files(sequence, makes_files) {
+            let message = format!(
+                "The post-processor `{}` will fail for builder `{}`: it needs files, and gets an \
+                 image in the cloud",
+                step.name, builder.build_name
+            );
+            let warning = Diagnostic::warning(message, step.span).help(
+                "Name the builders that make files in its `only`, or put `artifice` before it",
+            );
+            self.diagnostics.push(warning);
+        }
     }
 
     fn post_processor(

@@ -26,6 +26,7 @@ const INSTANCE: &[&str] = &[
     "ecs:DescribeInstances",
     "ecs:RunInstances",
     "ecs:StopInstance",
+    "ecs:UntagResources",
 ];
 
 const KEY_PAIR: &[&str] = &[
@@ -61,6 +62,7 @@ const IMPORT: &[&str] = &[
     "ecs:DescribeSnapshots",
     "ecs:DescribeTasks",
     "ecs:ImportImage",
+    "ecs:UntagResources",
     "oss:AbortMultipartUpload",
     "oss:DeleteBucket",
     "oss:DeleteObject",

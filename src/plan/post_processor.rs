@@ -56,6 +56,35 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether it can do nothing with an artifact that has no files.
+    fn needs_files(&self) -> bool {
+        matches!(self, Self::Compress(_) | Self::AlicloudImport(_))
+    }
+
+    /// Whether its artifact has files, as its input has some or none.
+    fn gives_files(&self, gets_some: bool) -> bool {
+        match self {
+            Self::Compress(_) | Self::Artifice(_) => true,
+            Self::AlicloudImport(_) => false,
+            Self::Manifest(_) | Self::Checksum(_) | Self::ShellLocal(_) => gets_some,
+        }
+    }
+}
+
+/// The steps of a sequence that need files and get an artifact without any.
+pub fn without_files(sequence: &[PostProcessor], builder_makes_files: bool) -> Vec<&PostProcessor> {
+    let mut has_files = builder_makes_files;
+    let mut without = Vec::new();
+    for step in sequence {
+        if step.kind.needs_files() && !has_files {
+            without.push(step);
+        }
+        has_files = step.kind.gives_files(has_files);
+    }
+    without
+}
+
 /// Options of `manifest`.
 #[derive(Debug, Clone)]
 pub struct Manifest {

@@ -76,6 +76,23 @@ pub(super) async fn run(manifest: &Manifest, input: &Artifact, cx: &Context<'_>)
     replace(&path, &text).map_err(|error| unwritable(&path, error))
 }
 
+/// Writes a manifest of these entries; the last one's run is the last run.
+///
+/// # Errors
+/// [`Kind::Io`] when the file cannot be written.
+pub fn write(path: &Path, builds: Vec<Value>) -> Result<()> {
+    let last = builds
+        .last()
+        .and_then(|build| build["packer_run_uuid"].as_str());
+    let last_run_uuid = last.unwrap_or_default().to_owned();
+    let text = to_text(&File {
+        builds: Some(builds),
+        last_run_uuid,
+    })?;
+    make_directory(path)?;
+    replace(path, &text).map_err(|error| unwritable(path, error))
+}
+
 fn describe(manifest: &Manifest, input: &Artifact, cx: &Context<'_>) -> Result<Build> {
     let files: Vec<_> = input
         .files

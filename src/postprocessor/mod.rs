@@ -24,7 +24,7 @@ mod artifice;
 mod checksum;
 mod compress;
 mod import;
-mod manifest;
+pub mod manifest;
 
 /// What post-processing left.
 #[derive(Debug, Default)]

@@ -404,7 +404,7 @@ mod import {
     use super::*;
     use crate::clock::Clock;
     use crate::cloud::SignatureAlgorithm;
-    use crate::cloud::credential::{Keys, Network};
+    use crate::cloud::credential::{Hiding, Keys, Network};
     use crate::cloud::endpoint::Endpoints;
     use crate::cloud::http::HttpTransport;
     use crate::plan::alicloud_ecs::Defaults;
@@ -439,6 +439,7 @@ mod import {
             signature,
             clock: Clock::default(),
             sts_region: None,
+            hiding: Hiding::default(),
         };
         Connections::new(keys.into(), network, true)
     }

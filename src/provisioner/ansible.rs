@@ -116,7 +116,7 @@ async fn execute(
         environment: cx.environment,
         variables,
     };
-    process::run(&command, cx.stop, &mut Show(cx.events)).await
+    process::run(&command, cx.stop, &mut Show::new(cx.events)).await
 }
 
 fn check_code(what: &str, code: u32) -> Result<()> {

@@ -209,7 +209,7 @@ impl Work<'_> {
     }
 
     async fn execute(&self, command: &str) -> Result<()> {
-        let mut output = Show(self.cx.events);
+        let mut output = Show::new(self.cx.events);
         match self.communicator.exec(command, &mut output).await? {
             ExitStatus::Code(0) => Ok(()),
             ExitStatus::Code(NOT_FOUND) => Err(failed("Exit status 127: a program was not found")

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::communicator::{Communicator, Output};
-use crate::engine::event::{Events, Stream};
+use crate::communicator::{Communicator, Show};
+use crate::engine::event::Events;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::plan::provisioner as plan;
@@ -253,15 +253,6 @@ fn inline_script(
         script.push('\n');
     }
     Ok(script)
-}
-
-/// Shows each line.
-struct Show<'a>(&'a Events);
-
-impl Output for Show<'_> {
-    fn line(&mut self, stream: Stream, line: &[u8]) {
-        self.0.output(stream, String::from_utf8_lossy(line));
-    }
 }
 
 /// A duration as Go writes it: `1h15m0s`, `5s`, `1.5s`, `300ms`.

@@ -181,7 +181,9 @@ impl Session<'_> {
                 )
             }
         };
-        communicator.exec(&start, &mut Show(self.cx.events)).await
+        communicator
+            .exec(&start, &mut Show::new(self.cx.events))
+            .await
     }
 
     /// What runs the script, in the task if there is one.

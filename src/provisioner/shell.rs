@@ -161,7 +161,9 @@ impl Session<'_> {
             let chmod = format!("chmod 0755 {}", self.script_path);
             connected(self.communicator.exec(&chmod, &mut Discard).await?)?;
         }
-        self.communicator.exec(command, &mut Show(cx.events)).await
+        self.communicator
+            .exec(command, &mut Show::new(cx.events))
+            .await
     }
 
     fn check(&self, status: ExitStatus) -> Result<()> {

@@ -51,7 +51,7 @@ async fn run_script(
         environment: cx.environment,
         variables: packer_variables(cx),
     };
-    let code = process::run(&command, cx.stop, &mut Show(cx.events))
+    let code = process::run(&command, cx.stop, &mut Show::new(cx.events))
         .await
         .map_err(|error| match error.kind() {
             Kind::Cancelled => error,

@@ -68,7 +68,7 @@ impl Restart<'_> {
 
     async fn restart(&self) -> Result<()> {
         let command = self.rendered("restart_command", &self.options.command)?;
-        let mut show = Show(self.cx.events);
+        let mut show = Show::new(self.cx.events);
         match self.communicator.exec(&command, &mut show).await? {
             ExitStatus::Disconnected | ExitStatus::Code(0) => Ok(()),
             ExitStatus::Code(code) if GOING_DOWN.contains(&code) => Ok(()),
@@ -117,7 +117,7 @@ impl Restart<'_> {
     async fn succeeds(&self, command: &str) -> Result<bool> {
         match self
             .communicator
-            .exec(command, &mut Show(self.cx.events))
+            .exec(command, &mut Show::new(self.cx.events))
             .await
         {
             Ok(status) => Ok(status == ExitStatus::Code(0)),

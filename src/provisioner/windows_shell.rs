@@ -74,5 +74,5 @@ async fn upload_and_start(
     command: &str,
 ) -> Result<ExitStatus> {
     windows_script::upload(communicator, content, &options.remote_path).await?;
-    communicator.exec(command, &mut Show(cx.events)).await
+    communicator.exec(command, &mut Show::new(cx.events)).await
 }

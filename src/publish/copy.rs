@@ -66,7 +66,7 @@ impl Publisher<'_> {
         self.complete_copy(cx, &target.region, &copy).await?;
         cx.events
             .message(format!("Copied image to {}: {id}", target.region));
-        self.tag_snapshots(cx, &target.region, &copy).await?;
+        self.tag_snapshots(cx, &target.region, &copy, None).await?;
         Ok(Published {
             region: target.region.clone(),
             image: copy,

@@ -39,6 +39,7 @@ pub(super) struct Annotations {
     run_id: String,
     findings: Vec<Finding>,
     warnings: Vec<String>,
+    is_over: bool,
 }
 
 impl Annotations {
@@ -48,6 +49,7 @@ impl Annotations {
             run_id: String::new(),
             findings: Vec::new(),
             warnings: Vec::new(),
+            is_over: false,
         }
     }
 
@@ -56,11 +58,16 @@ impl Annotations {
         match &entry.kind {
             EntryKind::RunStarted(start) => self.run_id.clone_from(&start.run_id),
             EntryKind::Diagnostic(finding) => self.findings.push(finding.clone()),
+            // After the end nothing more is collected.
+            EntryKind::Warning { text } if self.is_over => return shortened(vec![warning(text)]),
             EntryKind::Warning { text } => self.warnings.push(match &entry.build {
                 Some(build) => format!("{build}: {text}"),
                 None => text.clone(),
             }),
-            EntryKind::RunFinished(end) => return self.all(end),
+            EntryKind::RunFinished(end) => {
+                self.is_over = true;
+                return self.all(end);
+            }
             _ => {}
         }
         Vec::new()
@@ -70,6 +77,19 @@ impl Annotations {
         let mut all = shortened(self.errors(end));
         all.extend(shortened(self.warnings(end)));
         all.extend(notice(end));
+        self.placed(all)
+    }
+
+    /// Those with a place in the workspace, without any limit.
+    pub(super) fn in_workspace(&self, end: &RunEnd) -> Vec<Annotation> {
+        let mut all = self.errors(end);
+        all.extend(self.warnings(end));
+        let mut placed = self.placed(all);
+        placed.retain(|annotation| annotation.place.is_some());
+        placed
+    }
+
+    fn placed(&self, mut all: Vec<Annotation>) -> Vec<Annotation> {
         for annotation in &mut all {
             let place = annotation.place.take();
             annotation.place = place.and_then(|place| self.workspace.seen_from(&place));
@@ -105,12 +125,7 @@ impl Annotations {
             .iter()
             .filter(|finding| !finding.is_error())
             .map(of_finding);
-        let texts = self.warnings.iter().map(|text| Annotation {
-            severity: Severity::Warning,
-            title: "alicloud-image".to_owned(),
-            place: None,
-            message: text.clone(),
-        });
+        let texts = self.warnings.iter().map(|text| warning(text));
         leftovers.chain(findings).chain(texts).collect()
     }
 
@@ -156,16 +171,26 @@ impl Workspace {
     }
 }
 
+fn warning(text: &str) -> Annotation {
+    Annotation {
+        severity: Severity::Warning,
+        title: "alicloud-image".to_owned(),
+        place: None,
+        message: text.to_owned(),
+    }
+}
+
 /// No more than are shown; the last one says how many are not.
 fn shortened(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
     let hidden = annotations.len().saturating_sub(MOST);
     annotations.truncate(MOST);
     for annotation in &mut annotations {
-        annotation.message = cut(&annotation.message);
+        annotation.message = cut(&annotation.message, LONGEST);
     }
     if let (1.., Some(last)) = (hidden, annotations.last_mut()) {
-        last.message
-            .push_str(&format!("\n… and {hidden} more, see the log"));
+        let more = format!("\n… and {hidden} more, see the log");
+        let room = LONGEST - more.chars().count();
+        last.message = cut(&last.message, room) + &more;
     }
     annotations
 }
@@ -229,9 +254,11 @@ fn notice(end: &RunEnd) -> Option<Annotation> {
     })
 }
 
-fn cut(message: &str) -> String {
-    match message.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
+/// The message in so many characters.
+fn cut(message: &str, longest: usize) -> String {
+    if message.chars().count() <= longest {
+        return message.to_owned();
     }
+    let kept = message.chars().take(longest - 1);
+    kept.chain(['…']).collect()
 }

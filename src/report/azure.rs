@@ -63,6 +63,13 @@ impl Results {
         }
     }
 
+    /// In bytes; 0 when there is none.
+    fn page_size(&self) -> u64 {
+        let page = self.page.as_ref();
+        page.and_then(|page| std::fs::metadata(page).ok())
+            .map_or(0, |file| file.len())
+    }
+
     fn variables(&self, is_last: bool) {
         let fields = self.outputs.fields().into_iter();
         for (name, value) in fields.filter(|(_, value)| is_last || !value.is_empty()) {
@@ -79,6 +86,7 @@ impl Results {
 impl Renderer for Results {
     fn render(&mut self, entry: &Entry) {
         let is_last = matches!(entry.kind, EntryKind::RunFinished(_));
+        let size = self.page_size();
         if self.outputs.take(entry) {
             self.variables(is_last);
         }
@@ -88,7 +96,9 @@ impl Renderer for Results {
                 self.sink.line(&issue);
             }
         }
-        if let (true, Some(page)) = (is_last, &self.page) {
+        // What an earlier step wrote is attached already.
+        let is_new = is_last && self.page_size() > size;
+        if let (true, Some(page)) = (is_new, &self.page) {
             self.sink.line(&command("task.uploadsummary", &[], page));
         }
     }

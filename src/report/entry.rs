@@ -78,6 +78,13 @@ pub(super) enum EntryKind {
         name: &'static str,
         text: String,
     },
+    TemplateFetched {
+        address: String,
+        commit: String,
+    },
+    CheckRun {
+        id: Option<u64>,
+    },
     BuildFinished(BuildEnd),
     RunFinished(RunEnd),
 }

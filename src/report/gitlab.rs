@@ -1,18 +1,20 @@
-//! GitLab CI: collapsible sections, and findings as a code quality report.
+//! GitLab CI: collapsible sections, findings as a code quality report, and
+//! links to the images beside the job.
 //!
 //! Outputs are `--output-file`, for `artifacts:reports:dotenv`. GitLab cannot
-//! be told of masks while a job runs. Facts: GitLab's pages on job logs and on
-//! code quality.
+//! be told of masks while a job runs. Facts: GitLab's pages on job logs, on
+//! code quality, and on annotations reports.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::Renderer;
-use super::entry::{Entry, EntryKind, Finding};
+use super::entry::{BuildEnd, Entry, EntryKind, Finding};
 use super::fold::{Fold, Folds};
 use super::settings::{GitLab, Workspace};
 use super::sink::Sink;
+use crate::artifact::Image;
 
 /// Folds lines: what comes before the text.
 pub(super) struct Log {
@@ -50,6 +52,45 @@ impl Renderer for Log {
             None => return,
         };
         self.sink.line(&line);
+    }
+}
+
+/// The reports that are wanted.
+pub(super) fn reports(settings: &GitLab) -> Vec<Box<dyn Renderer>> {
+    let mut reports: Vec<Box<dyn Renderer>> = Vec::new();
+    if let Some(report) = CodeQuality::new(settings) {
+        reports.push(Box::new(OfMain::new(report)));
+    }
+    if let Some(report) = Links::new(settings) {
+        reports.push(Box::new(OfMain::new(report)));
+    }
+    reports
+}
+
+/// A report of the job's main script: a clean-up in `after_script`, which has
+/// the same variables, must not replace it.
+struct OfMain<R> {
+    report: R,
+    is_cleanup: bool,
+}
+
+impl<R> OfMain<R> {
+    fn new(report: R) -> Self {
+        Self {
+            report,
+            is_cleanup: false,
+        }
+    }
+}
+
+impl<R: Renderer> Renderer for OfMain<R> {
+    fn render(&mut self, entry: &Entry) {
+        if let EntryKind::RunStarted(start) = &entry.kind {
+            self.is_cleanup = start.command == "cleanup";
+        }
+        if !self.is_cleanup {
+            self.report.render(entry);
+        }
     }
 }
 
@@ -106,11 +147,52 @@ impl Renderer for CodeQuality {
     }
 }
 
+/// Where Alibaba Cloud's console shows an image.
+const CONSOLE: &str = "https://ecs.console.aliyun.com/image/detail";
+
+/// Writes the annotations report at the end: a link for each image.
+pub(super) struct Links {
+    path: PathBuf,
+}
+
+impl Links {
+    /// None when no report is wanted.
+    pub(super) fn new(settings: &GitLab) -> Option<Self> {
+        let path = settings.links.clone()?;
+        Some(Self { path })
+    }
+}
+
+impl Renderer for Links {
+    fn render(&mut self, entry: &Entry) {
+        let EntryKind::RunFinished(end) = &entry.kind else {
+            return;
+        };
+        let images = end.builds.iter().flat_map(BuildEnd::images);
+        let report = json!({ "alicloud-image": images.map(link).collect::<Vec<_>>() });
+        // A report that cannot be written does not fail the build.
+        let _ = std::fs::write(&self.path, report.to_string());
+    }
+}
+
+fn link(image: &Image) -> Value {
+    let Image {
+        build,
+        region,
+        image_id,
+        ..
+    } = image;
+    json!({"external_link": {
+        "label": format!("{build} in {region}: {image_id}"),
+        "url": format!("{CONSOLE}/{image_id}?regionId={region}"),
+    }})
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Settings;
     use super::super::settings::System;
-    use super::super::tests::{finish, result, shown, span_of, start};
+    use super::super::tests::{build, finish, image, result, shown, span_of, start};
     use super::*;
     use crate::engine::event::{EventKind, Events};
     use crate::template::diagnostic::Diagnostic;
@@ -129,16 +211,19 @@ mod tests {
             resources: vec![],
             succeeded: true,
         });
-        finish(events, result(vec![], vec![]));
+        let images = vec![image("web", "cn-beijing", "m-1")];
+        finish(events, result(vec![build("web", images, None)], vec![]));
     }
 
     #[test]
-    fn steps_are_sections_and_findings_are_issues() {
+    fn steps_are_sections_findings_are_issues_and_images_are_links() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("quality.json");
+        let links = directory.path().join("links.json");
         let settings = Settings {
             ci: Some(System::GitLab(GitLab {
                 code_quality: Some(path.clone()),
+                links: Some(links.clone()),
                 ..GitLab::default()
             })),
             ..Settings::default()
@@ -166,5 +251,11 @@ mod tests {
             "location": { "path": "images/web.json", "lines": { "begin": 4 } },
         });
         assert_eq!(report, json!([issue]));
+        let links: Value = serde_json::from_slice(&std::fs::read(links).unwrap()).unwrap();
+        let link = json!({"external_link": {
+            "label": "web in cn-beijing: m-1",
+            "url": "https://ecs.console.aliyun.com/image/detail/m-1?regionId=cn-beijing",
+        }});
+        assert_eq!(links, json!({"alicloud-image": [link]}));
     }
 }

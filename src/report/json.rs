@@ -18,6 +18,8 @@
 //! | `image_ready` | `image` |
 //! | `screenshot` | `path` |
 //! | `answer` | `name` of the step output, `text` |
+//! | `template_fetched` | `address`, `commit` |
+//! | `check_run` | `id` of the check run that is open on GitHub, or null |
 //! | `build_finished` | `name`, `builder_type`, `elapsed_seconds`, `artifacts[]`, `error` |
 //! | `run_finished` | `status`, `elapsed_seconds`, `cancelled`, `builds[]`, `leftovers[]`, `error` |
 //!

@@ -76,30 +76,47 @@ fn forms_of(secret: &str) -> Vec<String> {
     if trimmed.contains('\n') {
         let lines = trimmed.lines().map(str::trim);
         let telling = lines.filter(|line| line.len() >= SHORTEST_LINE && !is_common(line));
-        telling.for_each(|line| forms.extend(plain_and_url_encoded(line)));
+        telling.for_each(|line| forms.extend(written_out(line)));
     } else if trimmed.len() >= SHORTEST {
         for value in [secret, trimmed] {
-            forms.extend(plain_and_url_encoded(value));
+            forms.extend(written_out(value));
         }
     }
     if trimmed.len() >= SHORTEST {
-        for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
-            forms.push(engine.encode(secret));
-        }
+        forms.extend(base64_forms(secret));
+        // What `echo` and here-documents give to base64(1).
+        forms.extend(base64_forms(&format!("{trimmed}\n")));
     }
     forms.sort_unstable();
     forms.dedup();
     forms
 }
 
+/// The encodings of a value; base64(1) breaks them into lines.
+fn base64_forms(value: &str) -> impl Iterator<Item = String> {
+    let engines = [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD];
+    let whole = engines.map(|engine| engine.encode(value));
+    let broken = STANDARD.encode(value).into_bytes();
+    let lines = broken.chunks(BASE64_LINE).map(<[u8]>::to_vec);
+    let lines = lines.filter(|line| line.len() >= SHORTEST_LINE && line.len() < broken.len());
+    let lines = lines.filter_map(|line| String::from_utf8(line).ok());
+    whole.into_iter().chain(lines.collect::<Vec<_>>())
+}
+
+/// The length of the lines that base64(1) writes.
+const BASE64_LINE: usize = 76;
+
 /// Lines that many files have: the armour of keys, the first line of scripts.
 fn is_common(line: &str) -> bool {
     line.starts_with("-----") || line.starts_with("#!")
 }
 
-fn plain_and_url_encoded(value: &str) -> [String; 3] {
+/// As it is, in a URL, in a form, and in a JSON string.
+fn written_out(value: &str) -> [String; 4] {
     let form = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-    [value.to_owned(), url_encoded(value), form]
+    let quoted = serde_json::Value::from(value).to_string();
+    let in_json = quoted[1..quoted.len() - 1].to_owned();
+    [value.to_owned(), url_encoded(value), form, in_json]
 }
 
 /// RFC 3986, which signatures use: a space is `%20`.
@@ -138,6 +155,21 @@ mod tests {
                 "<<sensitive>>",
                 "{form}"
             );
+        }
+    }
+
+    #[test]
+    fn what_json_escapes_and_what_base64_writes_of_it_is_hidden() {
+        let secret = "p\"ss\\word";
+        let in_json = serde_json::json!({ "password": secret }).to_string();
+        let hidden = format!(r#"{{"password":"{PLACEHOLDER}"}}"#);
+        assert_eq!(masked(&[secret], &in_json), hidden);
+        let echoed = STANDARD.encode(format!("{secret}\n"));
+        assert_eq!(masked(&[secret], &echoed), PLACEHOLDER);
+        let long = "0123456789abcdef".repeat(9);
+        let broken = STANDARD.encode(&long);
+        for line in [&broken[..76], &broken[76..152], &broken[152..]] {
+            assert_eq!(masked(&[&long], line), PLACEHOLDER, "{line}");
         }
     }
 

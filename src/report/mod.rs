@@ -29,8 +29,10 @@ mod json;
 pub mod machine_readable;
 mod manifest;
 mod mask;
+pub mod matrix;
 pub mod outputs;
 pub mod page;
+pub mod review;
 mod safe;
 mod sanitize;
 pub mod settings;
@@ -131,9 +133,9 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     if let Some(path) = &settings.manifest {
         renderers.push(Box::new(manifest::Manifest::new(path)));
     }
-    let ci = settings.ci.as_ref();
-    renderers.extend(ci.and_then(|ci| results(ci, settings, for_people)));
-    if let Some(path) = &settings.output_file {
+    let ci = settings.ci.iter();
+    renderers.extend(ci.flat_map(|ci| results(ci, settings, &for_people)));
+    for path in &settings.output_files {
         renderers.push(Box::new(outputs::OutputFile::new(path)));
     }
     renderers
@@ -150,15 +152,16 @@ fn log(system: &System, sink: &Sink) -> Box<dyn Renderer> {
 }
 
 /// What a CI system is told after the text.
-fn results(system: &System, settings: &Settings, sink: Sink) -> Option<Box<dyn Renderer>> {
-    Some(match system {
+fn results(system: &System, settings: &Settings, sink: &Sink) -> Vec<Box<dyn Renderer>> {
+    let sink = sink.clone();
+    match system {
         System::GitHub(github) => {
             let manifest = settings.manifest.clone();
-            Box::new(github::Results::new(github, manifest, sink))
+            vec![Box::new(github::Results::new(github, manifest, sink))]
         }
-        System::GitLab(gitlab) => Box::new(gitlab::CodeQuality::new(gitlab)?),
-        System::Azure(azure) => Box::new(azure::Results::new(azure, sink)),
-    })
+        System::GitLab(gitlab) => gitlab::reports(gitlab),
+        System::Azure(azure) => vec![Box::new(azure::Results::new(azure, sink))],
+    }
 }
 
 impl Reporter for Report {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Renderer;
-use super::entry::{Entry, EntryKind, RunEnd, Status};
+use super::entry::{BuildEnd, Entry, EntryKind, RunEnd, Start, Status};
 use crate::artifact::Image;
 use crate::engine::event::Leftover;
+use crate::fanout::results::{self, Results};
 
 /// The names of the action's outputs, in the order of `action.yml`.
 pub const OUTPUTS: &[&str] = &[
@@ -26,16 +27,22 @@ pub const OUTPUTS: &[&str] = &[
     "leftovers",
     "duration-seconds",
     "screenshots",
+    "matrix",
 ];
+
+/// What a dotenv report of GitLab may hold unless its administrator allows
+/// more: variables.
+const MOST_VARIABLES: usize = 20;
 
 /// The facts of a run, as far as they are known.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Outputs {
     run_id: String,
-    builds: Vec<String>,
+    builds: Vec<results::BuildEnd>,
     images: Vec<Image>,
     leftovers: Vec<Leftover>,
     status: Option<Status>,
+    error: Option<String>,
     duration_seconds: u64,
     screenshots: Vec<String>,
     answers: Vec<(&'static str, String)>,
@@ -62,22 +69,30 @@ impl Outputs {
     /// Takes note of an entry. Says whether it changed an output.
     pub(super) fn take(&mut self, entry: &Entry) -> bool {
         match &entry.kind {
-            EntryKind::RunStarted(start) => {
-                self.run_id.clone_from(&start.run_id);
-                self.builds = start
-                    .builds
-                    .iter()
-                    .map(|build| build.name.clone())
-                    .collect();
-            }
+            EntryKind::RunStarted(start) => self.start(start),
             EntryKind::ImageReady { image } => self.add(image),
             EntryKind::Screenshot { path } => self.screenshots.push(self.relative(path)),
-            EntryKind::Answer { name, text } => self.answers.push((name, text.clone())),
             EntryKind::Leftover(leftover) => self.leftovers.push(leftover.clone()),
+            EntryKind::Answer { name, text } => self.answers.push((name, text.clone())),
             EntryKind::RunFinished(end) => self.finish(end),
             _ => return false,
         }
         true
+    }
+
+    fn start(&mut self, start: &Start) {
+        self.run_id.clone_from(&start.run_id);
+        // It is that of the first build.
+        let region = start.region.iter().filter(|_| start.builds.len() == 1);
+        let region: String = region.cloned().collect();
+        let builds = start.builds.iter().map(|build| results::BuildEnd {
+            name: build.name.clone(),
+            builder_type: build.builder_type.clone(),
+            region: region.clone(),
+            status: String::new(),
+            error: None,
+        });
+        self.builds = builds.collect();
     }
 
     /// In template order; of one build in the order they became ready.
@@ -90,19 +105,42 @@ impl Outputs {
         self.images.push(image.clone());
         let builds = &self.builds;
         self.images
-            .sort_by_key(|image| builds.iter().position(|name| *name == image.build));
+            .sort_by_key(|image| builds.iter().position(|build| build.name == image.build));
     }
 
     /// What remains in the end counts: a post-processor may have deleted an
     /// image that was ready.
     fn finish(&mut self, end: &RunEnd) {
         self.images.clear();
-        for image in end.builds.iter().flat_map(super::entry::BuildEnd::images) {
+        for image in end.builds.iter().flat_map(BuildEnd::images) {
             self.add(image);
         }
+        let ends = end.builds.iter().map(|build| self.end_of(build));
+        let ends: Vec<_> = ends.collect();
+        if !ends.is_empty() {
+            self.builds = ends;
+        }
+        self.error = end.error.as_ref().map(|error| error.chain.clone());
         self.leftovers.clone_from(&end.leftovers);
         self.status = Some(end.status);
         self.duration_seconds = end.elapsed.as_secs();
+    }
+
+    fn end_of(&self, end: &BuildEnd) -> results::BuildEnd {
+        let image = end.images().next().map(|image| image.region.clone());
+        let known = self.builds.iter().find(|build| build.name == end.name);
+        let region = image.or_else(|| known.map(|build| build.region.clone()));
+        let status = match end.error {
+            None => Status::Success,
+            Some(_) => Status::Failure,
+        };
+        results::BuildEnd {
+            name: end.name.clone(),
+            builder_type: end.builder_type.to_owned(),
+            region: region.unwrap_or_default(),
+            status: status.word().to_owned(),
+            error: end.error.as_ref().map(|error| error.chain.clone()),
+        }
     }
 
     /// The values in the order of [`OUTPUTS`]; empty when there is none yet.
@@ -113,18 +151,16 @@ impl Outputs {
         };
         let value = |name: &str| match name {
             "image-id" => of_first(|image| &image.image_id),
-            "image-ids" => self.ids_of_first_build().to_string(),
+            "image-ids" => serde_json::Value::from(self.ids_of_first_build()).to_string(),
             "images" => json!(self.images).to_string(),
             "image-name" => of_first(|image| &image.image_name),
             "region" => of_first(|image| &image.region),
-            "snapshot-ids" => self.snapshot_ids().to_string(),
+            "snapshot-ids" => json!(self.snapshot_ids()).to_string(),
             "oss-object" => first
                 .and_then(|image| image.oss_object.clone())
                 .unwrap_or_default(),
             "manifest-path" => self.manifest_path(),
-            "status" => self
-                .status
-                .map_or_else(String::new, |status| status.word().to_owned()),
+            "status" => self.status_word(),
             "build-run-id" => self.run_id.clone(),
             "leftovers" => json!(self.leftovers).to_string(),
             "duration-seconds" => self
@@ -135,11 +171,6 @@ impl Outputs {
             other => self.answer(other),
         };
         OUTPUTS.iter().map(|name| (*name, value(name))).collect()
-    }
-
-    fn answer(&self, name: &str) -> String {
-        let answer = self.answers.iter().find(|(known, _)| *known == name);
-        answer.map_or_else(String::new, |(_, text)| text.clone())
     }
 
     /// Empty until there is a manifest, which begins with a build's end.
@@ -154,7 +185,17 @@ impl Outputs {
         inside.map_or_else(|| path.to_owned(), |inside| inside.display().to_string())
     }
 
-    fn ids_of_first_build(&self) -> serde_json::Value {
+    fn status_word(&self) -> String {
+        self.status
+            .map_or_else(String::new, |status| status.word().to_owned())
+    }
+
+    fn answer(&self, name: &str) -> String {
+        let answer = self.answers.iter().find(|(known, _)| *known == name);
+        answer.map_or_else(String::new, |(_, text)| text.clone())
+    }
+
+    fn ids_of_first_build(&self) -> serde_json::Map<String, serde_json::Value> {
         let build = self.images.first().map(|image| &image.build);
         let of_build = self
             .images
@@ -162,20 +203,45 @@ impl Outputs {
             .filter(|image| Some(&image.build) == build);
         of_build
             .map(|image| (image.region.clone(), json!(image.image_id)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    }
-
-    fn snapshot_ids(&self) -> serde_json::Value {
-        self.images
-            .iter()
-            .flat_map(|image| &image.snapshot_ids)
-            .cloned()
             .collect()
     }
 
+    fn snapshot_ids(&self) -> Vec<String> {
+        let ids = self.images.iter().flat_map(|image| &image.snapshot_ids);
+        ids.cloned().collect()
+    }
+
+    /// Everything, for programs.
+    fn results(&self) -> Results {
+        let first = self.images.first();
+        let of_first = |field: fn(&Image) -> &String| first.map(|image| field(image).clone());
+        Results {
+            status: self.status_word(),
+            build_run_id: self.run_id.clone(),
+            duration_seconds: self.status.map(|_| self.duration_seconds),
+            error: self.error.clone(),
+            builds: self.builds.clone(),
+            images: self.images.clone(),
+            image_id: of_first(|image| &image.image_id),
+            image_ids: self.ids_of_first_build(),
+            image_name: of_first(|image| &image.image_name),
+            region: of_first(|image| &image.region),
+            snapshot_ids: self.snapshot_ids(),
+            leftovers: self.leftovers.clone(),
+            screenshots: self.screenshots.clone(),
+        }
+    }
+
+    /// As one JSON object, whose fields are documented in [`results`].
+    fn json(&self) -> String {
+        // Maps have text keys and numbers are finite: it cannot fail.
+        let text = serde_json::to_string_pretty(&self.results()).unwrap_or_default();
+        format!("{text}\n")
+    }
+
     /// `KEY=VALUE` lines that a shell, GitLab's dotenv reports and Jenkins'
-    /// `readProperties` all understand: no quotes, no blank or long values.
+    /// `readProperties` all understand: no quotes, no blank or long values, and
+    /// no more lines than the report may have.
     fn dotenv(&self) -> String {
         let mut lines = vec![
             ("BUILD_RUN_ID".to_owned(), self.run_id.clone()),
@@ -203,6 +269,8 @@ impl Outputs {
         }
         lines
             .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .take(MOST_VARIABLES)
             .map(|(key, value)| format!("{key}={value}\n"))
             .collect()
     }
@@ -218,7 +286,8 @@ pub(super) struct OutputFile {
 impl OutputFile {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            path: path.to_owned(),
+            // The working directory may change before it is written.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             outputs: Outputs::default(),
         }
     }
@@ -227,8 +296,13 @@ impl OutputFile {
 impl Renderer for OutputFile {
     fn render(&mut self, entry: &Entry) {
         if self.outputs.take(entry) {
+            let is_json = self.path.extension().is_some_and(|end| end == "json");
+            let text = match is_json {
+                true => self.outputs.json(),
+                false => self.outputs.dotenv(),
+            };
             // A report that cannot be written does not fail the build.
-            let _ = std::fs::write(&self.path, self.outputs.dotenv());
+            let _ = std::fs::write(&self.path, text);
         }
     }
 }

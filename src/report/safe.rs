@@ -93,6 +93,11 @@ impl Safe {
                 name,
                 text: self.mask.apply(text).into_owned(),
             },
+            EventKind::TemplateFetched { address, commit } => EntryKind::TemplateFetched {
+                address: self.line(address),
+                commit: self.line(commit),
+            },
+            EventKind::CheckRun(id) => EntryKind::CheckRun { id: *id },
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })

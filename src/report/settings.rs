@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::review::Review;
 use crate::secret::Secret;
 
 /// How a run is shown.
@@ -18,8 +19,9 @@ pub struct Settings {
     pub verbose: u8,
     /// The CI system to write for, if any.
     pub ci: Option<System>,
-    /// Where `KEY=VALUE` lines of the results go.
-    pub output_file: Option<PathBuf>,
+    /// Where the results go: JSON when the name ends with `.json`, else
+    /// `KEY=VALUE` lines.
+    pub output_files: Vec<PathBuf>,
     /// Where the run's manifest goes.
     pub manifest: Option<PathBuf>,
     /// Whether leftovers are a failure.
@@ -52,6 +54,16 @@ pub enum System {
 }
 
 impl System {
+    /// The repository the job is for, which its resources are tagged with.
+    pub fn repository(&self) -> Option<&str> {
+        let repository = match self {
+            Self::GitHub(github) => &github.repository,
+            Self::GitLab(gitlab) => &gitlab.project,
+            Self::Azure(azure) => &azure.repository,
+        };
+        repository.as_deref()
+    }
+
     /// The system's id of the run, which its resources are tagged with.
     pub fn run(&self) -> Option<&str> {
         let run = match self {
@@ -66,6 +78,8 @@ impl System {
 /// What to write for GitHub Actions.
 #[derive(Debug, Clone, Default)]
 pub struct GitHub {
+    /// The repository (`GITHUB_REPOSITORY`).
+    pub repository: Option<String>,
     /// File of step outputs (`GITHUB_OUTPUT`).
     pub output: Option<PathBuf>,
     /// File of facts for the post step (`GITHUB_STATE`).
@@ -76,15 +90,21 @@ pub struct GitHub {
     pub annotations: bool,
     /// What annotations' paths are relative to.
     pub workspace: Workspace,
+    /// Where a page for GitHub's API is left, if one is wanted.
+    pub review: Option<Review>,
 }
 
 /// What to write for GitLab CI. Its outputs are those of `--output-file`.
 #[derive(Debug, Clone, Default)]
 pub struct GitLab {
+    /// The project's path (`CI_PROJECT_PATH`).
+    pub project: Option<String>,
     /// The pipeline (`CI_PIPELINE_ID`).
     pub pipeline: Option<String>,
     /// File for `artifacts:reports:codequality`, with the findings.
     pub code_quality: Option<PathBuf>,
+    /// File for `artifacts:reports:annotations`, with links to the images.
+    pub links: Option<PathBuf>,
     /// What the findings' paths are relative to.
     pub workspace: Workspace,
 }
@@ -92,6 +112,8 @@ pub struct GitLab {
 /// What to write for Azure Pipelines.
 #[derive(Debug, Clone, Default)]
 pub struct Azure {
+    /// The repository (`BUILD_REPOSITORY_NAME`).
+    pub repository: Option<String>,
     /// The build (`BUILD_BUILDID`).
     pub build: Option<String>,
     /// The page that is attached to the run.

@@ -67,6 +67,10 @@ impl Shapes {
                 vec![message(build, text)]
             }
             EntryKind::Warning { text } => vec![warning(build, text)],
+            EntryKind::TemplateFetched { address, commit } => {
+                let text = format!("Template {address} is at commit {commit}");
+                vec![plain(Tone::Say, format!("==> {text}"))]
+            }
             EntryKind::BuildFinished(end) => build_finished(end),
             EntryKind::RunFinished(end) => self.run_finished(end),
             kind => self
@@ -124,10 +128,11 @@ impl Shapes {
     fn run_finished(&self, end: &RunEnd) -> Vec<Shape> {
         let mut shapes = Vec::new();
         if !end.builds.is_empty() {
-            shapes.push(plain(
-                Tone::Say,
-                format!("\n==> Wait completed after {}", in_words(end.elapsed)),
-            ));
+            // Nothing was waited for when results are joined.
+            if self.command != "merge" {
+                let waited = format!("\n==> Wait completed after {}", in_words(end.elapsed));
+                shapes.push(plain(Tone::Say, waited));
+            }
             shapes.extend(cancelled(end));
             shapes.extend(errors(end));
             shapes.push(artifacts(end));

@@ -36,6 +36,8 @@ pub(super) struct Summary {
     resources: Vec<Lifetime>,
     logs: BTreeMap<String, VecDeque<String>>,
     mistakes: Vec<Finding>,
+    /// The template of another repository, and its commit.
+    template: Option<(String, String)>,
     /// Builds and the pictures of their machines' screens.
     screenshots: Vec<(String, String)>,
 }
@@ -69,6 +71,7 @@ impl Summary {
             resources: Vec::new(),
             logs: BTreeMap::new(),
             mistakes: Vec::new(),
+            template: None,
             screenshots: Vec::new(),
         }
     }
@@ -102,6 +105,9 @@ impl Summary {
                     resources: resources.clone(),
                     succeeded: *succeeded,
                 });
+            }
+            EntryKind::TemplateFetched { address, commit } => {
+                self.template = Some((address.clone(), commit.clone()));
             }
             EntryKind::ResourceCreated(resource) => self.resources.push(Lifetime {
                 resource: resource.clone(),
@@ -149,11 +155,15 @@ impl Summary {
         if self.command == "cleanup" && is_empty && end.error.is_none() {
             return;
         }
-        append(self.path.as_deref(), &joined(&self.sections(end)));
+        let mut sections = self.results(end);
+        sections.extend(self.details(end));
+        sections.push(self.footer());
+        append(self.path.as_deref(), &joined(&sections, LONGEST));
     }
 
-    fn sections(&self, end: &RunEnd) -> Vec<String> {
-        let mut sections = vec![format!("## {}\n\n", self.title(end))];
+    /// What came of it: the first two blocks of the page.
+    pub(super) fn results(&self, end: &RunEnd) -> Vec<String> {
+        let mut sections = vec![format!("## {}\n\n", escape(&self.title(end)))];
         sections.extend(images_table(end));
         sections.extend(end.error.iter().map(|error| error_block(None, error)));
         sections.extend(mistakes(&self.mistakes));
@@ -165,18 +175,24 @@ impl Summary {
                     .map(|error| error_block(Some(&build.name), error)),
             );
         }
-        sections.extend(self.screenshots_block());
         sections.extend(self.leftovers_block(&end.leftovers));
+        sections
+    }
+
+    /// How it came to that.
+    fn details(&self, end: &RunEnd) -> Vec<String> {
+        let mut sections = Vec::new();
+        sections.extend(self.screenshots_block());
         sections.extend(self.timeline());
         sections.extend(self.resources_table(&end.leftovers));
         for build in end.builds.iter().filter(|build| build.error.is_some()) {
             sections.extend(self.log_tail(&build.name));
         }
-        sections.push(self.footer());
         sections
     }
 
-    fn title(&self, end: &RunEnd) -> String {
+    /// The headline, as plain text.
+    pub(super) fn title(&self, end: &RunEnd) -> String {
         let failed: Vec<_> = end
             .builds
             .iter()
@@ -187,16 +203,16 @@ impl Summary {
             _ if end.cancelled && end.error.is_none() => "✗ cancelled".to_owned(),
             [build] => format!(
                 "✗ build {} failed{}",
-                escape(&build.name),
+                build.name,
                 self.failed_step(&build.name)
             ),
             [_, _, ..] => format!("✗ {} builds failed", failed.len()),
             [] if end.error.is_some() => "✗ failed".to_owned(),
-            [] if self.command == "build" => {
+            [] if matches!(self.command, "build" | "merge") => {
                 let plural = if images == 1 { "" } else { "s" };
                 format!("{images} image{plural} built in {}", short(end.elapsed))
             }
-            [] => format!("{} succeeded", escape(self.command)),
+            [] => format!("{} succeeded", self.command),
         };
         format!("alicloud-image: {text}")
     }
@@ -206,7 +222,7 @@ impl Summary {
             .steps
             .iter()
             .rfind(|step| step.build == build && !step.succeeded);
-        step.map_or_else(String::new, |step| format!(" at \"{}\"", escape(step.name)))
+        step.map_or_else(String::new, |step| format!(" at \"{}\"", step.name))
     }
 
     /// A summary shows only pictures that are on the web, so it says how to
@@ -296,16 +312,22 @@ impl Summary {
         ))
     }
 
+    /// Which commits the template and the workflow are from.
+    pub(super) fn origin(&self) -> Vec<String> {
+        let template = self.template.iter();
+        let template = template
+            .map(|(address, commit)| format!("template {} at {}", code(address), code(commit)));
+        let commit = self.commit.iter();
+        let commit = commit.map(|commit| format!("commit {}", code(commit)));
+        template.chain(commit).collect()
+    }
+
     fn footer(&self) -> String {
         let mut parts = vec![format!("alicloud-image {}", env!("CARGO_PKG_VERSION"))];
         if !self.run_id.is_empty() {
             parts.push(format!("run {}", code(&self.run_id)));
         }
-        parts.extend(
-            self.commit
-                .iter()
-                .map(|commit| format!("commit {}", code(commit))),
-        );
+        parts.extend(self.origin());
         // Relative: an absolute link breaks when a part of it is masked.
         parts.extend(
             self.run
@@ -425,8 +447,9 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// As many whole sections as fit; the footer is always there.
-fn joined(sections: &[String]) -> String {
+/// As many whole sections as fit into so many bytes; the footer, which is the
+/// last one, is always there.
+pub(super) fn joined(sections: &[String], longest: usize) -> String {
     const NOTICE: &str = "_The rest did not fit; see the log._\n\n";
     let Some((footer, body)) = sections.split_last() else {
         return String::new();
@@ -434,7 +457,7 @@ fn joined(sections: &[String]) -> String {
     let mut page = String::new();
     let mut is_cut = false;
     for section in body {
-        if page.len() + section.len() + footer.len() + NOTICE.len() > LONGEST {
+        if page.len() + section.len() + footer.len() + NOTICE.len() > longest {
             is_cut = true;
             continue;
         }
@@ -459,10 +482,10 @@ mod tests {
             "foot\n".to_owned(),
         ];
         assert_eq!(
-            joined(&sections),
+            joined(&sections, LONGEST),
             "head\nsmall\n_The rest did not fit; see the log._\n\nfoot\n"
         );
-        assert_eq!(joined(&["a".to_owned(), "b".to_owned()]), "ab");
+        assert_eq!(joined(&["a".to_owned(), "b".to_owned()], LONGEST), "ab");
     }
 
     #[test]

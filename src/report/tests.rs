@@ -519,7 +519,7 @@ fn secrets_are_hidden_in_every_format_and_file() {
             format,
             color: true,
             verbose: 2,
-            output_file: Some(file("env")),
+            output_files: vec![file("env"), file("results.json")],
             ci: Some(System::GitHub(settings::GitHub {
                 output: Some(file("output")),
                 state: Some(file("state")),
@@ -534,7 +534,7 @@ fn secrets_are_hidden_in_every_format_and_file() {
             ..Settings::default()
         };
         let (stdout, stderr) = shown(&settings, leaky_run);
-        let files = ["env", "output", "state", "summary"];
+        let files = ["env", "results.json", "output", "state", "summary"];
         let read = |name: &&str| std::fs::read_to_string(file(name)).unwrap_or_default();
         let everything = [stdout, stderr].into_iter().chain(files.iter().map(read));
         let leaks = |line: &&str| line.contains("secret") && !line.starts_with("::add-mask::");
@@ -588,7 +588,7 @@ fn the_output_file_has_the_results() {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("out.env");
     let settings = Settings {
-        output_file: Some(path.clone()),
+        output_files: vec![path.clone()],
         ..Settings::default()
     };
     shown(&settings, mixed_run);

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::process::Child;
 
 use crate::harness::{Lab, Outcome, quick_options};
-use crate::web::web;
+use crate::web::{web, with_provisioners};
 
 /// How many runs at the same time.
 const AT_ONCE: usize = 4;
@@ -326,6 +326,38 @@ async fn a_build_leaves_nothing_behind_whatever_happens_at_any_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_leaves_nothing_behind_whatever_happens_at_any_call() {
     meet_each_call(Subject::Import).await;
+}
+
+/// A program that writes a line without end costs neither memory nor a log that
+/// nobody can open: 1 GB for the table, a part of it otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gigabyte_without_a_newline_is_bounded() {
+    let megabytes = match std::env::var_os("CHAOS_TABLE") {
+        Some(_) => 1024,
+        None => 64,
+    };
+    let lab = Lab::quick().await;
+    let write = format!("head -c {megabytes}M /dev/zero | tr '\\0' x; echo");
+    let wait = "touch written; while [ -e written ]; do sleep 0.02; done";
+    let script = json!([{"type": "shell-local", "inline": [write, wait]}]);
+    lab.write("web.json", &with_provisioners(json!({}), &script));
+    let child = lab.start(&["build", "web.json"]);
+    let id = child.id().unwrap();
+    lab.wait_for_file("written").await;
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    std::fs::remove_file(lab.path("written")).unwrap();
+    let outcome = lab.finish(child).await.success();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    let peak: u64 = peak.unwrap().parse().unwrap();
+    show(&format!(
+        "{megabytes} MiB without a newline: {} MiB at most",
+        peak / 1024
+    ));
+    assert!(peak < 100 * 1024, "{peak} kB");
+    assert!(outcome.stdout.len() < 64 * 1024, "{}", outcome.stdout.len());
+    let cut = "bytes without a newline are not shown)";
+    assert!(outcome.stdout.contains(cut));
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what script/chaos is for")]

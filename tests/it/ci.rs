@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Outcome};
+use crate::harness::{Lab, Outcome, scrub};
+use crate::pipeline::{document, map_texts, replaced, repository};
 use crate::template;
 
 /// A lab on another system.
@@ -17,8 +18,19 @@ async fn lab_on(variables: &[(&str, &str)]) -> Lab {
     lab
 }
 
+/// A build in a network that is there, so that nothing happens at the same
+/// time as something else.
 async fn build(lab: &Lab) -> Outcome {
-    lab.write_template(&template::silent(json!({})));
+    lab.sandbox
+        .seed()
+        .vpc("cn-beijing", "vpc-team", "172.16.0.0/12")
+        .vswitch("vpc-team", "vsw-team", "cn-beijing-i", "172.16.0.0/24")
+        .security_group("vpc-team", "sg-team");
+    lab.write_template(&template::silent(json!({
+        "vswitch_id": "vsw-team",
+        "security_group_id": "sg-team",
+        "associate_public_ip_address": false,
+    })));
     let arguments = ["build", "--output-file=image.env", "template.json"];
     lab.run(&arguments).await.success()
 }
@@ -33,6 +45,7 @@ async fn gitlab_folds_steps_and_reads_results_as_dotenv() {
     let lab = lab_on(&[("GITLAB_CI", "true"), ("CI_PIPELINE_ID", "4711")]).await;
     let outcome = build(&lab).await;
     assert!(outcome.outputs.is_empty() && outcome.summary.is_empty());
+    insta::assert_snapshot!(log(&outcome), @"");
     let starts = lines(&outcome, "section_start:");
     assert!(starts.len() > 3, "{}", outcome.stdout);
     assert_eq!(starts.len(), lines(&outcome, "section_end:").len());
@@ -86,14 +99,199 @@ async fn azure_gets_variables_groups_and_a_summary() {
     let uploads = lines(&outcome, "##vso[task.uploadsummary]");
     assert_eq!(uploads.len(), 1);
     assert!(lab.read("alicloud-image.md").contains("1 image built"));
+    insta::assert_snapshot!(log(&outcome), @"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jenkins_gets_plain_text_and_a_file() {
     let lab = lab_on(&[("JENKINS_URL", "http://jenkins"), ("NO_COLOR", "1")]).await;
     let outcome = build(&lab).await;
+    insta::assert_snapshot!(log(&outcome), @"");
     for mark in ["::group", "##", "section_", "\u{1b}"] {
         assert_eq!(lines(&outcome, mark), Vec::<&str>::new());
     }
     assert!(lab.read("image.env").contains("STATUS=success\n"));
+}
+
+/// The log without what differs from run to run: masks, numbers, and the order
+/// of publishing and deleting, which happen at the same time. Control
+/// characters can be seen.
+fn log(outcome: &Outcome) -> String {
+    let is_mask = |line: &&str| line.contains("add-mask") || line.contains("task.setsecret");
+    let mut is_ending = false;
+    let lines = outcome.stdout.lines().filter(|line| {
+        is_ending |= line.contains("Publish image");
+        is_ending &= !line.starts_with("Build 'web' finished");
+        !is_mask(line) && !is_ending
+    });
+    let text = scrub(&lines.collect::<Vec<_>>().join("\n"));
+    let numbers = regex::Regex::new(r"(section_\w+:|durationSeconds;isOutput=true\])\d+").unwrap();
+    let text = numbers.replace_all(&text, "${1}NUMBER");
+    text.replace('\u{1b}', "ESC").replace('\r', "CR")
+}
+
+/// As GitHub, but that nothing reads a summary.
+async fn lab_on_gitea() -> Lab {
+    let mut lab = Lab::quick().await;
+    lab.set("GITEA_ACTIONS", "true")
+        .unset("GITHUB_STEP_SUMMARY");
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gitea_gets_outputs_and_all_else_as_text() {
+    let lab = lab_on_gitea().await;
+    let outcome = build(&lab).await;
+    assert!(outcome.outputs["image-id"].starts_with("m-"));
+    assert_eq!(outcome.summary, "");
+    insta::assert_snapshot!(log(&outcome), @"");
+}
+
+fn write_web(lab: &Lab) {
+    lab.write("web.json", &template::silent(json!({})).to_string());
+}
+
+/// The scripts of the Jenkinsfile: of the stage, and of `post`.
+fn jenkins_scripts() -> (String, String) {
+    let file = repository("examples/ci/Jenkinsfile");
+    let mut scripts = file.split("sh '''").skip(1).map(|part| {
+        let (script, _) = part.split_once("'''").unwrap();
+        script.to_owned()
+    });
+    let found = (scripts.next().unwrap(), scripts.next().unwrap());
+    assert_eq!(scripts.next(), None);
+    found
+}
+
+async fn lab_on_jenkins() -> Lab {
+    let mut lab = lab_on(&[("JENKINS_URL", "http://jenkins")]).await;
+    let workspace = lab.path("").display().to_string();
+    let file = repository("examples/ci/Jenkinsfile");
+    let mut directory = file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("ALICLOUD_IMAGE_JOURNAL_DIR = "));
+    let directory = directory.next().unwrap().trim_matches('"');
+    let directory = directory.replace("${WORKSPACE}/", &workspace);
+    lab.set("ALICLOUD_IMAGE_JOURNAL_DIR", &directory);
+    write_web(&lab);
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jenkinsfile_builds_and_an_aborted_build_leaves_nothing() {
+    let lab = lab_on_jenkins().await;
+    let (build, cleanup) = jenkins_scripts();
+    lab.finish(lab.start_script(&build)).await.success();
+    assert!(lab.read("image.env").contains("IMAGE_REGION=cn-beijing\n"));
+    assert!(lab.read("image.json").contains("\"status\": \"success\""));
+    lab.finish(lab.start_script(&cleanup)).await.success();
+
+    let provisioned = template::provisioned(
+        template::web(json!({"image_name": "other"})),
+        json!([{"type": "shell", "inline": ["sleep 600"]}]),
+    );
+    lab.write("web.json", &provisioned.to_string());
+    let child = lab.start_script(&build);
+    lab.wait_for_calls("RunInstances", 2).await;
+    // Jenkins sends SIGTERM to the whole group.
+    let group = i32::try_from(child.id().unwrap()).unwrap();
+    let group = rustix::process::Pid::from_raw(group).unwrap();
+    rustix::process::kill_process_group(group, rustix::process::Signal::TERM).unwrap();
+    lab.finish(child).await.failure(143);
+    lab.finish(lab.start_script(&cleanup)).await.success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pipeline_for_azure_builds_and_uses_the_image() {
+    let mut lab = lab_on(&[("TF_BUILD", "True")]).await;
+    write_web(&lab);
+    let root = lab.path("").display().to_string();
+    let keys = [
+        lab.variable("ALICLOUD_ACCESS_KEY"),
+        lab.variable("ALICLOUD_SECRET_KEY"),
+    ];
+    let pipeline = document(&repository("examples/ci/azure-pipelines.yml"));
+    let mut outputs = std::collections::BTreeMap::new();
+    let mut used = String::new();
+    for step in pipeline["steps"].as_array().unwrap() {
+        let Some(script) = step["script"].as_str() else {
+            continue;
+        };
+        let value = |name: &str| match name {
+            "ALICLOUD_ACCESS_KEY" => keys[0].clone(),
+            "ALICLOUD_SECRET_KEY" => keys[1].clone(),
+            "Build.SourcesDirectory" => root.clone(),
+            name => String::clone(&outputs[name]),
+        };
+        let evaluate = |text: &str| replaced(text, "$(", ")", value);
+        let own = map_texts(&step["env"], &evaluate);
+        let journal = map_texts(&pipeline["variables"][1], &evaluate);
+        lab.set(
+            journal["name"].as_str().unwrap(),
+            journal["value"].as_str().unwrap(),
+        );
+        for (name, value) in own.as_object().unwrap() {
+            lab.set(name, value.as_str().unwrap());
+        }
+        let outcome = lab.finish(lab.start_script(script)).await.success();
+        let set = lines(&outcome, "##vso[task.setvariable ").into_iter();
+        outputs.extend(set.map(|line| {
+            let (name, rest) = line
+                .split_once("variable=")
+                .unwrap()
+                .1
+                .split_once(';')
+                .unwrap();
+            let step = step["name"].as_str().unwrap_or("none");
+            (
+                format!("{step}.{name}"),
+                rest.split_once(']').unwrap().1.to_owned(),
+            )
+        }));
+        used += lines(&outcome, "built ").first().unwrap_or(&"");
+    }
+    let id = lab.sandbox.images()[0]["ImageId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(used, format!("built {id} in cn-beijing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workflow_for_gitea_builds_and_uses_the_image() {
+    let mut lab = lab_on_gitea().await;
+    write_web(&lab);
+    let keys = [
+        lab.variable("ALICLOUD_ACCESS_KEY"),
+        lab.variable("ALICLOUD_SECRET_KEY"),
+    ];
+    lab.unset("ALICLOUD_ACCESS_KEY")
+        .unset("ALICLOUD_SECRET_KEY");
+    let workflow = document(&repository("examples/ci/gitea.yml"));
+    let mut outputs = std::collections::BTreeMap::new();
+    for step in workflow["jobs"]["image"]["steps"].as_array().unwrap() {
+        let step = map_texts(step, &|text| {
+            replaced(text, "${{", "}}", |name| match name {
+                "secrets.ALICLOUD_ACCESS_KEY" => keys[0].clone(),
+                "secrets.ALICLOUD_SECRET_KEY" => keys[1].clone(),
+                name => String::clone(&outputs[name]),
+            })
+        });
+        let uses = step["uses"].as_str().unwrap_or_default();
+        if uses.contains("alicloud-image/alicloud-image@") {
+            let outcome = lab.run_action(&step["with"]).await.success();
+            let id = step["id"].as_str().unwrap_or("none");
+            let named = outcome.outputs.into_iter();
+            outputs
+                .extend(named.map(|(name, value)| (format!("steps.{id}.outputs.{name}"), value)));
+        }
+        if let Some(script) = step["run"].as_str() {
+            for (name, value) in step["env"].as_object().unwrap() {
+                lab.set(name, value.as_str().unwrap());
+            }
+            let outcome = lab.finish(lab.start_script(script)).await.success();
+            let id = &outputs["steps.image.outputs.image-id"];
+            assert_eq!(outcome.stdout, format!("built {id} in cn-beijing\n"));
+        }
+    }
 }

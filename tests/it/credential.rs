@@ -1,8 +1,7 @@
 //! Whose keys are used: every provider against the sandbox, what happens when
 //! keys end, and what is said when there are none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alicloud_image::cloud::http::HttpTransport;
@@ -82,10 +81,10 @@ fn set_oidc(lab: &mut Lab) {
         .set("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", PROVIDER);
 }
 
-/// GitHub's token service: counts what it mints.
-async fn github(lab: &mut Lab) -> Arc<AtomicUsize> {
-    let minted = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&minted);
+/// GitHub's token service: keeps what it mints.
+async fn github(lab: &mut Lab) -> Arc<Mutex<Vec<String>>> {
+    let minted = Arc::<Mutex<Vec<String>>>::default();
+    let kept = Arc::clone(&minted);
     let mint = async move |uri: Uri, headers: HeaderMap| {
         let right = headers
             .get("authorization")
@@ -95,8 +94,9 @@ async fn github(lab: &mut Lab) -> Arc<AtomicUsize> {
         }
         let query = uri.query().unwrap_or_default();
         let audience = query.split("audience=").nth(1).unwrap_or_default();
-        counter.fetch_add(1, Ordering::Relaxed);
-        Ok(json!({"value": jwt(audience, 300)}).to_string())
+        let token = jwt(audience, 300);
+        kept.lock().unwrap().push(token.clone());
+        Ok(json!({"value": token}).to_string())
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -143,7 +143,7 @@ fn assert_hidden(outcome: &Outcome, secrets: &[&str]) {
 async fn whoami_tells_provider_account_and_what_was_passed_over() {
     let lab = on_an_instance().await;
     let outcome = lab.run(&["whoami"]).await.success();
-    assert_snapshot!(scrub(&outcome.stdout), @"
+    assert_snapshot!(outcome.shown(), @"
     Provider: instance metadata: RAM role of this instance
     Account:  1234567890123456
     ARN:      acs:ram::1234567890123456:assumed-role/builder/i-sandbox (AssumedRoleUser)
@@ -197,7 +197,7 @@ async fn oidc_takes_a_token_from_a_file_a_variable_or_github() {
     let session = "assumed-role/builder/ci";
     let minted = github(&mut lab).await;
     assert_caller(&whoami(&lab).await, "OIDC: role", session, 1);
-    assert_eq!(minted.load(Ordering::Relaxed), 1);
+    assert_eq!(minted.lock().unwrap().len(), 1);
     let token = jwt("sts.aliyuncs.com", 60);
     lab.set("ALIBABA_CLOUD_OIDC_TOKEN", &token);
     let outcome = lab.run(&["whoami", "-vv"]).await.success();
@@ -208,7 +208,7 @@ async fn oidc_takes_a_token_from_a_file_a_variable_or_github() {
     lab.set("ALIBABA_CLOUD_OIDC_TOKEN", "unused")
         .set("ALIBABA_CLOUD_OIDC_TOKEN_FILE", &file.display().to_string());
     assert_caller(&whoami(&lab).await, "OIDC: role", session, 1);
-    assert_eq!(minted.load(Ordering::Relaxed), 1);
+    assert_eq!(minted.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -299,6 +299,7 @@ fn short_sessions() -> SandboxOptions {
         machines: Arc::new(Guests {
             confinement: Confinement::Scripted,
             time_scale: TIME_SCALE,
+            powershell: None,
         }),
         metadata: MetadataOptions {
             role: Some("builder".to_owned()),
@@ -328,9 +329,14 @@ async fn keys_that_live_a_minute_serve_a_build_of_two() {
     })));
     lab.run(&["build", "template.json"]).await.success();
     let callers = callers(&lab);
-    assert!(callers.len() >= 2, "{callers:?}");
+    assert!(callers.len() >= 3, "{callers:?}");
+    // However many ask at once, one fetches for all.
     let asked = lab.sandbox.metadata_requests().len();
     assert_eq!(asked, 2 * callers.len(), "token and keys for each");
+    // They are renewed before they end, not because they were refused.
+    let calls = lab.sandbox.calls().into_iter();
+    let failed: Vec<_> = calls.filter(|call| call.code.contains("Token")).collect();
+    assert_eq!(failed.len(), 0, "{failed:#?}");
 }
 
 #[tokio::test]
@@ -346,9 +352,46 @@ async fn a_token_is_minted_for_each_session_of_a_long_build() {
     let outcome = lab.run(&["build", "template.json"]).await.success();
     let sessions = lab.calls("AssumeRoleWithOIDC").len();
     assert!(sessions >= 2, "{sessions}");
-    assert_eq!(minted.load(Ordering::Relaxed), sessions);
+    let minted = minted.lock().unwrap().clone();
+    assert_eq!(minted.len(), sessions);
     assert!(lab.calls("AssumeRole").len() >= 2);
     assert_hidden(&outcome, &["the-right-to-mint", "eyJ", "CAIS"]);
+    for token in minted {
+        let mask = format!("::add-mask::{token}\n");
+        assert!(outcome.stdout.contains(&mask), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_fetched_cannot_be_printed() {
+    let table = [
+        ("github", "::add-mask::"),
+        ("azure", "##vso[task.setsecret]"),
+        ("gitlab", ""),
+        ("none", ""),
+    ];
+    for (ci, mask) in table {
+        let mut lab = without_keys(quick_options()).await;
+        set_oidc(&mut lab);
+        let token = jwt("sts.aliyuncs.com", 300);
+        lab.write("token", &token);
+        lab.set("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "token");
+        let print = json!([{"type": "shell-local", "inline": ["echo It is $(cat token)"]}]);
+        lab.write_template(&template::provisioned(template::silent(json!({})), print));
+        let ci = format!("--ci={ci}");
+        let outcome = lab.run(&["build", &ci, "template.json"]).await.success();
+        let mut lines = outcome.stdout.lines();
+        if !mask.is_empty() {
+            let hides = |line: &str| line.strip_prefix(mask) == Some(token.as_str());
+            assert!(lines.any(hides), "{ci}: {}", outcome.stdout);
+        }
+        let printed = lines.any(|line| line.ends_with("It is <sensitive>"));
+        assert!(printed, "{ci}: {}", outcome.stdout);
+        assert!(!lines.any(|line| line.contains(&token)), "{ci}");
+        // The keys of the session are hidden as well.
+        let masked = outcome.stdout.lines().filter(|line| line.contains("CAIS"));
+        assert_eq!(masked.count() > 0, !mask.is_empty(), "{ci}");
+    }
 }
 
 #[tokio::test]
@@ -551,7 +594,11 @@ async fn a_caller_who_may_not_pass_a_role_gets_the_policy_to_attach() {
 async fn a_profile_that_cannot_be_used_is_found_before_the_first_call() {
     let lab = Lab::quick().await;
     let broken = json!({"name": "broken", "mode": "AK", "access_key_id": "id"});
-    write_profiles(&lab, &[own_keys(&lab), broken]);
+    let bearer = json!({"name": "bearer", "mode": "BearerToken", "bearer_token": "t"});
+    let newer = json!({"name": "newer", "mode": "Passkey"});
+    let rsa = json!({"name": "rsa", "mode": "RsaKeyPair", "key_pair_name": "k",
+        "private_key": "gone.pem"});
+    write_profiles(&lab, &[own_keys(&lab), broken, bearer, newer, rsa]);
     lab.write(
         "bad.json",
         "{\n  \"profiles\": [\n    {\"name\": \"own\",}\n  ]\n}\n",
@@ -560,6 +607,9 @@ async fn a_profile_that_cannot_be_used_is_found_before_the_first_call() {
     for options in [
         json!({"profile": "owm"}),
         json!({"profile": "broken"}),
+        json!({"profile": "bearer"}),
+        json!({"profile": "newer"}),
+        json!({"profile": "rsa"}),
         json!({"profile": "own", "shared_credentials_file": "bad.json"}),
     ] {
         lab.write_template(&template::web(options));
@@ -573,8 +623,14 @@ async fn a_profile_that_cannot_be_used_is_found_before_the_first_call() {
     assert_eq!(lab.sandbox.calls().len(), 0);
     assert_snapshot!(said, @"
     error: Option `profile` of builder `web` cannot be used: There is no profile `owm` in `DIR/.aliyun/config.json`
-       = help: It has `own`, `broken`
+       = help: It has `own`, `broken`, `bearer`, `newer`, `rsa`
     error: Option `profile` of builder `web` cannot be used: Profile `broken` (mode AK) in `DIR/.aliyun/config.json` has no `access_key_secret`
+       = help: Correct the file, or name another profile
+    error: Option `profile` of builder `web` cannot be used: Profile `bearer` (mode BearerToken) in `DIR/.aliyun/config.json` has no keys, and ECS takes nothing else
+       = help: Use a profile of mode `AK`, `StsToken`, `RamRoleArn`, `EcsRamRole` or `OIDC`
+    error: Option `profile` of builder `web` cannot be used: Profile `newer` in `DIR/.aliyun/config.json` has the unknown mode `Passkey`
+       = help: Known are `AK`, `StsToken`, `RamRoleArn`, `EcsRamRole`, `RsaKeyPair`, `RamRoleArnWithRoleName`, `ChainableRamRoleArn`, `External`, `CredentialsURI`, `OIDC`, `CloudSSO`, `OAuth`, `BearerToken`, `Anonymous`
+    error: Option `profile` of builder `web` cannot be used: Profile `rsa` (mode RsaKeyPair) in `DIR/.aliyun/config.json` has no usable `private_key`: Cannot read `gone.pem`: No such file or directory (os error 2)
        = help: Correct the file, or name another profile
     error: Option `profile` of builder `web` cannot be used: `bad.json` is not JSON: trailing comma at line 3 column 20
        = help: Correct the file, or name another profile

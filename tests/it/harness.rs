@@ -122,6 +122,11 @@ impl Lab {
         self
     }
 
+    /// What a variable holds; nothing when it is not set.
+    pub(crate) fn variable(&self, name: &str) -> String {
+        self.environment.get(name).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn unset(&mut self, variable: &str) -> &mut Self {
         self.environment.remove(variable);
         self
@@ -136,6 +141,32 @@ impl Lab {
     /// Runs the binary to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Outcome {
         let child = self.start(arguments);
+        self.finish(child).await
+    }
+
+    /// Starts lines of a CI job as a runner does: with `sh`, in a process group
+    /// of its own, the binary on the path.
+    pub(crate) fn start_script(&self, script: &str) -> Child {
+        let directory = Path::new(BINARY).parent().unwrap().display();
+        let path = format!("{directory}:{}", self.environment["PATH"]);
+        let mut command = Command::new("sh");
+        self.in_lab(command.args(["-ec", script]))
+            .env("PATH", path)
+            .process_group(0)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs the binary as the main entry point of the action, with these inputs.
+    pub(crate) async fn run_action(&self, inputs: &serde_json::Value) -> Outcome {
+        let _ = std::fs::remove_file(self.path("outputs"));
+        let inputs = inputs.as_object().unwrap().iter().map(|(name, value)| {
+            let name = format!("INPUT_{}", name.to_uppercase());
+            (name, value.as_str().unwrap().to_owned())
+        });
+        let mut command = Command::new(BINARY);
+        command.arg0("alicloud-image-action");
+        let child = self.in_lab(&mut command).envs(inputs).spawn().unwrap();
         self.finish(child).await
     }
 
@@ -381,6 +412,7 @@ pub(crate) fn guests() -> std::sync::Arc<Guests> {
     std::sync::Arc::new(Guests {
         confinement: Confinement::Namespaces,
         time_scale: TIME_SCALE,
+        powershell: None,
     })
 }
 
@@ -395,6 +427,7 @@ pub(crate) fn quick_options() -> SandboxOptions {
     let machines = Guests {
         confinement: Confinement::Scripted,
         time_scale: QUICK,
+        powershell: None,
     };
     SandboxOptions {
         machines: std::sync::Arc::new(machines),

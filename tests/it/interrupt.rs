@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alicloud_image::clock::Clock;
-use alicloud_image::cloud::credential::{Keys, Network};
+use alicloud_image::cloud::credential::{Hiding, Keys, Network};
 use alicloud_image::cloud::endpoint::Endpoints;
 use alicloud_image::cloud::http::HttpTransport;
 use alicloud_image::cloud::vpc::CreateVpc;
@@ -401,6 +401,7 @@ async fn expired_vpc(lab: &Lab) -> String {
         signature: SignatureAlgorithm::Acs3HmacSha256,
         clock: Clock::default(),
         sts_region: None,
+        hiding: Hiding::default(),
     };
     let cloud = Connections::new(keys.into(), network, true).from_environment();
     let long_ago = Timestamp::now() - SignedDuration::from_hours(7);

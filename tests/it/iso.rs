@@ -38,6 +38,7 @@ async fn lab() -> Lab {
     let guests = Guests {
         confinement: Confinement::Namespaces,
         time_scale: TIME_SCALE,
+        powershell: None,
     };
     let lab = Lab::with(SandboxOptions {
         machines: Arc::new(Qemu::new(Arc::new(guests))),

@@ -444,6 +444,7 @@ fn very_quick() -> SandboxOptions {
     let machines = Guests {
         confinement: Confinement::Scripted,
         time_scale,
+        powershell: None,
     };
     SandboxOptions {
         machines: std::sync::Arc::new(machines),

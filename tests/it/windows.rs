@@ -1,14 +1,17 @@
 //! Builds of Windows images: WinRM in all its forms, and what runs over it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use alicloud_image_sandbox::SandboxOptions;
+use alicloud_image_sandbox::host::Guests;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::harness::{Lab, Outcome};
+use crate::harness::{Lab, Outcome, guests, quick_options};
 use crate::record::{assert_never_called, assert_params};
 use crate::template::{builder, provisioned, template};
 
@@ -283,6 +286,79 @@ async fn every_login_over_every_transport() {
             .success();
         assert_said(&outcome, &["WinRM connected.", "through"]);
     }
+}
+
+/// Stands for PowerShell: takes every script for one of the shell, and looks at
+/// the drives where the sandbox lays them out.
+const STAND_IN: &str = r#"#!/bin/sh
+for text; do :; done
+case $text in
+*"WinRM connected."*)
+    echo "WinRM connected."
+    echo "$1 $2 $3 $4" > /windows/C/how.txt
+    cat /windows/prelude.ps1 >> /windows/C/how.txt ;;
+*"&'c:"*)
+    tr -d '\r' < "/windows/C$(expr "$text" : ".*&'c:\(.*\)'")" | sh ;;
+esac
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_run_in_the_powershell_of_the_host() {
+    let programs = tempfile::tempdir().unwrap();
+    let program = programs.path().join("pwsh");
+    std::fs::write(&program, STAND_IN).unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let lab = Lab::with(SandboxOptions {
+        machines: Arc::new(Guests {
+            powershell: Some(program),
+            ..(*guests()).clone()
+        }),
+        ..quick_options()
+    })
+    .await;
+    let powershell = |lines: Value| json!({"type": "powershell", "inline": lines});
+    let provisioners = json!([
+        {"type": "file", "content": "by file", "destination": "C:/data/in.txt"},
+        powershell(json!([
+            "cat /windows/C/data/in.txt; echo; echo to stderr >&2",
+            "rm /windows/C/data/in.txt; echo by script > /windows/C/data/out.txt",
+            "touch /usr/only-inside; echo kept > /kept"
+        ])),
+        {"type": "powershell", "valid_exit_codes": [3], "inline": ["cat /kept; exit 3"]},
+        {"type": "windows-shell", "inline": ["@type C:\\data\\out.txt", "dir C:\\data"]},
+        {"type": "file", "direction": "download", "source": "C:/how.txt",
+         "destination": "how.txt"},
+        {"type": "powershell", "inline": ["printf off > /windows/power"],
+         "valid_exit_codes": [0, 2300218]}
+    ]);
+    let template = windows(USUAL, json!({"disable_stop_instance": true}));
+    let outcome = build(&lab, &provisioned(template, provisioners))
+        .await
+        .success();
+    assert_said(&outcome, &["by file", "to stderr", "kept", "by script"]);
+    let (_, listed) = outcome.stdout.split_once("Directory: C:\\data").unwrap();
+    let (listed, _) = listed.split_once("==>").unwrap();
+    assert!(!listed.contains("in.txt"), "{listed}");
+    let how = lab.read("how.txt");
+    assert!(
+        how.starts_with("-NoLogo -NoProfile -NonInteractive -Command\n"),
+        "{how}"
+    );
+    for part in [
+        "-Name C ",
+        "-Root '/windows/C'",
+        "'C:/Users/Administrator'",
+        " * 0.0",
+    ] {
+        assert!(how.contains(part), "{part}: {how}");
+    }
+    assert!(!std::path::Path::new("/usr/only-inside").exists());
+    // It switched itself off.
+    assert_never_called(&lab, &["StopInstance"]);
 }
 
 /// Builds with a short `winrm_timeout`, and gives what is said in the end.

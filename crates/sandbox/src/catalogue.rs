@@ -109,6 +109,9 @@ pub(crate) const DISK_CATEGORIES: &[&str] = &[
     "cloud_essd_entry",
 ];
 
+/// The account of Alibaba Cloud's own images.
+const SYSTEM_ACCOUNT: &str = "1000000000000001";
+
 struct PublicImage {
     id: &'static str,
     family: &'static str,
@@ -251,6 +254,7 @@ impl PublicImage {
             family: self.family.to_owned(),
             version: String::new(),
             owner_alias: "system",
+            owner_id: SYSTEM_ACCOUNT.to_owned(),
             platform: self.platform.to_owned(),
             os_name: self.os_name.to_owned(),
             os_type: if windows { "windows" } else { "linux" }.to_owned(),
@@ -273,6 +277,7 @@ impl PublicImage {
             encrypted: false,
             shared_with: Default::default(),
             disk: None,
+            detection: None,
             copied_from: None,
         }
     }

@@ -14,21 +14,30 @@ pub(crate) type Moment = Duration;
 /// Counts time from the start of the sandbox.
 pub(crate) struct Clock {
     started: Instant,
+    ahead: SignedDuration,
     wall_started: Timestamp,
     skipped: watch::Sender<Duration>,
 }
 
 impl Clock {
-    pub(crate) fn start() -> Self {
+    /// A clock that is so far ahead of this machine's.
+    pub(crate) fn start(ahead: SignedDuration) -> Self {
         Self {
             started: Instant::now(),
-            wall_started: Timestamp::now(),
+            ahead,
+            wall_started: Timestamp::now() + ahead,
             skipped: watch::Sender::new(Duration::ZERO),
         }
     }
 
     pub(crate) fn now(&self) -> Moment {
         self.started.elapsed() + *self.skipped.borrow()
+    }
+
+    /// The calendar time that requests are compared with: nobody's requests
+    /// are late because a test skipped time.
+    pub(crate) fn server_time(&self) -> Timestamp {
+        Timestamp::now() + self.ahead
     }
 
     /// The calendar time of a moment.

@@ -84,6 +84,8 @@ pub enum StateFault {
     InstanceStuck,
     /// The next vSwitch takes ten times longer.
     SlowVSwitch,
+    /// The next examination of an image finds a risk.
+    DetectionRisk,
 }
 
 /// The faults still planned.

@@ -3,22 +3,33 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::guest::{self, Confinement, Guest, Layer};
+use crate::guest::{self, Confinement, Guest, Layer, tool};
 use crate::machine::{BootSpec, BoxFuture, DiskImage, Machine, MachineHost};
 use crate::winrm;
 
 /// Boots a [`Guest`] for every instance of Linux, and a machine with WinRM for
 /// every instance of Windows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Guests {
     /// How commands are kept away from the host.
     pub confinement: Confinement,
     /// The length of a simulated second in seconds, for `sleep` inside.
     pub time_scale: f64,
+    /// The PowerShell that runs the scripts of Windows, for confined machines;
+    /// without one a console interprets them. See [`installed_powershell`].
+    pub powershell: Option<PathBuf>,
+}
+
+/// The `pwsh` of this host, if it is one that works in a machine.
+pub fn installed_powershell() -> Option<PathBuf> {
+    let program = tool("pwsh").ok()?.canonicalize().ok()?;
+    // Snap's is a link to a program that asks a service for it.
+    (program.file_name()? == "pwsh").then_some(program)
 }
 
 /// What a disk is made of: layers, the lowest first.
@@ -35,7 +46,9 @@ impl MachineHost for Guests {
         let (confinement, time_scale) = (self.confinement, self.time_scale);
         Box::pin(async move {
             if spec.windows {
-                return winrm::boot(&spec, time_scale);
+                let powershell = self.powershell.as_deref();
+                let confined = powershell.filter(|_| confinement == Confinement::Namespaces);
+                return winrm::boot(&spec, time_scale, confined);
             }
             let image = spec
                 .disk

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::machine::{MachineHost, NoMachines};
@@ -43,6 +44,8 @@ pub struct SandboxOptions {
     /// How long all sessions of roles live, before `time_scale`; `None` is as
     /// long as was asked for.
     pub session_life: Option<Duration>,
+    /// How far its clock is ahead of this machine's; negative when behind.
+    pub clock_ahead: SignedDuration,
     /// What boots the machines behind instances.
     pub machines: Arc<dyn MachineHost>,
 }
@@ -67,6 +70,7 @@ impl Default for SandboxOptions {
             oss: OssOptions::default(),
             metadata: MetadataOptions::default(),
             session_life: None,
+            clock_ahead: SignedDuration::ZERO,
             machines: Arc::new(NoMachines),
         }
     }
@@ -178,6 +182,8 @@ pub struct Delays {
     pub copy: Duration,
     /// ImportImage to Available.
     pub import: Duration,
+    /// An available image until its examination has ended.
+    pub detection: Duration,
     /// A change of a RAM role until ECS sees it.
     pub role: Duration,
 }
@@ -206,6 +212,7 @@ impl Delays {
             image: now,
             copy: now,
             import: now,
+            detection: now,
             role: now,
         }
     }
@@ -234,6 +241,7 @@ impl Default for Delays {
             image: s(60),
             copy: s(120),
             import: s(240),
+            detection: s(90),
             role: s(10),
         }
     }

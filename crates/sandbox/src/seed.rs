@@ -9,7 +9,7 @@ use russh::keys::ssh_key::PublicKey;
 use serde::Deserialize;
 
 use crate::api::fingerprint;
-use crate::auth::OidcProvider;
+use crate::auth::{ACCOUNT_ID, OidcProvider};
 use crate::catalogue::public_images;
 use crate::signature::hex;
 use crate::state::bucket::{Attributes, Bucket, Object};
@@ -25,7 +25,7 @@ pub struct Seed<'a> {
     shared: &'a Shared,
 }
 
-/// An own image to place.
+/// An own or shared image to place.
 #[derive(Clone, Debug, Default)]
 pub struct SeedImage {
     /// Region.
@@ -45,6 +45,8 @@ pub struct SeedImage {
     pub architecture: String,
     /// When it was made; now when absent.
     pub created: Option<Timestamp>,
+    /// The account that shares it; an own image when empty.
+    pub owner: String,
 }
 
 /// One resource to place, as `POST /_sandbox/seed` takes a list of.
@@ -80,6 +82,15 @@ pub(crate) enum SeedItem {
         id: String,
         size: u64,
     },
+    DeploymentSet {
+        region: String,
+        id: String,
+    },
+    DedicatedHost {
+        region: String,
+        id: String,
+        zone: String,
+    },
 }
 
 impl SeedItem {
@@ -111,6 +122,12 @@ impl SeedItem {
             }
             Self::Snapshot { region, id, size } => {
                 seed.snapshot(region, id, *size);
+            }
+            Self::DeploymentSet { region, id } => {
+                seed.deployment_set(region, id);
+            }
+            Self::DedicatedHost { region, id, zone } => {
+                seed.dedicated_host(region, id, zone);
             }
         }
     }
@@ -201,6 +218,24 @@ impl<'a> Seed<'a> {
         self
     }
 
+    /// A deployment set.
+    pub fn deployment_set(&self, region: &str, id: &str) -> &Self {
+        let (mut world, _) = self.shared.world();
+        let key = (region.to_owned(), id.to_owned());
+        world.cloud.deployment_sets.insert(key);
+        drop(world);
+        self
+    }
+
+    /// A dedicated host in a zone.
+    pub fn dedicated_host(&self, region: &str, id: &str, zone: &str) -> &Self {
+        let (mut world, _) = self.shared.world();
+        let key = (region.to_owned(), id.to_owned());
+        world.cloud.dedicated_hosts.insert(key, zone.to_owned());
+        drop(world);
+        self
+    }
+
     /// An elastic IP address; returns the address.
     pub fn eip(&self, region: &str, id: &str) -> Ipv4Addr {
         let (mut world, _) = self.shared.world();
@@ -224,7 +259,7 @@ impl<'a> Seed<'a> {
         self
     }
 
-    /// An own, available image.
+    /// An available image.
     pub fn image(&self, seed: &SeedImage) -> &Self {
         let mut images = public_images(&seed.region).into_iter();
         let base = images.next().expect("the catalogue has images");
@@ -242,7 +277,10 @@ impl<'a> Seed<'a> {
             image.boot_mode = "UEFI".to_owned();
         }
         image.family.clone_from(&seed.family);
-        image.owner_alias = "self";
+        (image.owner_alias, image.owner_id) = match seed.owner.as_str() {
+            "" => ("self", ACCOUNT_ID.to_owned()),
+            other => ("others", other.to_owned()),
+        };
         image.status = ImageStatus::Available;
         image.mappings.clear();
         if !seed.snapshot.is_empty() {

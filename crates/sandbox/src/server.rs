@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, State};
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::clock::http_date;
 use crate::error::ApiError;
 use crate::gateway::{self, Outcome};
 use crate::instance_metadata;
@@ -49,7 +50,20 @@ pub(crate) async fn serve(
         .await
 }
 
+/// The server's own time goes with every answer.
 async fn answer(
+    State(shared): State<Arc<Shared>>,
+    connection: ConnectInfo<Connection>,
+    request: axum::extract::Request,
+) -> Response {
+    let date = http_date(shared.clock.server_time());
+    let mut response = route(State(shared), connection, request).await;
+    let date = HeaderValue::from_str(&date).expect("a date is ASCII");
+    response.headers_mut().insert(header::DATE, date);
+    response
+}
+
+async fn route(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: axum::extract::Request,

@@ -66,7 +66,7 @@ impl Shared {
         let session_life = options.session_life;
         let session_life = session_life.map(|life| life.mul_f64(options.time_scale));
         Ok(Self {
-            clock: Clock::start(),
+            clock: Clock::start(options.clock_ahead),
             host: Arc::clone(&options.machines),
             guest_port,
             latency: options.latency.mul_f64(options.time_scale),
@@ -77,7 +77,11 @@ impl Shared {
             world: Mutex::new(World {
                 cloud: Cloud::new(options, guest_port),
                 faults: Faults::default(),
-                authority: Authority::new(options.access_keys.clone(), session_life),
+                authority: Authority::new(
+                    options.access_keys.clone(),
+                    session_life,
+                    options.clock_ahead,
+                ),
                 calls: Vec::new(),
                 metadata_requests: Vec::new(),
                 tokens: BTreeMap::new(),

@@ -311,7 +311,11 @@ const NO_STOCK: &[&str] = &[
     "Zone.NotOnSale",
     "InvalidResourceType.NotSupported",
     "InvalidInstanceType.ZoneNotSupported",
+    NOT_OF_HOST,
 ];
+
+/// The dedicated host is in another zone.
+const NOT_OF_HOST: &str = "ResourcesNotInSameZone";
 
 /// The market's price is above `spot_price_limit`.
 const TOO_DEAR: &str = "InvalidSpotPriceLimit.LowerThanPublicPrice";
@@ -330,6 +334,9 @@ fn shortage(error: &Error, offer: &Offer, network: &Network) -> String {
     }
     if cloud::is_code(error, &[TOO_DEAR]) {
         return format!("Zone {zone} has {kind} only above `spot_price_limit`");
+    }
+    if cloud::is_code(error, &[NOT_OF_HOST]) {
+        return format!("Zone {zone} is not the one of the dedicated host");
     }
     format!("Zone {zone} has no {kind} left")
 }

@@ -90,7 +90,11 @@ impl AlicloudEcs<'_> {
             system_disk_category: run.system_disk.category.clone(),
             ..Default::default()
         };
-        let answer = self.cloud.call(self.region(), &request, cx.stop).await?;
+        let answer = self.cloud.call(self.region(), &request, cx.stop).await;
+        let answer = answer.map_err(|error| match (host, cloud::code_of(&error)) {
+            (Some(host), Some(code)) if code.contains("DedicatedHost") => error.at(host.span),
+            _ => error,
+        })?;
         Ok(by_stock(&answer.available_zones, instance_type))
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{BuildContext, Builder, Machine};
 use crate::artifact::Artifact;
-use crate::communicator::{Communicator as Connection, Output};
+use crate::communicator::{Communicator as Connection, Show};
 use crate::engine::event::{EventKind, Stream};
 use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::plan::communicator::Communicator;
@@ -149,7 +149,7 @@ impl Builder for Qemu<'_> {
             return Ok(());
         };
         cx.events.say("Gracefully halting virtual machine...");
-        let mut show = Show(cx);
+        let mut show = Show::new(cx.events);
         let limit = self.options.shutdown.timeout.unwrap_or(SHUTDOWN_LIMIT);
         let run = async {
             tokio::select! {
@@ -253,14 +253,5 @@ impl Builder for Qemu<'_> {
                 error
             }
         }
-    }
-}
-
-/// Shows what a command says.
-struct Show<'a>(&'a BuildContext<'a>);
-
-impl Output for Show<'_> {
-    fn line(&mut self, stream: Stream, line: &[u8]) {
-        self.0.events.output(stream, String::from_utf8_lossy(line));
     }
 }

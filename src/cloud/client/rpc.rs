@@ -135,6 +135,7 @@ fn read_timeout(action: &str) -> Duration {
 fn hide_secrets(content: &Value) -> Value {
     const SECRETS: &[&str] = &[
         "AccessKeySecret",
+        "SessionAccessKeySecret",
         "SecurityToken",
         "PrivateKeyBody",
         "Password",

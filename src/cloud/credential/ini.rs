@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ambient::OidcRole;
-use super::{AssumedRole, IdToken, Keys, RoleSession, Source};
+use super::{AssumedRole, IdToken, Keys, RoleSession, RsaKeyPair, Source};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -77,9 +77,13 @@ impl Section<'_> {
                 token: IdToken::File(PathBuf::from(self.required("oidc_token_file_path")?)),
                 session: self.session(),
             }))),
-            other => Err(self.error(&format!("has the unknown type `{other}`")).with_hint(
-                "Known are `access_key`, `sts`, `ecs_ram_role`, `ram_role_arn` and `oidc_role_arn`",
-            )),
+            "rsa_key_pair" => self.rsa_key_pair(),
+            other => Err(self
+                .error(&format!("has the unknown type `{other}`"))
+                .with_hint(
+                    "Known are `access_key`, `sts`, `ecs_ram_role`, `ram_role_arn`, \
+                     `oidc_role_arn` and `rsa_key_pair`",
+                )),
         }
     }
 
@@ -89,6 +93,16 @@ impl Section<'_> {
             secret_key: Secret::new(self.required("access_key_secret")?),
             security_token: None,
         })
+    }
+
+    fn rsa_key_pair(&self) -> Result<Source> {
+        let id = self.required("public_key_id")?;
+        let pair = RsaKeyPair::read(id, &self.required("private_key_file")?, self.session());
+        pair.map(|pair| Source::RsaKeyPair(Box::new(pair)))
+            .map_err(|error| {
+                self.error("has no usable `private_key_file`")
+                    .with_source(error)
+            })
     }
 
     fn session(&self) -> RoleSession {

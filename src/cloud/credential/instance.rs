@@ -14,6 +14,7 @@ use super::ambient::InstanceMetadata;
 use super::{Credential, Network, Provider, plain};
 use crate::cloud::transport::{HttpResponse, Method, SendFailure, Signed};
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 /// Not on an ECS instance, nobody answers at all. Real time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,9 +62,9 @@ impl InstanceRole {
         let request = self.request(Method::Put, "latest/api/token", vec![header])?;
         let response = self.send(request).await?;
         if response.status == 200 {
-            return Ok(Some(
-                String::from_utf8_lossy(&response.body).trim().to_owned(),
-            ));
+            let token = String::from_utf8_lossy(&response.body).trim().to_owned();
+            self.network.hiding.value(&Secret::new(token.as_str()));
+            return Ok(Some(token));
         }
         if self.metadata.only_with_token {
             return Err(refused(response.status)

@@ -208,11 +208,15 @@ impl OAuthProvider {
         let response = plain::ask(&self.network, "the OAuth service", request).await;
         let response = response.map_err(|error| again().with_source(error))?;
         let renewed: Renewed = serde_json::from_slice(&response.body).map_err(|_| again())?;
-        Ok(Tokens {
+        let tokens = Tokens {
             access: Secret::new(renewed.access_token),
             access_expire: now.as_second() + renewed.expires_in,
             refresh: Secret::new(renewed.refresh_token),
-        })
+        };
+        let hiding = &self.network.hiding;
+        hiding.value(&tokens.access);
+        hiding.value(&tokens.refresh);
+        Ok(tokens)
     }
 
     fn write_back(&self, tokens: &Tokens) -> Result<()> {

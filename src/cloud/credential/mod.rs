@@ -18,6 +18,7 @@
 mod ambient;
 mod chain;
 mod fixed;
+mod hiding;
 mod id_token;
 mod ini;
 mod instance;
@@ -28,6 +29,7 @@ mod process;
 mod profile;
 mod refreshing;
 mod role;
+mod rsa_key_pair;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -45,10 +47,12 @@ use crate::secret::Secret;
 pub use ambient::{Ambient, InstanceMetadata, OidcRole, OidcSetting};
 pub use chain::{Found, Nothing, PassedOver};
 pub use fixed::{Keys, Static};
+pub use hiding::Hiding;
 pub use id_token::IdToken;
 pub use login::{CloudSso, OAuth, OAuthSite};
 pub use profile::{Profile, ProfileFile, Profiles};
 pub use role::{AssumedRole, RoleSession};
+pub use rsa_key_pair::RsaKeyPair;
 pub use source::{Credentials, Network, Source};
 
 /// Keys that can sign requests.

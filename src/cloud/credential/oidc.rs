@@ -27,6 +27,7 @@ impl Provider for OidcProvider {
         } = &self.role;
         // A fresh one each time: tokens of CI systems live for minutes.
         let token = token.fetch(&self.network).await?;
+        self.network.hiding.value(&token);
         let request = AssumeRoleWithOidc {
             role_arn: role_arn.clone(),
             oidc_provider_arn: provider_arn.clone(),

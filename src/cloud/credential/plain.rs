@@ -70,6 +70,9 @@ struct Answer {
     security_token: String,
     #[serde(alias = "expiration")]
     expiration: String,
+    /// A profile of the CLI has one.
+    #[serde(alias = "mode")]
+    mode: String,
 }
 
 /// Reads keys out of an answer.
@@ -87,6 +90,14 @@ pub(super) fn keys(what: &str, body: &[u8]) -> Result<Credential> {
     if !matches!(answer.code.as_str(), "" | "Success") {
         let message = format!("{} says `{}`", capitalized(what), answer.code);
         return Err(Error::new(Kind::Credentials, message));
+    }
+    if !["", "AK", "StsToken"]
+        .map(str::to_lowercase)
+        .contains(&answer.mode.to_lowercase())
+    {
+        let message = format!("{} has the mode `{}`", capitalized(what), answer.mode);
+        return Err(Error::new(Kind::Credentials, message)
+            .with_hint("It must be keys, that is, of mode `AK` or `StsToken`"));
     }
     for (name, value) in [
         ("AccessKeyId", &answer.access_key_id),

@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_process_whose_keys_are_not_the_end_is_refused() {
+        let role = r#"{"mode":"RamRoleArn","access_key_id":"a","access_key_secret":"s"}"#;
+        let role = script(&format!("echo \"{}\"", role.replace('"', "\\\"")));
+        let error = role.fetch().await.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "The output of `/bin/sh` has the mode `RamRoleArn`"
+        );
+    }
+
+    #[tokio::test]
     async fn what_a_failing_process_printed_is_not_shown() {
         for text in ["echo hunter2; exit 3", "echo hunter2"] {
             let error = script(text).fetch().await.unwrap_err();

@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::ambient::OidcRole;
 use super::{
-    AssumedRole, CloudSso, Credential, IdToken, Keys, OAuth, OAuthSite, RoleSession, Source,
+    AssumedRole, CloudSso, Credential, IdToken, Keys, OAuth, OAuthSite, RoleSession, RsaKeyPair,
+    Source,
 };
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -286,14 +287,12 @@ impl fmt::Display for Mode {
 /// The mode of a profile that names none, as the CLI guesses it.
 fn inferred(content: &Value) -> Mode {
     let has = |member| text(content, member).is_some();
+    let has_keys = has("access_key_id") && has("access_key_secret");
     let guesses = [
-        (
-            has("access_key_id") && has("ram_role_arn"),
-            Mode::RamRoleArn,
-        ),
-        (has("access_key_id") && has("sts_token"), Mode::StsToken),
-        (has("access_key_id"), Mode::Ak),
-        (has("private_key"), Mode::RsaKeyPair),
+        (has_keys && has("sts_token"), Mode::StsToken),
+        (has_keys && has("ram_role_arn"), Mode::RamRoleArn),
+        (has_keys, Mode::Ak),
+        (has("private_key") && has("key_pair_name"), Mode::RsaKeyPair),
         (has("ram_role_name"), Mode::EcsRamRole),
         (has("process_command"), Mode::External),
         (has("oidc_provider_arn"), Mode::Oidc),
@@ -353,8 +352,9 @@ impl Entry<'_> {
             })),
             Mode::CloudSso => self.cloud_sso()?,
             Mode::OAuth => self.oauth()?,
-            Mode::RsaKeyPair | Mode::BearerToken | Mode::Anonymous => {
-                return Err(self.error("cannot sign requests of this program").with_hint(
+            Mode::RsaKeyPair => self.rsa_key_pair()?,
+            Mode::BearerToken | Mode::Anonymous => {
+                return Err(self.error("has no keys, and ECS takes nothing else").with_hint(
                     "Use a profile of mode `AK`, `StsToken`, `RamRoleArn`, `EcsRamRole` or `OIDC`",
                 ));
             }
@@ -388,6 +388,13 @@ impl Entry<'_> {
             sts_region: self.text("sts_region"),
             sts_endpoint: self.text("sts_endpoint"),
         }
+    }
+
+    fn rsa_key_pair(&self) -> Result<Source> {
+        let id = self.required("key_pair_name")?;
+        let pair = RsaKeyPair::read(id, &self.required("private_key")?, self.session());
+        pair.map(|pair| Source::RsaKeyPair(Box::new(pair)))
+            .map_err(|error| self.error("has no usable `private_key`").with_source(error))
     }
 
     fn cloud_sso(&self) -> Result<Source> {

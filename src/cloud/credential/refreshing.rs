@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Credential, CredentialProvider, Provider};
+use super::{Credential, CredentialProvider, Hiding, Network, Provider};
 use crate::clock::Clock;
 use crate::error::{Result, one_line};
 
@@ -24,6 +24,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Refreshing {
     provider: Box<dyn Provider>,
     clock: Clock,
+    hiding: Hiding,
     kept: RwLock<Option<Kept>>,
     /// Held while keys are fetched. An async lock on purpose: waiting for the
     /// one who fetches is what it is for, and it is free again when that one
@@ -34,15 +35,21 @@ pub(super) struct Refreshing {
 #[derive(Clone)]
 struct Kept {
     credential: Arc<Credential>,
-    /// When to look for newer ones; never, if they do not end.
+    /// When to look for newer ones; only when they are refused, if it is not
+    /// known when they end.
     due: Option<Timestamp>,
 }
 
 impl Refreshing {
-    pub(super) fn new(provider: Box<dyn Provider>, clock: Clock) -> Self {
+    pub(super) fn new(provider: Box<dyn Provider>, network: &Network) -> Self {
+        Self::with(provider, network.clock, network.hiding.clone())
+    }
+
+    fn with(provider: Box<dyn Provider>, clock: Clock, hiding: Hiding) -> Self {
         Self {
             provider,
             clock,
+            hiding,
             kept: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
         }
@@ -67,9 +74,12 @@ impl Refreshing {
 
     async fn renew(&self) -> Result<Arc<Credential>> {
         let fresh = Arc::new(self.provider.fetch().await?);
-        let due = fresh
-            .expiration
-            .map(|end| due(Timestamp::now(), end, self.clock.real(MARGIN)));
+        self.hiding.keys(&fresh);
+        let now = Timestamp::now();
+        // Keys that have ended when they come are judged by a wrong clock:
+        // then the server says when they have.
+        let end = fresh.expiration.filter(|end| *end > now);
+        let due = end.map(|end| due(now, end, self.clock.real(MARGIN)));
         self.keep(Arc::clone(&fresh), due);
         Ok(fresh)
     }
@@ -168,7 +178,7 @@ mod tests {
             fails_from,
         };
         (
-            Refreshing::new(Box::new(provider), Clock::default()),
+            Refreshing::with(Box::new(provider), Clock::default(), Hiding::default()),
             fetched,
         )
     }
@@ -198,9 +208,22 @@ mod tests {
     #[tokio::test]
     async fn keys_that_ended_are_fetched_anew_and_none_is_an_error() {
         let (keys, _) = counter(Duration::ZERO, 2);
-        assert_eq!(keys.get().await.unwrap().access_key_id, "STS.0");
-        assert_eq!(keys.get().await.unwrap().access_key_id, "STS.1");
+        for id in ["STS.0", "STS.1"] {
+            let fresh = keys.get().await.unwrap();
+            assert_eq!(fresh.access_key_id, id);
+            keys.keep(fresh, Some(Timestamp::now()));
+        }
         assert_eq!(keys.get().await.unwrap_err().message(), "No more");
+    }
+
+    #[tokio::test]
+    async fn keys_that_seem_to_have_ended_when_they_come_serve_until_they_are_refused() {
+        let (keys, fetched) = counter(Duration::ZERO, 9);
+        let first = keys.get().await.unwrap();
+        assert_eq!(keys.get().await.unwrap(), first);
+        assert_eq!(fetched.load(Ordering::Relaxed), 1);
+        let second = keys.refresh(&first).await.unwrap();
+        assert_eq!(second.access_key_id, "STS.1");
     }
 
     #[tokio::test]

@@ -13,12 +13,14 @@ use crate::secret::Secret;
 
 use super::ambient::{Ambient, OidcRole};
 use super::chain::{Chain, Found, Nothing};
+use super::hiding::Hiding;
 use super::instance::InstanceRole;
 use super::login::{CloudSso, CloudSsoProvider, OAuth, OAuthProvider};
 use super::oidc::OidcProvider;
 use super::process::ExternalProcess;
 use super::refreshing::Refreshing;
 use super::role::{AssumedRole, RoleProvider, RoleSession};
+use super::rsa_key_pair::{RsaKeyPair, RsaKeyPairProvider};
 use super::uri::CredentialsUri;
 use super::{CredentialProvider, Keys, Provider, Static};
 
@@ -41,6 +43,8 @@ pub enum Source {
     Uri(Secret),
     /// A command line whose process prints them.
     Process(String),
+    /// An RSA key pair.
+    RsaKeyPair(Box<RsaKeyPair>),
     /// A CloudSSO login.
     CloudSso(Box<CloudSso>),
     /// An OAuth login.
@@ -65,6 +69,7 @@ impl Source {
             }
             Self::Uri(_) => "credentials URI".to_owned(),
             Self::Process(_) => "external process".to_owned(),
+            Self::RsaKeyPair(pair) => format!("RSA key pair `{}`", pair.public_key_id),
             Self::CloudSso(_) => "CloudSSO login".to_owned(),
             Self::OAuth(_) => "OAuth login".to_owned(),
         }
@@ -81,6 +86,7 @@ impl Source {
             }
             Self::AssumedRole(role) => role.base.secrets(),
             Self::Uri(uri) => vec![uri.clone()],
+            Self::RsaKeyPair(pair) => vec![pair.secret().clone()],
             Self::CloudSso(login) => vec![login.access_token.clone()],
             Self::OAuth(login) => vec![login.access_token.clone(), login.refresh_token.clone()],
             Self::Ambient | Self::InstanceRole(_) | Self::Oidc(_) | Self::Process(_) => Vec::new(),
@@ -101,6 +107,8 @@ pub struct Network {
     pub clock: Clock,
     /// Whose STS is asked, unless a role says otherwise.
     pub sts_region: Option<String>,
+    /// Who learns of secrets before they are used.
+    pub hiding: Hiding,
 }
 
 impl Network {
@@ -191,6 +199,7 @@ pub(super) fn provider(
     ambient: &Ambient,
     around: &Network,
 ) -> Arc<dyn CredentialProvider> {
+    around.hiding.source(source);
     let network = around.clone();
     let fetcher: Box<dyn Provider> = match source {
         // No source within another is the environment, but a template's.
@@ -217,13 +226,17 @@ pub(super) fn provider(
             command: command.clone(),
             environment: ambient.environment.clone(),
         }),
+        Source::RsaKeyPair(pair) => Box::new(RsaKeyPairProvider {
+            network,
+            pair: pair.as_ref().clone(),
+        }),
         Source::CloudSso(login) => Box::new(CloudSsoProvider {
             network,
             login: login.as_ref().clone(),
         }),
         Source::OAuth(login) => Box::new(OAuthProvider::new(network, login.as_ref().clone())),
     };
-    Arc::new(Refreshing::new(fetcher, around.clock))
+    Arc::new(Refreshing::new(fetcher, around))
 }
 
 /// What provides the keys of a role.
@@ -239,5 +252,5 @@ fn assume(
         arn: arn.to_owned(),
         session: session.clone(),
     });
-    Arc::new(Refreshing::new(fetcher, network.clock))
+    Arc::new(Refreshing::new(fetcher, network))
 }

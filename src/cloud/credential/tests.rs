@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::cloud::endpoint::Endpoints;
 use crate::cloud::sign::SignatureAlgorithm;
 use crate::cloud::transport::{HttpResponse, Method, SendFailure, Signed, Transport};
+use crate::engine::event::{Event, EventKind, Events, Reporter};
 use crate::error::{Error, one_line};
 
 /// Answers in order with statuses and bodies, and records what was sent; 0 is
@@ -72,12 +73,17 @@ impl Script {
 }
 
 fn credentials(script: &Arc<Script>, ambient: Ambient) -> Credentials {
+    hiding_credentials(script, ambient, Hiding::default())
+}
+
+fn hiding_credentials(script: &Arc<Script>, ambient: Ambient, hiding: Hiding) -> Credentials {
     let network = Network {
         transport: Arc::clone(script) as Arc<dyn Transport>,
         endpoints: Endpoints::default(),
         signature: SignatureAlgorithm::default(),
         clock: Clock::default(),
         sts_region: None,
+        hiding,
     };
     Credentials::new(ambient, network)
 }
@@ -85,6 +91,28 @@ fn credentials(script: &Arc<Script>, ambient: Ambient) -> Credentials {
 async fn fetch(script: &Arc<Script>, source: &Source) -> Result<Arc<Credential>> {
     let credentials = credentials(script, Ambient::default());
     credentials.of(source).get().await
+}
+
+/// Keeps the secrets it is told of.
+#[derive(Clone, Default)]
+struct Hidden(Arc<Mutex<Vec<String>>>);
+
+impl Reporter for Hidden {
+    fn on(&mut self, event: &Event) {
+        if let EventKind::Secret(secret) = &event.kind {
+            self.0.lock().unwrap().push(secret.expose().to_owned());
+        }
+    }
+}
+
+/// What is hidden once a source has provided keys.
+async fn hidden(script: &Arc<Script>, source: &Source) -> Vec<String> {
+    let hidden = Hidden::default();
+    let hiding = Hiding::with(&Events::new(hidden.clone()));
+    let credentials = hiding_credentials(script, Ambient::default(), hiding);
+    credentials.of(source).get().await.unwrap();
+    let hidden = hidden.0.lock().unwrap();
+    hidden.clone()
 }
 
 const KEYS: &str = r#"{"Code":"Success","AccessKeyId":"STS.a","AccessKeySecret":"s",
@@ -252,6 +280,84 @@ async fn a_token_of_github_is_minted_for_the_audience_and_not_signed() {
 }
 
 #[tokio::test]
+async fn every_secret_is_hidden_once_it_is_known() {
+    let minted = IdToken::Github {
+        url: "https://ci.example/token".into(),
+        token: Secret::new("right"),
+        audience: "a".into(),
+    };
+    let oauth = OAuth {
+        site: OAuthSite::Cn,
+        access_token: Secret::new("old-access"),
+        access_token_expire: 1,
+        refresh_token: Secret::new("old-refresh"),
+        cached: None,
+        file: "/nowhere".into(),
+        profile: "p".into(),
+    };
+    let renewed = r#"{"access_token":"access","refresh_token":"refresh","expires_in":3600}"#;
+    let role = Source::InstanceRole(Some("web".into()));
+    let uri = Source::Uri(Secret::new("http://127.0.0.1:8/?token=u"));
+    let table: [(Source, &[&str], &[&str]); 5] = [
+        (
+            role,
+            &["metadata-token", KEYS],
+            &["metadata-token", "s", "t"],
+        ),
+        (
+            oidc(minted),
+            &[r#"{"value":"jwt"}"#, SESSION],
+            &["jwt", "s", "t"],
+        ),
+        (
+            assumed(Source::Keys(keys("base"))),
+            &[SESSION],
+            &["hunter2!", "s", "t"],
+        ),
+        (uri, &[KEYS], &["http://127.0.0.1:8/?token=u", "s", "t"]),
+        (
+            Source::OAuth(Box::new(oauth)),
+            &[renewed, KEYS],
+            &["old-access", "old-refresh", "access", "refresh", "s", "t"],
+        ),
+    ];
+    for (source, answers, expected) in table {
+        let script = Script::default();
+        let answers = answers.iter().map(|body| (200, (*body).to_owned()));
+        script.answers.lock().unwrap().extend(answers);
+        assert_eq!(hidden(&Arc::new(script), &source).await, expected);
+    }
+}
+
+const RSA_KEY: &str = include_str!("../sign/test-key.pem");
+
+#[tokio::test]
+async fn the_owner_of_an_rsa_key_pair_gets_keys_without_token() {
+    let answer = r#"{"SessionAccessKey":{"SessionAccessKeyId":"TMPSK.a",
+        "SessionAccessKeySecret":"s","Expiration":"2999-01-02T03:04:05Z"}}"#;
+    let script = Script::new([(200, answer)]);
+    let profile = json!({"mode": "RsaKeyPair", "key_pair_name": "pair-1",
+        "private_key": RSA_KEY, "expired_seconds": 900, "sts_region": "ap-northeast-1"});
+    let source = one(profile).unwrap().source;
+    let keys = fetch(&script, &source).await.unwrap();
+    assert_eq!(keys.access_key_id, "TMPSK.a");
+    assert_eq!(keys.security_token, None);
+    assert!(keys.expiration.is_some());
+    assert!(script.sent()[0].starts_with("POST https://sts.ap-northeast-1.aliyuncs.com/ "));
+    let form = script.body(0);
+    for part in [
+        "AccessKeyId=pair-1&",
+        "Action=GenerateSessionAccessKey&",
+        "DurationSeconds=900&",
+        "SignatureMethod=SHA256withRSA&",
+        "SignatureType=PRIVATEKEY&",
+        "SignatureVersion=1.0&",
+    ] {
+        assert!(form.contains(part), "{form}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_explained() {
     let body =
         r#"{"Code":"AuthenticationFail.OIDCToken.Expired","Message":"Expired","RequestId":"r"}"#;
@@ -337,13 +443,14 @@ impl Home {
 
 fn one(mut profile: Value) -> Result<Profile, String> {
     profile["name"] = json!("p");
-    let home = Home::new(&json!([profile]));
+    let source = json!({"name": "source", "access_key_id": "i", "access_key_secret": "s"});
+    let home = Home::new(&json!([profile, source]));
     let read = home.profiles().named("p");
     read.map_err(|error: Error| home.scrub(&one_line(&error)))
 }
 
 #[test]
-fn every_mode_of_the_cli_is_understood() {
+fn every_mode_that_has_keys_is_understood() {
     let pair = json!({"access_key_id": "id", "access_key_secret": "s"});
     let role = json!({"ram_role_arn": "acs:ram::1:role/web", "ram_session_name": "ci"});
     let table = [
@@ -392,6 +499,22 @@ fn every_mode_of_the_cli_is_understood() {
             "CloudSSO login",
         ),
         ("OAuth", json!({"oauth_site_type": "CN"}), "OAuth login"),
+        (
+            "RsaKeyPair",
+            json!({"key_pair_name": "pair-1", "private_key": RSA_KEY}),
+            "RSA key pair `pair-1`",
+        ),
+        (
+            "RsaKeyPair",
+            json!({"key_pair_name": "pair-1",
+                "private_key": concat!(env!("CARGO_MANIFEST_DIR"), "/src/cloud/sign/test-key.pem")}),
+            "RSA key pair `pair-1`",
+        ),
+        (
+            "ChainableRamRoleArn",
+            json!({"source_profile": "source"}),
+            "role `acs:ram::1:role/web`, assumed with keys",
+        ),
     ];
     for (mode, more, expected) in table {
         let mut profile = json!({"mode": mode, "unknown": [1]});
@@ -418,8 +541,30 @@ fn a_mode_that_is_not_written_is_inferred() {
             json!({"access_key_id": "i", "access_key_secret": "s", "ram_role_arn": "a"}),
             "RamRoleArn",
         ),
+        (
+            json!({"access_key_id": "i", "access_key_secret": "s", "ram_role_arn": "a",
+                "sts_token": "t"}),
+            "StsToken",
+        ),
+        (
+            json!({"access_key_id": "i", "ram_role_name": "w"}),
+            "EcsRamRole",
+        ),
+        (
+            json!({"key_pair_name": "p", "private_key": RSA_KEY}),
+            "RsaKeyPair",
+        ),
         (json!({"ram_role_name": "w"}), "EcsRamRole"),
         (json!({"process_command": "x"}), "External"),
+        (
+            json!({"oidc_provider_arn": "p", "oidc_token_file": "/t", "ram_role_arn": "a"}),
+            "OIDC",
+        ),
+        (
+            json!({"cloud_sso_sign_in_url": "https://x", "cloud_sso_account_id": "1",
+                "cloud_sso_access_config": "c"}),
+            "CloudSSO",
+        ),
     ];
     for (profile, mode) in table {
         assert_eq!(one(profile).unwrap().mode.to_string(), mode);
@@ -462,7 +607,58 @@ fn a_useless_profile_is_named_with_file_and_mode() {
         ),
         (
             json!({"mode": "BearerToken", "bearer_token": "t"}),
-            "Profile `p` (mode BearerToken) in `DIR/config.json` cannot sign requests of this program",
+            "Profile `p` (mode BearerToken) in `DIR/config.json` has no keys, and ECS takes nothing else",
+        ),
+        (
+            json!({"mode": "anonymous"}),
+            "Profile `p` (mode Anonymous) in `DIR/config.json` has no keys, and ECS takes nothing else",
+        ),
+        (
+            json!({"bearer_token": "t"}),
+            "Profile `p` (mode BearerToken) in `DIR/config.json` has no keys, and ECS takes nothing else",
+        ),
+        (
+            json!({"mode": "StsToken", "access_key_id": "i", "access_key_secret": "s"}),
+            "Profile `p` (mode StsToken) in `DIR/config.json` has no `sts_token`",
+        ),
+        (
+            json!({"mode": "RamRoleArn", "access_key_id": "i", "access_key_secret": "s"}),
+            "Profile `p` (mode RamRoleArn) in `DIR/config.json` has no `ram_role_arn`",
+        ),
+        (
+            json!({"mode": "External"}),
+            "Profile `p` (mode External) in `DIR/config.json` has no `process_command`",
+        ),
+        (
+            json!({"mode": "OIDC", "ram_role_arn": "a", "oidc_provider_arn": "p"}),
+            "Profile `p` (mode OIDC) in `DIR/config.json` has no `oidc_token_file`",
+        ),
+        (
+            json!({"mode": "CloudSSO", "cloud_sso_account_id": "1"}),
+            "Profile `p` (mode CloudSSO) in `DIR/config.json` has no `cloud_sso_sign_in_url`",
+        ),
+        (
+            json!({"mode": "OAuth", "oauth_site_type": "EU"}),
+            "Profile `p` (mode OAuth) in `DIR/config.json` has the unknown `oauth_site_type` `EU`",
+        ),
+        (
+            json!({"mode": "RsaKeyPair", "private_key": RSA_KEY}),
+            "Profile `p` (mode RsaKeyPair) in `DIR/config.json` has no `key_pair_name`",
+        ),
+        (
+            json!({"mode": "RsaKeyPair", "key_pair_name": "k", "private_key": "/nowhere/key"}),
+            "Profile `p` (mode RsaKeyPair) in `DIR/config.json` has no usable `private_key`: \
+             Cannot read `/nowhere/key`: No such file or directory (os error 2)",
+        ),
+        (
+            json!({"mode": "RsaKeyPair", "key_pair_name": "k",
+                "private_key": "-----BEGIN PRIVATE KEY-----\nhunter2"}),
+            "Profile `p` (mode RsaKeyPair) in `DIR/config.json` has no usable `private_key`: \
+             The private key is no RSA key in PEM format",
+        ),
+        (
+            json!({}),
+            "Profile `p` (mode AK) in `DIR/config.json` has no `access_key_id`",
         ),
         (
             json!({"mode": "ChainableRamRoleArn", "ram_role_arn": "a", "source_profile": "p"}),
@@ -622,7 +818,7 @@ fn files_of_the_sdks_are_understood() {
     let text = "# mine\n[default]\ntype = access_key # permanent\naccess_key_id = i\n\
         access_key_secret=s\n\n[web]\ntype=ecs_ram_role\nrole_name=w\n[role]\n\
         type=ram_role_arn\naccess_key_id=i\naccess_key_secret=s\nrole_arn=a\n[bad]\n\
-        type=rsa_key_pair\n[empty]\n";
+        type=bearer\n[empty]\n[rsa]\ntype=rsa_key_pair\npublic_key_id=k\nprivate_key_file=/nowhere/key\n";
     assert_eq!(section_of(text, "default").unwrap(), "keys");
     assert_eq!(
         section_of(text, "web").unwrap(),
@@ -635,7 +831,12 @@ fn files_of_the_sdks_are_understood() {
     let table = [
         (
             "bad",
-            "Section `bad` in `DIR/credentials` has the unknown type `rsa_key_pair`",
+            "Section `bad` in `DIR/credentials` has the unknown type `bearer`",
+        ),
+        (
+            "rsa",
+            "Section `rsa` in `DIR/credentials` has no usable `private_key_file`: \
+             Cannot read `/nowhere/key`: No such file or directory (os error 2)",
         ),
         (
             "empty",

@@ -81,6 +81,7 @@ pub struct Image {
     pub boot_mode: String,
     pub creation_time: String,
     pub features: ImageFeatures,
+    pub detection_options: DetectionOptions,
     #[serde(deserialize_with = "flag")]
     pub is_support_cloudinit: bool,
     /// None when the API says nothing.
@@ -91,6 +92,27 @@ pub struct Image {
     pub disk_device_mappings: Vec<DiskDeviceMapping>,
     #[serde(deserialize_with = "list")]
     pub tags: Vec<Tag>,
+}
+
+/// What ECS found out about an image, when it was asked to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DetectionOptions {
+    /// `Processing` or `Finished`; empty when nobody asked.
+    pub status: String,
+    #[serde(deserialize_with = "list")]
+    pub items: Vec<DetectionItem>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DetectionItem {
+    pub name: String,
+    pub value: String,
+    /// `High` or `Medium`; empty when there is no risk.
+    pub risk_level: String,
+    pub risk_code: String,
 }
 
 /// A disk of an image.

@@ -16,6 +16,17 @@ pub struct TagResources {
 }
 action!(Ecs TagResources -> Done, Always, Call);
 
+/// Takes tags off resources of one type, up to 50 at once. Keys that are not
+/// there are none the worse.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UntagResources {
+    pub resource_type: String,
+    pub resource_id: Vec<String>,
+    pub tag_key: Vec<String>,
+}
+action!(Ecs UntagResources -> Done, Always, Call);
+
 /// Finds tagged resources of one type; all `tag`s must match.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]

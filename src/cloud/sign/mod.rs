@@ -8,6 +8,7 @@ mod oss;
 mod oss_v1;
 mod oss_v4;
 mod rpc_v1;
+mod rsa;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use super::Product;
 use super::credential::Credential;
 use super::parameters::Parameters;
 use super::transport::Signed;
+use crate::secret::Secret;
 
 pub(super) use oss::{Resource, sign_oss};
 
@@ -31,6 +33,9 @@ pub enum SignatureAlgorithm {
     /// HMAC-SHA1, signature version 1.0 and OSS V1, for old private
     /// deployments.
     RpcHmacSha1,
+    /// SHA256withRSA, signature version 1.0: STS for owners of an RSA key pair,
+    /// whose private half is in the place of the secret.
+    RpcSha256Rsa,
     /// None: the request carries a proof of its own.
     Anonymous,
 }
@@ -74,8 +79,14 @@ pub(super) fn sign(
     match algorithm {
         SignatureAlgorithm::Acs3HmacSha256 => acs3::sign(request, credential, stamp),
         SignatureAlgorithm::RpcHmacSha1 => rpc_v1::sign(request, credential, stamp),
+        SignatureAlgorithm::RpcSha256Rsa => rpc_v1::sign_with_rsa(request, credential, stamp),
         SignatureAlgorithm::Anonymous => rpc_v1::leave_unsigned(request, stamp),
     }
+}
+
+/// Whether [`SignatureAlgorithm::RpcSha256Rsa`] can sign with it.
+pub(super) fn is_rsa_key(private_key: &Secret) -> bool {
+    rsa::read(private_key).is_some()
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

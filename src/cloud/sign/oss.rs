@@ -44,7 +44,7 @@ pub(in crate::cloud) fn sign_oss(
         SignatureAlgorithm::RpcHmacSha1 => {
             oss_v1::sign(method, resource, headers, credential, time)
         }
-        SignatureAlgorithm::Anonymous => String::new(),
+        SignatureAlgorithm::RpcSha256Rsa | SignatureAlgorithm::Anonymous => String::new(),
     }
 }
 

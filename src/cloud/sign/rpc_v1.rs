@@ -15,11 +15,41 @@ use crate::secret::Secret;
 
 /// Signs a request.
 pub(super) fn sign(request: Unsigned<'_>, credential: &Credential, stamp: &Stamp) -> Signature {
-    let common = common(request, credential, stamp);
+    let method = ("SignatureMethod", "HMAC-SHA1".to_owned());
+    sign_by(vec![method], request, credential, stamp, |text| {
+        signature(text, &credential.secret)
+    })
+}
+
+/// Signs a request with the private key that is in the place of the secret.
+pub(super) fn sign_with_rsa(
+    request: Unsigned<'_>,
+    credential: &Credential,
+    stamp: &Stamp,
+) -> Signature {
+    let method = vec![
+        ("SignatureMethod", "SHA256withRSA".to_owned()),
+        ("SignatureType", "PRIVATEKEY".to_owned()),
+    ];
+    sign_by(method, request, credential, stamp, |text| {
+        super::rsa::signature(text, &credential.secret)
+            .expect("whoever chose this algorithm has read the key")
+    })
+}
+
+fn sign_by(
+    method: Vec<(&'static str, String)>,
+    request: Unsigned<'_>,
+    credential: &Credential,
+    stamp: &Stamp,
+    signature: impl FnOnce(&str) -> String,
+) -> Signature {
+    let mut common = common(request, credential, stamp);
+    common.extend(method);
     let mut all: BTreeMap<&str, &str> = request.parameters.iter().collect();
     all.extend(common.iter().map(|(name, value)| (*name, value.as_str())));
     let string_to_sign = string_to_sign("POST", &all);
-    let signature = signature(&string_to_sign, &credential.secret);
+    let signature = signature(&string_to_sign);
     all.insert("Signature", &signature);
     Signature {
         request: post(request, form(all)),
@@ -66,7 +96,6 @@ fn common(
     let mut common = protocol(request, stamp);
     common.extend([
         ("AccessKeyId", credential.access_key_id.clone()),
-        ("SignatureMethod", "HMAC-SHA1".to_owned()),
         ("SignatureVersion", "1.0".to_owned()),
     ]);
     if let Some(token) = &credential.security_token {

@@ -89,16 +89,16 @@ async fn follow(session: &mut Session, output: &mut dyn Output) -> ExitStatus {
     while let Some(message) = session.next().await {
         match message {
             ChannelMsg::Data { data } => {
-                stdout.push(&data, |line| output.line(Stream::Stdout, line));
+                stdout.push(&data, |piece| piece.show(Stream::Stdout, output));
             }
             ChannelMsg::ExtendedData { data, ext: STDERR } => {
-                stderr.push(&data, |line| output.line(Stream::Stderr, line));
+                stderr.push(&data, |piece| piece.show(Stream::Stderr, output));
             }
             other => status = reported(&other).unwrap_or(status),
         }
     }
-    stdout.finish(|line| output.line(Stream::Stdout, line));
-    stderr.finish(|line| output.line(Stream::Stderr, line));
+    stdout.finish(|piece| piece.show(Stream::Stdout, output));
+    stderr.finish(|piece| piece.show(Stream::Stderr, output));
     status
 }
 

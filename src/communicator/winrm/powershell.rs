@@ -6,6 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::xml::Element;
+use crate::communicator::Output;
+use crate::communicator::lines::Piece;
+use crate::engine::event::Stream;
 
 /// A command line that runs a script as it stands, whatever is in it.
 pub(crate) fn encoded(script: &str) -> String {
@@ -23,6 +26,14 @@ pub(super) struct ErrorText {
 }
 
 impl ErrorText {
+    /// Shows what came on standard error.
+    pub(super) fn show(&mut self, piece: Piece<'_>, output: &mut dyn Output) {
+        match piece {
+            Piece::Line(line) => self.readable(line, |line| output.line(Stream::Stderr, line)),
+            Piece::Rest(_) => piece.show(Stream::Stderr, output),
+        }
+    }
+
     /// Hands a line over as text: the errors in it, if it is such XML.
     pub(super) fn readable(&mut self, line: &[u8], mut show: impl FnMut(&[u8])) {
         if line == b"#< CLIXML" {

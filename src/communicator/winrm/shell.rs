@@ -178,20 +178,18 @@ pub(super) struct Shown {
 impl Shown {
     fn push(&mut self, stream: Stream, data: &[u8], output: &mut dyn Output) {
         match stream {
-            Stream::Stdout => self.stdout.push(data, |line| output.line(stream, line)),
+            Stream::Stdout => self.stdout.push(data, |piece| piece.show(stream, output)),
             Stream::Stderr => {
                 let errors = &mut self.errors;
-                let show = |line: &[u8]| errors.readable(line, |line| output.line(stream, line));
-                self.stderr.push(data, show);
+                self.stderr.push(data, |piece| errors.show(piece, output));
             }
         }
     }
 
     fn finish(&mut self, output: &mut dyn Output) {
-        self.stdout.finish(|line| output.line(Stream::Stdout, line));
         let errors = &mut self.errors;
-        self.stderr.finish(|line| {
-            errors.readable(line, |line| output.line(Stream::Stderr, line));
-        });
+        self.stdout
+            .finish(|piece| piece.show(Stream::Stdout, output));
+        self.stderr.finish(|piece| errors.show(piece, output));
     }
 }

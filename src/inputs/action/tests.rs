@@ -139,11 +139,52 @@ fn summary_and_annotations_can_be_switched_off() {
 }
 
 #[test]
+fn a_matrix_and_its_results_have_inputs_of_their_own() {
+    let matrix = run(
+        MAIN_PROGRAM,
+        &[
+            ("INPUT_COMMAND", "matrix"),
+            ("INPUT_TEMPLATE", "t.json"),
+            ("INPUT_REGIONS", "cn-beijing\ncn-hangzhou"),
+            ("INPUT_REGION-VARIABLE", "place"),
+            ("INPUT_ONLY", "web"),
+        ],
+    );
+    let Ok(Command::Matrix(matrix)) = matrix else {
+        panic!("{matrix:?}");
+    };
+    assert_eq!(matrix.regions, ["cn-beijing", "cn-hangzhou"]);
+    assert_eq!(matrix.region_variable.as_deref(), Some("place"));
+    assert_eq!(matrix.validate.template.only, ["web"]);
+    let merge = run(
+        MAIN_PROGRAM,
+        &[
+            ("INPUT_COMMAND", "merge"),
+            ("INPUT_FILES", "legs\nmore.json"),
+            ("INPUT_EXPECT", "{\"include\":[]}"),
+            ("INPUT_OUTPUT-FILES", "all.json"),
+            ("INPUT_WORKING-DIRECTORY", "images"),
+        ],
+    );
+    let Ok(Command::Merge(merge)) = merge else {
+        panic!("{merge:?}");
+    };
+    assert_eq!(merge.files, [Path::new("legs"), Path::new("more.json")]);
+    assert_eq!(merge.expect.as_deref(), Some("{\"include\":[]}"));
+    assert_eq!(merge.report.output_files, [Path::new("all.json")]);
+    assert_eq!(
+        merge.directory.as_deref(),
+        Some(Path::new("/github/workspace/images"))
+    );
+}
+
+#[test]
 fn bad_inputs_are_refused() {
     let template = ("INPUT_TEMPLATE", "t.json");
     let role = ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r");
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[], "Input `template` is empty"),
+        (&[("INPUT_COMMAND", "merge")], "Input `files` is empty"),
         (
             &[("INPUT_COMMAND", "destroy")],
             "Bad value of input `command`: `destroy`",

@@ -11,7 +11,7 @@ pub(super) const IMAGE_TAGS: usize = 20;
 
 /// What is left on a temporary resource: ECS takes 20 tags, and some mark
 /// whose resource it is.
-pub(super) const RUN_TAGS: usize = 15;
+pub(super) const RUN_TAGS: usize = 14;
 
 /// The tags of a map.
 pub(super) fn of_map(

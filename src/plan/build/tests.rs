@@ -440,6 +440,50 @@ fn without_a_connection_only_local_provisioners_run() {
 }
 
 #[test]
+fn post_processors_that_will_get_no_files_are_told() {
+    let import = r#"{"type":"alicloud-import","region":"cn-beijing","image_name":"copy",
+        "oss_bucket_name":"images"}"#;
+    let table = [
+        (r#""compress""#.to_owned(), vec!["compress"]),
+        (
+            r#"["checksum","manifest","compress"]"#.into(),
+            vec!["compress"],
+        ),
+        (format!("[{import}]"), vec!["alicloud-import"]),
+        (
+            format!(r#"[{{"type":"artifice","files":["x"]}},"compress",{import},"compress"]"#),
+            vec!["compress"],
+        ),
+        (
+            r#"[{"type":"artifice","files":["x"]},"compress"]"#.into(),
+            vec![],
+        ),
+        (r#"{"type":"compress","except":["web"]}"#.into(), vec![]),
+        (r#""checksum""#.into(), vec![]),
+    ];
+    let only_web = CommandLine {
+        only: &["web"],
+        ..TWO
+    };
+    for (steps, names) in table {
+        let text = template(&format!(r#","post-processors":[{steps}]"#));
+        let (plan, findings) = plan_text(&text, &only_web);
+        let told = |name: &&str| {
+            format!(
+                "warning: The post-processor `{name}` will fail for builder `web`: it needs \
+                 files, and gets an image in the cloud"
+            )
+        };
+        assert_eq!(
+            findings,
+            names.iter().map(told).collect::<Vec<_>>(),
+            "{steps}"
+        );
+        assert!(plan.is_ok());
+    }
+}
+
+#[test]
 fn a_problem_that_two_builds_share_is_said_once() {
     let (_, findings) = plan_text(&template(r#","provisioners":[{"type":"file"}]"#), &TWO);
     assert_eq!(

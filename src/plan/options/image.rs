@@ -42,7 +42,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "image_detection_strategy",
         K::String,
-        "`Standard` has ECS examine the image.",
+        "`Standard` has ECS examine the image once it is available; each risk it finds is a warning.",
     ),
     option(
         "image_imds_support",

@@ -38,6 +38,13 @@ impl Files {
         append(self.state.as_deref(), &text);
     }
 
+    /// The later value wins: the post step has nothing to do for a check run
+    /// that has its result.
+    fn write_check_run(&self, id: Option<u64>) {
+        let id = id.map_or_else(String::new, |id| id.to_string());
+        append(self.state.as_deref(), &assignment("check_run", &id));
+    }
+
     fn write_outputs(&self, is_last: bool) {
         let fields = self.outputs.fields().into_iter();
         let known = fields.filter(|(_, value)| is_last || !value.is_empty());
@@ -50,8 +57,10 @@ impl Files {
 
 impl Renderer for Files {
     fn render(&mut self, entry: &Entry) {
-        if let EntryKind::RunStarted(start) = &entry.kind {
-            self.write_state(start);
+        match &entry.kind {
+            EntryKind::RunStarted(start) => self.write_state(start),
+            EntryKind::CheckRun { id } => self.write_check_run(*id),
+            _ => {}
         }
         if self.outputs.take(entry) {
             self.write_outputs(matches!(entry.kind, EntryKind::RunFinished(_)));

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use super::Renderer;
 use super::annotation::{Annotation, Annotations, Severity};
-use super::entry::Entry;
+use super::entry::{Entry, EntryKind};
 use super::fold::{Fold, Folds};
+use super::review::{Draft, Review};
 use super::settings::GitHub;
 use super::sink::Sink;
 use super::summary::Summary;
@@ -25,16 +26,19 @@ pub(super) struct Results {
     sink: Sink,
     files: Files,
     summary: Summary,
-    annotations: Option<Annotations>,
+    annotations: Annotations,
+    are_annotations_shown: bool,
+    review: Option<Review>,
 }
 
 impl Results {
     pub(super) fn new(settings: &GitHub, manifest: Option<PathBuf>, sink: Sink) -> Self {
-        let annotations = || Annotations::new(&settings.workspace);
         Self {
             files: Files::new(settings, manifest),
             summary: Summary::new(&settings.summary),
-            annotations: settings.annotations.then(annotations),
+            annotations: Annotations::new(&settings.workspace),
+            are_annotations_shown: settings.annotations,
+            review: settings.review.clone(),
             sink,
         }
     }
@@ -44,10 +48,15 @@ impl Renderer for Results {
     fn render(&mut self, entry: &Entry) {
         self.files.render(entry);
         self.summary.render(entry);
-        if let Some(annotations) = &mut self.annotations {
-            for annotation in annotations.on(entry) {
+        let annotations = self.annotations.on(entry);
+        if self.are_annotations_shown {
+            for annotation in annotations {
                 self.sink.line(&written(&annotation));
             }
+        }
+        if let (Some(review), EntryKind::RunFinished(end)) = (&self.review, &entry.kind) {
+            let remarks = self.annotations.in_workspace(end);
+            review.leave(Draft::new(&self.summary, end, remarks, review));
         }
     }
 }

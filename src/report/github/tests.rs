@@ -24,6 +24,8 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
     let mut github = GitHub {
         output: file("output"),
         state: file("state"),
+        repository: None,
+        review: None,
         summary: Page {
             path: file("summary"),
             run: Some("77".into()),

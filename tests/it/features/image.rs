@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alicloud_image_sandbox::{Delays, SandboxOptions};
+use alicloud_image_sandbox::{Delays, SandboxOptions, StateFault};
 use serde_json::{Value, json};
 
 use crate::harness::{Lab, quick_options};
@@ -279,6 +279,69 @@ async fn an_encrypted_image_keeps_its_family() {
     let images = lab.sandbox.images();
     assert_eq!(images.len(), 1, "{images:#?}");
     assert_eq!(images[0]["ImageFamily"], "web-family");
+}
+
+#[tokio::test]
+async fn what_ecs_finds_in_an_image_is_told() {
+    let strategy = json!({"image_detection_strategy": "Standard"});
+    let delays = Delays {
+        detection: Duration::from_secs(90),
+        ..Delays::none()
+    };
+    let lab = Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await;
+    let outcome = lab
+        .write_template(&silent(strategy.clone()))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let told = "(2 items) and found no risk\n";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    assert_params(
+        &lab.call("CreateImage"),
+        &[("DetectionStrategy", "Standard")],
+    );
+
+    let lab = Lab::quick().await;
+    lab.sandbox.inject_state(StateFault::DetectionRisk);
+    let outcome = lab
+        .write_template(&silent(strategy))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let image = &outcome.outputs["image-id"];
+    let told = format!(
+        "Warning: ECS found a risk in image {image} (High): NVMe.NotInstalled: Nvme is \
+         `unsupported`\n"
+    );
+    assert!(outcome.stdout.contains(&told), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn an_examination_that_does_not_end_costs_no_image() {
+    let delays = Delays {
+        detection: Duration::from_secs(3600),
+        ..Delays::none()
+    };
+    let lab = Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await;
+    let options = json!({
+        "image_detection_strategy": "Standard", "wait_snapshot_ready_timeout": 60,
+    });
+    let outcome = lab
+        .write_template(&silent(options))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let told = "What ECS found in image m-";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+    the_image(&lab, &outcome);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use alicloud_image_sandbox::Call;
+use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::harness::Lab;
@@ -189,6 +190,10 @@ async fn disks_are_as_fast_and_as_secret_as_described() {
 #[tokio::test]
 async fn the_instance_is_placed_and_hardened_as_described() {
     let lab = Lab::quick().await;
+    lab.sandbox
+        .seed()
+        .deployment_set("cn-beijing", "ds-1")
+        .dedicated_host("cn-beijing", "dh-1", "cn-beijing-i");
     let options = json!({
         "source_image": "ubuntu_24_04_x64_20G_alibase_20251013.vhd",
         "description": "Builds the web image",
@@ -218,6 +223,64 @@ async fn the_instance_is_placed_and_hardened_as_described() {
     );
     let stock = lab.call("DescribeAvailableResource");
     assert_params(&stock, &[("DedicatedHostId", "dh-1")]);
+    // The zone is the host's.
+    let vswitch = lab.call("CreateVSwitch");
+    assert_params(&vswitch, &[("ZoneId", "cn-beijing-i")]);
+}
+
+#[tokio::test]
+async fn a_dedicated_host_is_found_by_who_may_not_ask_for_zones() {
+    let lab = Lab::quick().await;
+    lab.refuse("DescribeAvailableResource", "Forbidden.RAM");
+    lab.refuse("DescribeZones", "Forbidden.RAM");
+    lab.sandbox
+        .seed()
+        .dedicated_host("cn-beijing", "dh-1", "cn-beijing-i");
+    let outcome = lab
+        .write_template(&silent(json!({"dedicated_host_id": "dh-1"})))
+        .run(&["build", "template.json"])
+        .await
+        .success();
+    let told = "is not the one of the dedicated host";
+    assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_set_or_host_that_is_not_there_is_pointed_at() {
+    let mut said = String::new();
+    for options in [
+        json!({"deployment_set_id": "ds-gone"}),
+        json!({"dedicated_host_id": "dh-gone", "zone_id": "cn-beijing-h"}),
+        json!({"dedicated_host_id": "dh-gone"}),
+    ] {
+        let lab = Lab::quick().await;
+        let outcome = lab
+            .write_template(&silent(options))
+            .run(&["build", "template.json"])
+            .await
+            .failure(1);
+        said.extend(outcome.end().lines().take(6).flat_map(|line| [line, "\n"]));
+        lab.assert_empty();
+    }
+    assert_snapshot!(said, @r#"
+    Build 'web' errored after DURATION: Cannot start an instance of type ecs.g6.large in cn-beijing-h: Alibaba Cloud refused the request: InvalidDeploymentSetId.NotFound: The parameter DeploymentSetId is invalid. (RunInstances in cn-beijing, HTTP 400, RequestId UUID)
+      --> template.json:11:28
+       |
+    11 |       "deployment_set_id": "ds-gone",
+       |                            ^^^^^^^^^
+
+    Build 'web' errored after DURATION: Cannot start an instance of type ecs.g6.large in cn-beijing-h: Alibaba Cloud refused the request: InvalidDedicatedHostId.NotFound: The specified DedicatedHostId does not exist. (RunInstances in cn-beijing, HTTP 400, RequestId UUID)
+      --> template.json:11:28
+       |
+    11 |       "dedicated_host_id": "dh-gone",
+       |                            ^^^^^^^^^
+
+    Build 'web' errored after DURATION: Alibaba Cloud refused the request: InvalidDedicatedHostId.NotFound: The specified DedicatedHostId does not exist. (DescribeAvailableResource in cn-beijing, HTTP 403, RequestId UUID)
+      --> template.json:11:28
+       |
+    11 |       "dedicated_host_id": "dh-gone",
+       |                            ^^^^^^^^^
+    "#);
 }
 
 #[tokio::test]

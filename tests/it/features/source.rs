@@ -132,6 +132,27 @@ async fn each_owner_is_asked_for_as_the_api_wants_it() {
 }
 
 #[tokio::test]
+async fn an_image_that_another_account_shares_is_found_by_its_id() {
+    let lab = Lab::quick().await;
+    for (id, name, owner) in [
+        ("m-own", "base-own", ""),
+        ("m-other", "base-other", "1111111111111111"),
+        ("m-partner", "base-partner", "2222222222222222"),
+    ] {
+        lab.sandbox.seed().image(&SeedImage {
+            region: "cn-beijing".to_owned(),
+            id: id.to_owned(),
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+            ..SeedImage::default()
+        });
+    }
+    let filter = json!({"name": "base-*", "owners": ["2222222222222222"]});
+    build(&lab, filter).await.success();
+    assert_params(&lab.call("RunInstances"), &[("ImageId", "m-partner")]);
+}
+
+#[tokio::test]
 async fn a_public_image_that_is_gone_shows_its_successors() {
     let lab = Lab::quick().await;
     let options = json!({"source_image": "aliyun_3_x64_20G_alibase_20240818.vhd"});

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use super::instance::replace;
 use super::run::device_name;
 use super::{Answer, Capture, Context, check_tags, equals, listed};
+use crate::auth::ACCOUNT_ID;
 use crate::catalogue::public_images;
 use crate::error::ApiError;
 use crate::faults::StateFault;
-use crate::state::image::{Image, ImageStatus, Mapping, Snapshot, SnapshotStatus};
+use crate::state::image::{Detection, Image, ImageStatus, Mapping, Snapshot, SnapshotStatus};
 use crate::state::instance::{Disk, InstanceStatus};
-use crate::state::{Cloud, Common};
+use crate::state::{Cloud, Common, Transition};
 
 pub(super) fn describe_images(context: &mut Context<'_>) -> Answer {
     let own = context.cloud.images.values();
@@ -36,6 +37,7 @@ fn matches(context: &Context<'_>, image: &Image) -> bool {
         && name_matches(context, &image.common.name)
         && equals(context.get("ImageFamily"), &image.family)
         && equals(context.get("ImageOwnerAlias"), image.owner_alias)
+        && equals(context.get("ImageOwnerId"), &image.owner_id)
         && equals(context.get("OSType"), &image.os_type)
         && equals(context.get("Architecture"), &image.architecture)
         && equals(context.get("ResourceGroupId"), &image.common.resource_group)
@@ -92,6 +94,7 @@ pub(super) fn create_image(context: &mut Context<'_>) -> Answer {
     let transition = context.begin("image", &id, context.cloud.delays.image);
     let mut image = blank_image(context, common, &source.os);
     image.transition = Some(transition);
+    image.detection = detection(context, transition);
     let mut system_snapshot = None;
     for (index, part) in source.disks.into_iter().enumerate() {
         let mapping = match part {
@@ -169,7 +172,7 @@ pub(super) fn snapshot_for(
     context: &mut Context<'_>,
     image: &Image,
     disk: &Disk,
-    transition: crate::state::Transition,
+    transition: Transition,
 ) -> Snapshot {
     let common = context.common("s", format!("SnapshotForImage-{}", image.common.id));
     Snapshot {
@@ -194,6 +197,7 @@ pub(super) fn blank_image(context: &mut Context<'_>, common: Common, os: &Image)
         family: context.text("ImageFamily"),
         version: context.text("ImageVersion"),
         owner_alias: "self",
+        owner_id: ACCOUNT_ID.to_owned(),
         platform: or_of("Platform", &os.platform),
         os_name: os.os_name.clone(),
         os_type: os.os_type.clone(),
@@ -210,6 +214,7 @@ pub(super) fn blank_image(context: &mut Context<'_>, common: Common, os: &Image)
         encrypted: false,
         shared_with: Default::default(),
         disk: None,
+        detection: None,
         copied_from: None,
         common,
     }
@@ -313,6 +318,17 @@ fn check_detection(context: &Context<'_>) -> Result<(), ApiError> {
             "it must be Standard",
         )),
     }
+}
+
+/// The examination that the call asks for, which begins when the image is
+/// available.
+pub(super) fn detection(context: &mut Context<'_>, image: Transition) -> Option<Detection> {
+    context.get("DetectionStrategy")?;
+    let delay = context.cloud.delays.detection;
+    Some(Detection {
+        ends: image.ready + context.cloud.draw("detection", delay),
+        finds_risk: context.takes_fault(StateFault::DetectionRisk),
+    })
 }
 
 pub(super) fn check_quota(context: &Context<'_>) -> Result<(), ApiError> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::image::{
-    blank_image, check_quota, check_texts, mapping_of, new_name, plain_image, snapshot_for,
+    blank_image, check_quota, check_texts, detection, mapping_of, new_name, plain_image,
+    snapshot_for,
 };
 use super::run::device_name;
 use super::{Answer, Context, check_tags};
@@ -227,6 +228,7 @@ fn begin_import(context: &mut Context<'_>, common: Common, sources: &[Source]) -
     };
     let mut image = system_of(context, common);
     image.transition = Some(transition);
+    image.detection = detection(context, transition);
     let planned = "Importing image is failed, Please contact the administrator.";
     let planned = image
         .fails

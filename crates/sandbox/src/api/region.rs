@@ -53,6 +53,14 @@ pub(super) fn describe_available_resource(context: &mut Context<'_>) -> Answer {
     let wanted = context.get("InstanceType");
     let zones = zones(&context.region).into_iter();
     let zones = zones.filter(|zone| listed(context.get("ZoneId"), zone));
+    let host = context.get("DedicatedHostId");
+    let of_host = host.map(|host| {
+        let host = (context.region.clone(), host.to_owned());
+        let zone = context.cloud.dedicated_hosts.get(&host);
+        zone.ok_or_else(|| context.error("InvalidDedicatedHostId.NotFound"))
+    });
+    let of_host = of_host.transpose()?;
+    let zones = zones.filter(|zone| of_host.is_none_or(|of_host| of_host == zone));
     let zones: Vec<Value> = zones
         .map(|zone| available_zone(context, &zone, wanted, &destination))
         .collect();

@@ -65,6 +65,7 @@ fn add_instance(context: &mut Context<'_>, gets_address: bool) -> Result<String,
     check_spot(context)?;
     check_disk_performance(context)?;
     let placement = place(context)?;
+    check_hosting(context, &placement.zone)?;
     let stock = (placement.zone.clone(), kind.clone());
     if context.cloud.out_of_stock.contains(&stock) {
         return Err(no_stock());
@@ -238,6 +239,25 @@ fn place(context: &Context<'_>) -> Result<Placement, ApiError> {
     })
 }
 
+/// The deployment set and the dedicated host must exist, and the host be in
+/// the zone.
+fn check_hosting(context: &Context<'_>, zone: &str) -> Result<(), ApiError> {
+    let here = |id: &str| (context.region.clone(), id.to_owned());
+    if let Some(set) = context.get("DeploymentSetId")
+        && !context.cloud.deployment_sets.contains(&here(set))
+    {
+        return Err(context.error("InvalidDeploymentSetId.NotFound"));
+    }
+    let Some(host) = context.get("DedicatedHostId") else {
+        return Ok(());
+    };
+    match context.cloud.dedicated_hosts.get(&here(host)) {
+        None => Err(context.error("InvalidDedicatedHostId.NotFound")),
+        Some(of_host) if of_host != zone => Err(context.error("ResourcesNotInSameZone")),
+        Some(_) => Ok(()),
+    }
+}
+
 fn check_key_pair(context: &Context<'_>) -> Result<(), ApiError> {
     let Some(name) = context.get("KeyPairName") else {
         return Ok(());
@@ -323,6 +343,8 @@ fn new_instance(
         user_data: context.get("UserData").map(str::to_owned),
         host_name,
         spot_strategy: or("SpotStrategy", "NoSpot"),
+        deployment_set: or("DeploymentSetId", ""),
+        dedicated_host: or("DedicatedHostId", ""),
         io_optimized: context.get("IoOptimized") != Some("none"),
         internet_charge_type: or("InternetChargeType", "PayByTraffic"),
         bandwidth_out,

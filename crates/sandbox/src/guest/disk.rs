@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use super::confinement::tool;
+use super::confinement::{base_directory, tool};
 
 /// Top-level directories a guest may take from the host. The rest of the
 /// host's files, `/root`, `/home` and `/tmp` among them, do not exist inside.
@@ -56,6 +56,16 @@ impl Layer {
         let directory = OwnedDir::create(base)?;
         create_trees(directory.path())?;
         Ok(Layer(Arc::new(directory)))
+    }
+
+    /// A layer that has a copy of a host's directory at `/NAME`.
+    pub(crate) fn with_copy(from: &Path, name: &str) -> io::Result<Layer> {
+        let base = base_directory().map_err(io::Error::other)?;
+        let layer = Layer::create(base)?;
+        let to = layer.path().join("root").join(name);
+        fs::create_dir(&to)?;
+        copy_tree(from, &to)?;
+        Ok(layer)
     }
 
     /// A copy of an upper directory, with deletions, without `/tmp`'s content.

@@ -28,8 +28,13 @@ use std::{
 use tokio::task::spawn_blocking;
 
 pub use self::{confinement::namespaces_available, disk::Layer};
+pub(crate) use self::{
+    confinement::{Holder, tool},
+    exec::login_environment,
+    rootfs::RootView,
+};
 use self::{
-    confinement::{Holder, Plan, base_directory},
+    confinement::{Plan, base_directory},
     disk::OwnedDir,
     machine::{Inside, Machine},
 };
@@ -130,6 +135,15 @@ impl Guest {
         // The closure does not panic, so there is nothing to pass on.
         let _ = spawn_blocking(move || machine.power_off()).await;
         self.machine.listeners().close(|_| true).await;
+    }
+
+    /// The way to run commands inside; `None` while nothing runs, and in a
+    /// machine that runs none.
+    pub(crate) fn holder(&self) -> Option<Arc<Holder>> {
+        match self.machine.inside()?.0 {
+            Inside::Namespaces(holder) => Some(holder),
+            Inside::Scripted(_) => None,
+        }
     }
 
     /// Resolves when the machine is off, by its own command or by

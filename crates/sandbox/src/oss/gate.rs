@@ -99,7 +99,7 @@ fn authenticate(
                     "The V1 signature is no longer supported. Please use the V4 signature.";
                 return Err(OssError::new(403, "AccessDenied", message).with("EC", "0002-00000080"));
             }
-            check_v1_time(date, *expires)?;
+            check_v1_time(date, *expires, world.authority.time())?;
             let (caller, secret) = identify(access_key_id)?;
             let string = v1_string_to_sign(&request, date);
             if v1_signature(&secret, &string) == *signature {
@@ -115,7 +115,7 @@ fn authenticate(
             additional,
             signature,
         } => {
-            check_v4_time(call, scope, time, *expires)?;
+            check_v4_time(call, scope, time, *expires, world.authority.time())?;
             let (caller, secret) = identify(access_key_id)?;
             let canonical = v4_canonical_request(&request, additional);
             let string = v4_string_to_sign(time, scope, &canonical);
@@ -168,21 +168,21 @@ fn mismatch(id: &str, signature: &str, string: &str, canonical: Option<String>) 
     }
 }
 
-fn check_v1_time(date: &str, expires: bool) -> Result<(), OssError> {
+fn check_v1_time(date: &str, expires: bool, server: Timestamp) -> Result<(), OssError> {
     if expires {
         let until = date
             .parse()
             .ok()
             .and_then(|s| Timestamp::from_second(s).ok());
         return match until {
-            Some(until) if until > Timestamp::now() => Ok(()),
+            Some(until) if until > server => Ok(()),
             _ => Err(expired()),
         };
     }
     let given = parse("%a, %d %b %Y %H:%M:%S GMT", date);
     let given = given
         .ok_or_else(|| OssError::access_denied("OSS authentication requires a valid Date."))?;
-    check_skew(given)
+    check_skew(given, server)
 }
 
 fn check_v4_time(
@@ -190,6 +190,7 @@ fn check_v4_time(
     scope: &V4Scope,
     time: &str,
     expires: Option<u64>,
+    server: Timestamp,
 ) -> Result<(), OssError> {
     let given = parse("%Y%m%dT%H%M%SZ", time);
     let given = given
@@ -207,7 +208,7 @@ fn check_v4_time(
                 message,
             ));
         }
-        return check_skew(given);
+        return check_skew(given, server);
     };
     if !(1..=604_800).contains(&expires) {
         let message = "The validity of a signed URL must be between 1 second and 7 days.";
@@ -217,7 +218,7 @@ fn check_v4_time(
             message,
         ));
     }
-    if Timestamp::now().duration_since(given).as_secs() > expires.cast_signed() {
+    if server.duration_since(given).as_secs() > expires.cast_signed() {
         return Err(expired());
     }
     Ok(())
@@ -232,8 +233,7 @@ fn expired() -> OssError {
     OssError::new(403, "AccessDenied", "Request has expired.").with("EC", "0002-00000069")
 }
 
-fn check_skew(given: Timestamp) -> Result<(), OssError> {
-    let server = Timestamp::now();
+fn check_skew(given: Timestamp, server: Timestamp) -> Result<(), OssError> {
     if given.duration_since(server).unsigned_abs() <= CLOCK_SKEW {
         return Ok(());
     }

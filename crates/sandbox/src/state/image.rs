@@ -15,6 +15,8 @@ pub(crate) struct Image {
     pub(crate) family: String,
     pub(crate) version: String,
     pub(crate) owner_alias: &'static str,
+    /// The account.
+    pub(crate) owner_id: String,
     pub(crate) platform: String,
     pub(crate) os_name: String,
     pub(crate) os_type: String,
@@ -35,8 +37,17 @@ pub(crate) struct Image {
     pub(crate) encrypted: bool,
     pub(crate) shared_with: BTreeSet<String>,
     pub(crate) disk: Option<DiskImage>,
+    /// The examination that was asked for.
+    pub(crate) detection: Option<Detection>,
     /// Image this one is copied from, while the copy runs.
     pub(crate) copied_from: Option<(String, String)>,
+}
+
+/// An examination of an image, as `DetectionStrategy` asks for it.
+#[derive(Clone)]
+pub(crate) struct Detection {
+    pub(crate) ends: Moment,
+    pub(crate) finds_risk: bool,
 }
 
 /// A disk in an image.
@@ -159,12 +170,13 @@ impl Image {
             })
         };
         let mappings: Vec<Value> = self.mappings.iter().map(mapping).collect();
-        json!({
+        let mut shown = json!({
             "ImageId": self.common.id,
             "ImageName": self.common.name,
             "ImageFamily": self.family,
             "ImageVersion": self.version,
             "ImageOwnerAlias": self.owner_alias,
+            "ImageOwnerId": self.owner_id.parse::<u64>().unwrap_or_default(),
             "Description": self.common.description,
             "Status": format!("{:?}", self.status),
             "Progress": percent,
@@ -189,7 +201,26 @@ impl Image {
             "ResourceGroupId": self.common.resource_group,
             "DiskDeviceMappings": {"DiskDeviceMapping": mappings},
             "Tags": {"Tag": tags_json(&self.common.tags)},
-        })
+        });
+        if let Some(detection) = &self.detection {
+            shown["DetectionOptions"] = detection.to_json(now);
+        }
+        shown
+    }
+}
+
+impl Detection {
+    fn to_json(&self, now: Moment) -> Value {
+        if now < self.ends {
+            return json!({"Status": "Processing"});
+        }
+        let mut nvme = json!({"Name": "Nvme", "Value": "supported"});
+        if self.finds_risk {
+            nvme = json!({"Name": "Nvme", "Value": "unsupported",
+                "RiskLevel": "High", "RiskCode": "NVMe.NotInstalled"});
+        }
+        let cloud_init = json!({"Name": "CloudInit", "Value": "installed"});
+        json!({"Status": "Finished", "Items": {"Item": [nvme, cloud_init]}})
     }
 }
 

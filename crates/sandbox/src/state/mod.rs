@@ -52,6 +52,10 @@ pub(crate) struct Cloud {
     pub(crate) waits: Waits,
     pub(crate) quotas: Quotas,
     pub(crate) out_of_stock: BTreeSet<(String, String)>,
+    /// By region and id.
+    pub(crate) deployment_sets: BTreeSet<Regional>,
+    /// The zone of each, by region and id.
+    pub(crate) dedicated_hosts: BTreeMap<Regional, String>,
     pub(crate) delays: Delays,
     pub(crate) guest_port: u16,
     pub(crate) fuzzy_image_names: bool,
@@ -123,6 +127,8 @@ impl Cloud {
             waits: Waits::default(),
             quotas: options.quotas.clone(),
             out_of_stock: options.out_of_stock.iter().cloned().collect(),
+            deployment_sets: BTreeSet::new(),
+            dedicated_hosts: BTreeMap::new(),
             delays: options.delays.clone(),
             guest_port,
             fuzzy_image_names: options.fuzzy_image_names,

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Files;
+use super::pwsh::Pwsh;
 use super::server;
 use super::settings::Settings;
 use super::shells::Shells;
@@ -46,6 +47,7 @@ pub(crate) struct Computer {
     power: watch::Sender<bool>,
     connected: watch::Sender<bool>,
     pub(crate) shells: Shells,
+    pwsh: Option<Pwsh>,
 }
 
 struct State {
@@ -84,7 +86,11 @@ pub(crate) const NO_SHUTDOWN: i32 = 1116;
 
 impl Computer {
     /// Boots a machine; user data is obeyed at its first boot.
-    pub(crate) fn boot(spec: &BootSpec, time_scale: f64) -> io::Result<Arc<Self>> {
+    pub(crate) fn boot(
+        spec: &BootSpec,
+        time_scale: f64,
+        pwsh: Option<Pwsh>,
+    ) -> io::Result<Arc<Self>> {
         let kept = spec.disk.as_ref().and_then(DiskImage::get::<Disk>).cloned();
         let mut disk = kept.unwrap_or_default();
         if disk.set_up != spec.instance_id {
@@ -107,6 +113,7 @@ impl Computer {
             power: watch::Sender::new(true),
             connected: watch::Sender::new(false),
             shells: Shells::default(),
+            pwsh,
         }))
     }
 
@@ -120,6 +127,11 @@ impl Computer {
 
     pub(crate) fn settings(&self) -> Settings {
         self.lock().disk.settings.clone()
+    }
+
+    /// The PowerShell that runs scripts; without one they are interpreted.
+    pub(crate) fn pwsh(&self) -> Option<&Pwsh> {
+        self.pwsh.as_ref()
     }
 
     /// The length of simulated time.

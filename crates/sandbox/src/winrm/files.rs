@@ -15,8 +15,8 @@ const FRESH: [&str; 4] = [
 /// Where a session starts.
 pub(crate) const HOME: &str = "C:/Users/Administrator";
 
-#[derive(Clone, Debug)]
-enum Node {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Node {
     Directory,
     File(Arc<Vec<u8>>),
 }
@@ -39,6 +39,15 @@ impl Files {
             Node::File(content) => Some(Arc::clone(content)),
             Node::Directory => None,
         }
+    }
+
+    /// All there is, directories before what is in them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.0.values().map(|(path, node)| (path.as_str(), node))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<&Node> {
+        self.0.get(&key(path)).map(|(_, node)| node)
     }
 
     pub(crate) fn exists(&self, path: &str) -> bool {

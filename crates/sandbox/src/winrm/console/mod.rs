@@ -152,7 +152,7 @@ impl Session {
         self.write(format!("{line}\r\n").as_bytes());
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         match &mut self.out {
             Target::Collected(collected) => collected.extend_from_slice(bytes),
             Target::Console => self.send(Said::Out(bytes.to_vec())),
@@ -160,11 +160,35 @@ impl Session {
     }
 
     fn complain(&mut self, line: &str) {
-        let line = format!("{line}\r\n");
+        self.write_error(format!("{line}\r\n").as_bytes());
+    }
+
+    pub(super) fn write_error(&mut self, bytes: &[u8]) {
         match self.joined {
-            true => self.write(line.as_bytes()),
-            false => self.send(Said::Err(line.into_bytes())),
+            true => self.write(bytes),
+            false => self.send(Said::Err(bytes.to_vec())),
         }
+    }
+
+    pub(super) fn computer(&self) -> &Computer {
+        &self.computer
+    }
+
+    /// The variables, as pairs of name and value.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.variables.values();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where relative paths begin.
+    pub(super) fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// Takes what the client sends over; the console gets nothing more of it.
+    pub(super) fn take_input(&mut self) -> mpsc::UnboundedReceiver<Vec<u8>> {
+        let (_, none) = mpsc::unbounded_channel();
+        std::mem::replace(&mut self.input, none)
     }
 
     fn send(&self, said: Said) {
@@ -179,7 +203,7 @@ impl Session {
         tokio::time::sleep(self.computer.real(simulated)).await;
     }
 
-    fn shutdown(&mut self, how: Shutdown, after: Duration) -> i32 {
+    pub(super) fn shutdown(&mut self, how: Shutdown, after: Duration) -> i32 {
         let Err(code) = self.computer.shut_down(how, after) else {
             return 0;
         };

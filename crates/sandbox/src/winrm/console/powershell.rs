@@ -9,6 +9,7 @@ mod cmdlets;
 mod syntax;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +45,37 @@ pub(super) async fn start(session: &mut Session, arguments: &str) -> i32 {
             return 1;
         }
     };
+    let computer = Arc::clone(&session.computer);
+    if let Some(pwsh) = computer.pwsh().filter(|_| !is_known(session, &source)) {
+        return pwsh.run(session, &command(session, &source)).await;
+    }
+    interpret(session, source, is_encoded).await
+}
+
+/// Whether a script is one of those that need more than a shell.
+fn is_known(session: &Session, source: &Source) -> bool {
+    match source {
+        Source::Text(text) => programs::knows(text),
+        Source::File(path) => {
+            let path = session.path(path);
+            let content = session.computer.files(|files| files.read(&path));
+            content.is_some_and(|content| programs::knows(&String::from_utf8_lossy(&content)))
+        }
+    }
+}
+
+/// What `-Command` gets to do the same.
+fn command(session: &Session, source: &Source) -> String {
+    match source {
+        Source::Text(text) => text.clone(),
+        Source::File(path) => {
+            let path = session.path(path).replace('\'', "''");
+            format!("& '{path}'; exit $LASTEXITCODE")
+        }
+    }
+}
+
+async fn interpret(session: &mut Session, source: Source, is_encoded: bool) -> i32 {
     let mut scope = Scope {
         variables: BTreeMap::new(),
         last_exit_code: None,

@@ -20,23 +20,47 @@ const SERVICE_ACCOUNTS: [&str; 4] = [
     "nt authority\\network service",
 ];
 
+/// A script that is known.
+enum Program {
+    ReceiveFiles,
+    RestoreFile,
+    EncodeFile,
+    SendFile,
+    RunTask,
+}
+
+/// Whether a script is known.
+pub(super) fn knows(script: &str) -> bool {
+    recognize(script).is_some()
+}
+
 /// Runs a script if it is known: its exit code, or what went wrong in it.
 pub(super) async fn run(session: &mut Session, script: &str) -> Option<Result<i32, String>> {
+    Some(match recognize(script)? {
+        Program::ReceiveFiles => receive_files(session).await.map(|()| 0),
+        Program::RestoreFile => restore_file(session, script).map(|()| 0),
+        Program::EncodeFile => encode_file(session, script).map(|()| 0),
+        Program::SendFile => send_file(session, script).map(|()| 0),
+        Program::RunTask => Ok(run_task(session, script).await),
+    })
+}
+
+fn recognize(script: &str) -> Option<Program> {
     let uses = |parts: &[&str]| parts.iter().all(|part| script.contains(part));
     if uses(&[
         "process {",
         "::FromBase64String(",
         "[System.IO.File]::Create(",
     ]) {
-        Some(receive_files(session).await.map(|()| 0))
+        Some(Program::ReceiveFiles)
     } else if uses(&["::OpenText(", "::OpenWrite(", "::FromBase64String("]) {
-        Some(restore_file(session, script).map(|()| 0))
+        Some(Program::RestoreFile)
     } else if uses(&["::ReadAllBytes(\"", "::ToBase64String("]) {
-        Some(encode_file(session, script).map(|()| 0))
+        Some(Program::EncodeFile)
     } else if uses(&["::ToBase64String(", "[System.IO.File]::Open("]) {
-        Some(send_file(session, script).map(|()| 0))
+        Some(Program::SendFile)
     } else if uses(&["Schedule.Service", "RegisterTaskDefinition"]) {
-        Some(Ok(run_task(session, script).await))
+        Some(Program::RunTask)
     } else {
         None
     }
