@@ -42,6 +42,9 @@ pub struct Image {
     pub size_gib: u64,
     /// When it became available, RFC 3339, UTC.
     pub created: String,
+    /// The object it was imported from, `oss://bucket/key`, when that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oss_object: Option<String>,
 }
 
 impl Artifact {
@@ -84,6 +87,7 @@ mod tests {
             snapshot_ids: vec![],
             size_gib: 40,
             created: String::new(),
+            oss_object: None,
         }
     }
 

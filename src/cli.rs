@@ -56,6 +56,8 @@ pub enum Command {
     Validate(Validate),
     /// Show what a template contains
     Inspect(Inspect),
+    /// Print what a template would build, as JSON
+    Plan(Inspect),
     /// Print the least RAM policy that a template needs
     Policy(Inspect),
     /// Import a disk image, without a template
@@ -147,6 +149,10 @@ pub struct Template {
     /// The template's language, when its name does not tell
     #[arg(long, value_name = "LANGUAGE")]
     pub config_type: Option<ConfigType>,
+    /// Refuse what starts programs on this machine or reads files outside the
+    /// working directory, for templates of strangers
+    #[arg(long)]
+    pub no_local_exec: bool,
 }
 
 /// How to reach Alibaba Cloud.
@@ -192,6 +198,9 @@ pub struct Build {
     /// Exit with 6 when a temporary resource could not be deleted
     #[arg(long)]
     pub fail_on_leftovers: bool,
+    /// Write this run's results to a file of the form of Packer's manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
     /// Build against a simulated cloud inside this program
     #[arg(long)]
     pub sandbox: bool,
@@ -317,7 +326,8 @@ pub struct Import {
     /// Accounts the image is shared with
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',')]
     pub image_share_account: Vec<String>,
-    /// Any other option of `alicloud-import`; may be repeated
+    /// Any other option of `alicloud-import`; may be repeated. Lists and
+    /// objects are written as JSON
     #[arg(long, value_name = "NAME=VALUE", value_parser = key_value)]
     pub option: Vec<(String, String)>,
     /// Replace an image that has the same name
@@ -329,6 +339,9 @@ pub struct Import {
     /// Exit with 6 when something temporary could not be deleted
     #[arg(long)]
     pub fail_on_leftovers: bool,
+    /// Write this run's results to a file of the form of Packer's manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
     /// How to reach Alibaba Cloud.
     #[command(flatten)]
     pub cloud: Cloud,

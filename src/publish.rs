@@ -470,6 +470,7 @@ impl Publisher<'_> {
             snapshot_ids: snapshots_of(image),
             size_gib: image.size,
             created: image.creation_time.clone(),
+            oss_object: None,
         }
     }
 }

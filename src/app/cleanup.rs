@@ -15,7 +15,7 @@ use crate::engine::event::{EventKind, Events, Leftover, RunResult, RunStarted};
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
-use crate::inputs::{CleanupArgs, CleanupScope};
+use crate::inputs::{CleanupArgs, CleanupScope, GuardArgs};
 use crate::journal::sweep::{self, Found, Scope};
 use crate::journal::{Entry, Journal, path_of};
 use crate::report::ExitStatus;
@@ -43,6 +43,25 @@ pub(super) fn run(args: &CleanupArgs) -> ExitStatus {
     };
     let outcome = super::block_on(work).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+/// The main step of `guard`: all it does is to tell the post step where other
+/// steps of the job note what they create.
+pub(super) fn guard(args: &GuardArgs) -> ExitStatus {
+    let events = super::events(&args.report);
+    events.emit(EventKind::RunStarted(Arc::new(RunStarted {
+        run_id: String::new(),
+        command: "guard",
+        builds: Vec::new(),
+        sources: Sources::default(),
+        journal: Some(args.journal_dir.clone()),
+        region: None,
+    })));
+    events.say(format!(
+        "What this job's steps note in {} and do not delete is deleted at its end",
+        args.journal_dir.display()
+    ));
+    ExitStatus::Success
 }
 
 async fn clean_up(args: &CleanupArgs, events: &Events) -> Result<ExitStatus> {

@@ -177,6 +177,7 @@ fn read(args: &ImportArgs) -> (Sources, Import, Diagnostics) {
     let places = Places {
         working_directory: PathBuf::from("."),
         home: args.home.clone(),
+        confined_to: None,
     };
     let import = plan::read_alone(&block, defaults, &places, &mut diagnostics);
     (sources, import, diagnostics)

@@ -3,6 +3,7 @@
 //! Only wiring: what a command means is decided in `inputs`, what it does in
 //! the modules, what is shown in `report`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use crate::cli::Page;
@@ -19,6 +20,7 @@ mod inspect;
 mod logging;
 mod matrix;
 mod merge;
+mod plan;
 mod policy;
 mod remote;
 mod review;
@@ -31,9 +33,15 @@ mod whoami;
 pub fn run() -> ExitStatus {
     let (arguments, environment) = inputs::from_process();
     match inputs::resolve(arguments, &environment) {
-        Ok(command) => dispatch(command),
+        Ok(command) => guarded(|| dispatch(command)),
         Err(error) => fail(&events(&inputs::fallback_settings(&environment)), error),
     }
+}
+
+/// A bug has an exit code of its own. What was unwound kept its journal: only
+/// a run that ends closes it.
+fn guarded(work: impl FnOnce() -> ExitStatus) -> ExitStatus {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(ExitStatus::Internal)
 }
 
 fn dispatch(command: Command) -> ExitStatus {
@@ -41,7 +49,9 @@ fn dispatch(command: Command) -> ExitStatus {
         Command::Build(args) => build::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Guard(args) => cleanup::guard(&args),
         Command::Import(args) => import::run(&args),
         Command::Matrix(args) => matrix::run(&args),
         Command::Merge(args) => merge::run(&args),
@@ -70,6 +80,15 @@ fn events(settings: &Settings) -> Events {
     Events::new(Report::new(settings, Writers::of_process()))
 }
 
+/// The same on standard error alone: standard output is for an answer.
+fn events_aside(settings: &Settings) -> Events {
+    let writers = Writers {
+        stdout: Writers::of_process().stderr,
+        ..Writers::of_process()
+    };
+    Events::new(Report::new(settings, writers))
+}
+
 /// Reports an error that ended the program before any build.
 fn fail(events: &Events, error: Error) -> ExitStatus {
     let status = ExitStatus::of_error(&error);
@@ -87,4 +106,21 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
             Error::new(Kind::Internal, "Cannot start the async runtime").with_source(error)
         })?;
     Ok(runtime.block_on(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+
+    #[test]
+    fn a_bug_has_its_exit_code_and_keeps_the_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let status = guarded(|| {
+            let _journal = Journal::start(directory.path(), "run").unwrap();
+            panic!("a bug");
+        });
+        assert_eq!(status.code(), 70);
+        assert!(crate::journal::path_of(directory.path(), "run").exists());
+    }
 }

@@ -87,6 +87,9 @@ pub(super) async fn fetch(args: &TemplateArgs, events: &Events, stop: &Stop) -> 
         let tree = fetching.tree(&address).await?;
         template.path = tree.root.join(&address.path);
         template.directory = Some(tree.root.clone());
+        if let Some(limit) = &mut template.confined_to {
+            limit.clone_from(&tree.root);
+        }
         let commit = tree.commit.clone();
         events.emit(EventKind::TemplateFetched {
             address: address.to_string(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::error::{Error, Kind, Result};
-use crate::inputs::TemplateArgs;
+use crate::inputs::{TemplateArgs, ValidateArgs};
 use crate::plan::Plan;
 use crate::plan::alicloud_ecs::ProfileReading;
 use crate::plan::build::{self, NoPlan};
@@ -141,6 +141,29 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
     })
 }
 
+/// The plan of a template that is not built: there may be no credentials.
+///
+/// # Errors
+/// When it cannot be read or planned; what is wrong inside of it is reported.
+pub(super) fn plan_for_show(
+    args: &ValidateArgs,
+    command: &'static str,
+    events: &Events,
+) -> Result<Plan> {
+    let around = Around {
+        force: false,
+        region: args.region.as_deref(),
+        profiles: Some(ProfileReading {
+            profiles: &args.profiles,
+            is_needed: false,
+        }),
+    };
+    let fetched = super::remote::fetch_now(&args.template, events)?;
+    let reading = read(&fetched.template, &around)?;
+    start(events, command, &reading.sources);
+    reading.into_plan(events)
+}
+
 /// Makes all paths relative to a directory.
 pub(super) fn enter(directory: &Path) -> Result<()> {
     std::env::set_current_dir(directory).map_err(|error| {
@@ -169,6 +192,7 @@ fn places(args: &TemplateArgs, inputs: &VariableInputs<'_>) -> Places {
     Places {
         working_directory: PathBuf::from(&inputs.pwd),
         home: args.variables.environment.get("HOME").map(PathBuf::from),
+        confined_to: args.confined_to.clone(),
     }
 }
 

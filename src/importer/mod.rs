@@ -123,10 +123,15 @@ impl Importer<'_> {
             .step("Import image", self.import(cx, &objects, &checked))
             .await?;
         let publisher = self.publisher();
-        let artifact = cx
+        let mut artifact = cx
             .step("Publish image", publisher.publish(cx, made))
             .await?;
         self.keep_what_stays(cx, &objects)?;
+        if let Some(object) = objects.first().filter(|_| self.options.skip_clean) {
+            for image in &mut artifact.images {
+                image.oss_object = Some(format!("oss://{}", object.id()));
+            }
+        }
         Ok(artifact)
     }
 

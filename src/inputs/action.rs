@@ -6,12 +6,11 @@
 //! Facts: GitHub's metadata syntax and the runner's source.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::command::{CleanupArgs, Command, TemplateArgs};
-use super::env::{self, Environment};
+use super::command::{CleanupArgs, Command, GuardArgs, ImportArgs, TemplateArgs};
+use super::env::Environment;
 use super::github;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Settings, System};
@@ -20,6 +19,9 @@ use crate::report::{Settings, System};
 pub const MAIN_PROGRAM: &str = "alicloud-image-action";
 /// The program's name as the action's post entry point.
 pub const POST_PROGRAM: &str = "alicloud-image-post";
+
+mod access;
+mod trust;
 
 /// GitHub ends a cancelled job after five minutes; the sweep of the post step
 /// must be done before.
@@ -47,6 +49,11 @@ pub const INPUTS: &[Input] = &[
     input("var-files", ""),
     input("only", ""),
     input("except", ""),
+    input("file", ""),
+    input("data-disks", ""),
+    input("image-name", ""),
+    input("oss-bucket-name", ""),
+    input("options", ""),
     input("region", ""),
     input("access-key-id", ""),
     input("access-key-secret", ""),
@@ -54,16 +61,20 @@ pub const INPUTS: &[Input] = &[
     input("role-to-assume", ""),
     input("oidc-provider-arn", ""),
     input("audience", "sts.aliyuncs.com"),
-    input("role-session-name", "alicloud-image"),
+    input("role-session-name", ""),
     input("role-session-expiration", "3600"),
+    input("role-policy", ""),
     input("ecs-endpoint", ""),
     input("vpc-endpoint", ""),
     input("sts-endpoint", ""),
+    input("oss-endpoint", ""),
     input("on-error", "cleanup"),
     input("force", "false"),
     input("parallel", "0"),
     input("timeout-minutes", "0"),
     input("resource-ttl-hours", "6"),
+    input("allow-local-exec", "auto"),
+    input("manifest", "alicloud-image-manifest.json"),
     input("fail-on-leftovers", "false"),
     input("run-id", ""),
     input("output-files", ""),
@@ -87,13 +98,18 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
     let arguments = match inputs.get("command") {
         "build" => inputs.build()?,
         "validate" => inputs.template_command("validate")?,
+        "plan" => inputs.template_command("plan")?,
         "inspect" => inputs.template_command("inspect")?,
+        "import" => inputs.import()?,
         "matrix" => inputs.matrix()?,
         "merge" => inputs.merge()?,
         "cleanup" => inputs.cleanup()?,
+        "guard" => return Ok(inputs.guard(&environment)),
         other => {
-            return Err(bad_input("command", other)
-                .with_hint("Use `build`, `validate`, `inspect`, `matrix`, `merge` or `cleanup`"));
+            return Err(bad_input("command", other).with_hint(
+                "Use `build`, `import`, `validate`, `plan`, `inspect`, `matrix`, `merge`, \
+                 `cleanup` or `guard`",
+            ));
         }
     };
     let command = super::command_line(arguments, &environment)?;
@@ -109,6 +125,17 @@ pub(super) fn post(environment: &Environment) -> Result<Command> {
         (Some(journal), false) => journal,
         _ => return Ok(github::close(check_run, environment)),
     };
+    // What failed is to be looked at.
+    if inputs.get("command") == "build" && inputs.get("on-error") != "cleanup" {
+        if check_run.is_some() {
+            return Ok(github::close(check_run, environment));
+        }
+        let run = environment.get("STATE_run").unwrap_or("RUN");
+        return Ok(Command::Print(format!(
+            "What is left is kept, as `on-error` says. Delete it with: \
+             alicloud-image cleanup --run {run}\n"
+        )));
+    }
     let arguments = vec![
         "alicloud-image".into(),
         "cleanup".into(),
@@ -176,9 +203,43 @@ impl Inputs<'_> {
         for name in ["force", "fail-on-leftovers", "sandbox"] {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
+        arguments.extend(self.manifest());
         arguments.extend(self.output_files());
         arguments.extend(self.template()?);
         Ok(arguments)
+    }
+
+    fn import(&self) -> Result<Vec<OsString>> {
+        let mut arguments = self.start("import")?;
+        for name in ["image-name", "oss-bucket-name"] {
+            arguments.push(assigned(&format!("--{name}"), self.required(name)?));
+        }
+        for (option, name) in [("--data-disk", "data-disks"), ("--option", "options")] {
+            arguments.extend(self.lines(name).map(|line| assigned(option, line)));
+        }
+        arguments.push(assigned(
+            "--timeout-minutes",
+            self.get("timeout-minutes").trim(),
+        ));
+        for name in ["force", "fail-on-leftovers"] {
+            arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
+        }
+        arguments.extend(self.manifest());
+        arguments.extend(["--".into(), self.required("file")?.into()]);
+        Ok(arguments)
+    }
+
+    fn guard(&self, environment: &Environment) -> Command {
+        Command::Guard(Box::new(GuardArgs {
+            journal_dir: super::resolve::journal_dir(environment),
+            report: super::fallback_settings(environment),
+        }))
+    }
+
+    /// Who writes an empty text wants none.
+    fn manifest(&self) -> Option<OsString> {
+        let is_unwanted = self.0.is_empty(&variable_of("manifest"));
+        (!is_unwanted).then(|| assigned("--manifest", self.get("manifest")))
     }
 
     fn output_files(&self) -> impl Iterator<Item = OsString> {
@@ -198,10 +259,9 @@ impl Inputs<'_> {
 
     fn merge(&self) -> Result<Vec<OsString>> {
         let mut arguments = self.start("merge")?;
-        for (option, name) in [("--expect", "expect"), ("--manifest", "manifest")] {
-            let value = self.optional(name);
-            arguments.extend(value.map(|value| assigned(option, value)));
-        }
+        let expected = self.optional("expect");
+        arguments.extend(expected.map(|file| assigned("--expect", file)));
+        arguments.extend(self.manifest());
         arguments.extend(self.output_files());
         arguments.push("--".into());
         let first = arguments.len();
@@ -229,16 +289,37 @@ impl Inputs<'_> {
         ] {
             arguments.extend(self.lines(name).map(|line| assigned(option, line)));
         }
+        if !self.allows_local_exec()? {
+            arguments.push("--no-local-exec".into());
+        }
         Ok(arguments)
+    }
+
+    fn allows_local_exec(&self) -> Result<bool> {
+        match self.get("allow-local-exec") {
+            "auto" => Ok(!trust::is_of_stranger(self.0)),
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(bad_input("allow-local-exec", other)
+                .with_hint("Use exactly `auto`, `true` or `false`")),
+        }
     }
 
     /// The positional argument, which may begin with a dash.
     fn template(&self) -> Result<[OsString; 2]> {
-        let template = self.optional("template").ok_or_else(|| {
-            Error::new(Kind::Usage, "Input `template` is empty")
-                .with_hint("Give the path of a Packer template, relative to `working-directory`")
-        })?;
-        Ok(["--".into(), template.into()])
+        Ok(["--".into(), self.required("template")?.into()])
+    }
+
+    fn required(&self, name: &str) -> Result<&str> {
+        let hint = match name {
+            "template" => "Give the path of a Packer template, relative to `working-directory`",
+            "file" => "Give the path of a disk image, relative to `working-directory`",
+            "image-name" => "Give the image a name",
+            _ => "Name the bucket the disk is uploaded to; it is made when there is none",
+        };
+        self.optional(name).ok_or_else(|| {
+            Error::new(Kind::Usage, format!("Input `{name}` is empty")).with_hint(hint)
+        })
     }
 
     fn cleanup(&self) -> Result<Vec<OsString>> {
@@ -291,83 +372,6 @@ impl Inputs<'_> {
         Ok(environment)
     }
 
-    /// A role, assumed with a token of GitHub when its OIDC provider is named,
-    /// else with whatever keys there are.
-    fn role(&self) -> Result<Vec<(String, String)>> {
-        let role = self.optional("role-to-assume");
-        let provider = self.optional("oidc-provider-arn");
-        let (mut pairs, names) = match (role, provider) {
-            (None, None) => return Ok(Vec::new()),
-            (None, Some(_)) => {
-                let message = "Input `oidc-provider-arn` is set without `role-to-assume`";
-                return Err(Error::new(Kind::Usage, message)
-                    .with_hint("Set both: the role is assumed with a token of the job"));
-            }
-            (Some(role), None) => (Vec::new(), vec![("ALICLOUD_ASSUME_ROLE_ARN", role)]),
-            (Some(role), Some(provider)) => {
-                // What an earlier step exported must not come first.
-                let others = env::key_variables().chain(["ALICLOUD_PROFILE"]);
-                let none = others.map(|name| (name.to_owned(), String::new()));
-                let names = vec![
-                    ("ALIBABA_CLOUD_ROLE_ARN", role),
-                    ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", provider),
-                    ("ALICLOUD_IMAGE_OIDC_AUDIENCE", self.get("audience")),
-                ];
-                (none.collect(), names)
-            }
-        };
-        let session = [
-            (
-                "ALIBABA_CLOUD_ROLE_SESSION_NAME",
-                self.get("role-session-name"),
-            ),
-            (
-                "ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION",
-                self.get("role-session-expiration"),
-            ),
-        ];
-        let named = names.into_iter().chain(session);
-        pairs.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        Ok(pairs)
-    }
-
-    /// Keys replace the first family as a whole.
-    fn keys(&self) -> Result<Vec<(String, String)>> {
-        let id = self.optional("access-key-id");
-        let secret = self.optional("access-key-secret");
-        let pairs = match (id, secret) {
-            (Some(id), Some(secret)) => [
-                ("ALICLOUD_ACCESS_KEY", id),
-                ("ALICLOUD_SECRET_KEY", secret),
-                ("ALICLOUD_SECURITY_TOKEN", self.get("security-token")),
-                ("SECURITY_TOKEN", ""),
-            ],
-            (None, None) => return Ok(Vec::new()),
-            _ => {
-                return Err(Error::new(
-                    Kind::Usage,
-                    "Only one of the inputs `access-key-id` and `access-key-secret` is set",
-                )
-                .with_hint("Set both, or neither and use the environment"));
-            }
-        };
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Ok(pairs.map(owned).into())
-    }
-
-    fn endpoints(&self) -> Result<Vec<(String, String)>> {
-        let mut pairs = Vec::new();
-        for product in ["ECS", "VPC", "STS"] {
-            let name = format!("{}-endpoint", product.to_lowercase());
-            if let Some(endpoint) = self.optional(&name) {
-                check_endpoint(&name, endpoint)?;
-                let variable = format!("ALIBABA_CLOUD_ENDPOINT_{product}");
-                pairs.push((variable, endpoint.to_owned()));
-            }
-        }
-        Ok(pairs)
-    }
-
     fn switches(&self) -> Result<Vec<(String, String)>> {
         let mut pairs = Vec::new();
         for name in ["summary", "annotations"] {
@@ -409,6 +413,7 @@ impl Inputs<'_> {
         Ok(WorkingDirectory {
             absolute: workspace.join(&relative),
             relative,
+            workspace,
         })
     }
 }
@@ -416,12 +421,19 @@ impl Inputs<'_> {
 struct WorkingDirectory {
     absolute: PathBuf,
     relative: PathBuf,
+    workspace: PathBuf,
 }
 
 fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
     let settle = |template: Option<&mut TemplateArgs>, report: &mut Settings| {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
+            if let Some(limit) = &mut template.confined_to {
+                limit.clone_from(&directory.workspace);
+            }
+        }
+        if let Some(manifest) = &mut report.manifest {
+            *manifest = directory.absolute.join(&manifest);
         }
         if let Some(System::GitHub(github)) = &mut report.ci {
             let seen = &mut github.workspace.directory;
@@ -432,6 +444,7 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         Command::Build(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Validate(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Inspect(args) => settle(Some(&mut args.template), &mut args.report),
+        Command::Plan(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Policy(args) => settle(Some(&mut args.template), &mut args.report),
         Command::Matrix(args) => {
             let args = &mut args.validate;
@@ -442,9 +455,20 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
             settle(None, &mut args.report);
         }
         Command::Cleanup(args) => settle(None, &mut args.report),
+        Command::Import(args) => {
+            settle(None, &mut args.report);
+            in_directory_of(directory, args);
+        }
         _ => {}
     }
     command
+}
+
+fn in_directory_of(directory: &WorkingDirectory, args: &mut ImportArgs) {
+    let disks = args.data_disks.iter_mut();
+    for file in disks.chain([&mut args.file]) {
+        *file = directory.absolute.join(&file);
+    }
 }
 
 /// The path relative to the workspace, without `..`; none when it leaves it.
@@ -464,28 +488,6 @@ fn under(path: &Path, workspace: &Path) -> Option<PathBuf> {
         }
     }
     Some(clean)
-}
-
-/// Requests carry a token: in clear only to this machine.
-fn check_endpoint(name: &str, endpoint: &str) -> Result<()> {
-    let Some(rest) = endpoint.strip_prefix("http://") else {
-        return Ok(());
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next(),
-        None => authority.split(':').next(),
-    };
-    let is_loopback = host.is_some_and(|host| {
-        host == "localhost"
-            || host
-                .parse()
-                .is_ok_and(|address: IpAddr| address.is_loopback())
-    });
-    if is_loopback {
-        return Ok(());
-    }
-    Err(bad_input(name, endpoint).with_hint("Use https, or http on a loopback address"))
 }
 
 fn variable_of(name: &str) -> String {

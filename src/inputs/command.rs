@@ -20,8 +20,12 @@ pub enum Command {
     Validate(Box<ValidateArgs>),
     /// Print the least RAM policy a template needs.
     Policy(Box<ValidateArgs>),
+    /// Print what a template would build.
+    Plan(Box<ValidateArgs>),
     /// Show a template.
     Inspect(Box<InspectArgs>),
+    /// Leave the journals of other steps to the post step of this one.
+    Guard(Box<GuardArgs>),
     /// Import a disk image.
     Import(Box<ImportArgs>),
     /// Print a template's legs.
@@ -198,10 +202,20 @@ pub struct CleanupArgs {
     pub report: Settings,
 }
 
+/// The main step of the GitHub action's command `guard`.
+#[derive(Debug)]
+pub struct GuardArgs {
+    /// Where the job's other steps note what they create.
+    pub journal_dir: PathBuf,
+    /// How the run is shown.
+    pub report: Settings,
+}
+
 /// What `cleanup` deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CleanupScope {
-    /// What the run with this journal created.
+    /// What the run with this journal created; with a directory, what the
+    /// runs with journals in it created.
     Journal(PathBuf),
     /// What the run with this id created.
     Run(String),
@@ -290,6 +304,9 @@ pub struct TemplateArgs {
     pub only: Vec<String>,
     /// Not these builds.
     pub except: Vec<String>,
+    /// When the template is a stranger's: the directory outside of which it
+    /// reads nothing. It also starts no program then.
+    pub confined_to: Option<PathBuf>,
 }
 
 /// Values for a template's variables, weakest first: environment, files,

@@ -91,6 +91,7 @@ impl Environment {
                 .get("ALIBABA_CLOUD_ROLE_SESSION_NAME")
                 .map(str::to_owned),
             duration: duration.transpose()?,
+            policy: self.get("ALICLOUD_IMAGE_ROLE_POLICY").map(str::to_owned),
             ..RoleSession::default()
         })
     }

@@ -113,6 +113,10 @@ pub const VARIABLES: &[Variable] = &[
         "Life of the session of a role in seconds, 3600 when not set",
     ),
     variable(
+        "ALICLOUD_IMAGE_ROLE_POLICY",
+        "Policy (JSON) that narrows the session of a role",
+    ),
+    variable(
         "ALICLOUD_ASSUME_ROLE_ARN",
         "Role to assume with whatever keys the environment has; also ALIBABA_CLOUD_ASSUME_ROLE_ARN",
     ),
@@ -213,6 +217,15 @@ pub const VARIABLES: &[Variable] = &[
         "Any value but `0`: colours without a terminal",
     ),
     variable("RUNNER_DEBUG", "`1`: as --verbose (GitHub sets it)"),
+    variable(
+        "RUNNER_TEMP",
+        "Where the journals are in a job of GitHub Actions, in .alicloud-image",
+    ),
+    variable(
+        "GITHUB_EVENT_NAME",
+        "Whether the job is for a pull request, for the input `allow-local-exec`",
+    ),
+    variable("GITHUB_EVENT_PATH", "Whether that comes from a fork"),
     variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
     variable("HOME", "Where the journals are, in .alicloud-image"),
     variable(
@@ -409,6 +422,13 @@ impl Environment {
         (!value.is_empty()).then_some(value)
     }
 
+    /// Whether a variable is there without a value.
+    pub fn is_empty(&self, name: &str) -> bool {
+        self.variables
+            .get(OsStr::new(name))
+            .is_some_and(|value| value.is_empty())
+    }
+
     /// As [`Self::get`], owned.
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
@@ -441,6 +461,14 @@ impl Environment {
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?.into(), value.to_str()?.into())))
             .collect()
+    }
+
+    /// The same for a stranger's template: without keys.
+    pub fn texts_without_keys(&self) -> BTreeMap<String, String> {
+        let kept = self.for_children();
+        let mut texts = self.texts();
+        texts.retain(|name, _| kept.get(name).is_some());
+        texts
     }
 
     /// The keys of the first family that is complete.

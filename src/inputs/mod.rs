@@ -26,8 +26,8 @@ mod spelling;
 
 pub use command::{
     BuildArgs, CleanupArgs, CleanupScope, CloseCheckRunArgs, CloudArgs, Command, DiskAction,
-    DiskArgs, Endpoints, ImportArgs, InspectArgs, MatrixArgs, MergeArgs, SandboxArgs, TemplateArgs,
-    ValidateArgs, VariableInputs, WhoamiArgs,
+    DiskArgs, Endpoints, GuardArgs, ImportArgs, InspectArgs, MatrixArgs, MergeArgs, SandboxArgs,
+    TemplateArgs, ValidateArgs, VariableInputs, WhoamiArgs,
 };
 pub use env::Environment;
 pub use resolve::fallback_settings;

@@ -11,6 +11,7 @@ use super::command::{
 use super::credentials::AUDIENCE;
 use super::{ci, env::Environment, github};
 use crate::cli;
+use crate::cloud::credential::Profiles;
 use crate::disk::{self, stream};
 use crate::error::{Error, Kind, Result};
 use crate::plan::OnError;
@@ -28,6 +29,7 @@ pub(super) fn command(typed: cli::Command, environment: &Environment) -> Result<
         cli::Command::Build(typed) => Command::Build(Box::new(build(typed, environment)?)),
         cli::Command::Validate(typed) => Command::Validate(Box::new(validate(typed, environment)?)),
         cli::Command::Inspect(typed) => Command::Inspect(Box::new(inspect(typed, environment)?)),
+        cli::Command::Plan(typed) => Command::Plan(Box::new(policy(typed, environment)?)),
         cli::Command::Policy(typed) => Command::Policy(Box::new(policy(typed, environment)?)),
         cli::Command::Import(typed) => Command::Import(Box::new(import(*typed, environment)?)),
         cli::Command::Matrix(typed) => Command::Matrix(Box::new(matrix(typed, environment)?)),
@@ -49,12 +51,15 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
     let (on_error, ask_warning) = on_error(typed.on_error);
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
+    settings.manifest = typed.manifest;
     settings.verbose = settings.verbose.max(u8::from(typed.debug));
+    let mut cloud = cloud(typed.cloud, environment)?;
+    cloud.ambient.profiles.external_disabled |= typed.template.no_local_exec;
     let template = template(typed.template, typed.warn_on_undeclared_var, environment)?;
     let (reviewing, review_warnings) = github::reviewing(environment, &template, &settings);
     Ok(BuildArgs {
         template,
-        cloud: cloud(typed.cloud, environment)?,
+        cloud,
         report: settings,
         force: typed.force,
         on_error,
@@ -100,18 +105,26 @@ fn minutes(minutes: u32) -> Option<Duration> {
 }
 
 fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateArgs> {
+    let profiles = profiles(&typed.template, environment);
     let template = template(typed.template, !typed.no_warn_undeclared_var, environment)?;
     let report = report(typed.output, environment);
     let (reviewing, warnings) = github::reviewing(environment, &template, &report);
     Ok(ValidateArgs {
+        profiles,
         template,
         region: environment.region().map(str::to_owned),
-        profiles: environment.profiles(),
         report,
         syntax_only: typed.syntax_only,
         warnings,
         reviewing,
     })
+}
+
+/// A profile may name a program to run, and a template a file with profiles.
+fn profiles(typed: &cli::Template, environment: &Environment) -> Profiles {
+    let mut profiles = environment.profiles();
+    profiles.external_disabled |= typed.no_local_exec;
+    profiles
 }
 
 fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs> {
@@ -123,9 +136,9 @@ fn inspect(typed: cli::Inspect, environment: &Environment) -> Result<InspectArgs
 
 fn policy(typed: cli::Inspect, environment: &Environment) -> Result<ValidateArgs> {
     Ok(ValidateArgs {
+        profiles: profiles(&typed.template, environment),
         template: template(typed.template, false, environment)?,
         region: environment.region().map(str::to_owned),
-        profiles: environment.profiles(),
         report: report(typed.output, environment),
         syntax_only: false,
         warnings: Vec::new(),
@@ -137,6 +150,7 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
     let options = import_options(&typed);
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
+    settings.manifest = typed.manifest;
     Ok(ImportArgs {
         file: typed.file,
         data_disks: typed.data_disk,
@@ -169,7 +183,7 @@ fn import_options(typed: &cli::Import) -> serde_json::Value {
         .filter_map(|(name, value)| Some((name.to_owned(), value?.clone().into())));
     let more = typed.option.iter().cloned();
     let mut block: serde_json::Map<String, serde_json::Value> = texts
-        .chain(more.map(|(name, value)| (name, value.into())))
+        .chain(more.map(|(name, value)| (name, list_or_text(value))))
         .collect();
     if let Some(size) = typed.image_system_size {
         block.insert("image_system_size".to_owned(), size.into());
@@ -192,13 +206,21 @@ fn import_options(typed: &cli::Import) -> serde_json::Value {
     block.into()
 }
 
+/// A list or an object in JSON, or else the text as it is.
+fn list_or_text(value: String) -> serde_json::Value {
+    serde_json::from_str(&value)
+        .ok()
+        .filter(|value: &serde_json::Value| value.is_array() || value.is_object())
+        .unwrap_or_else(|| value.into())
+}
+
 fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
     let audience = environment.get("ALICLOUD_IMAGE_OIDC_AUDIENCE");
     Ok(MatrixArgs {
         validate: ValidateArgs {
+            profiles: profiles(&typed.template, environment),
             template: template(typed.template, false, environment)?,
             region: environment.region().map(str::to_owned),
-            profiles: environment.profiles(),
             report: report(plain_output(typed.ci, typed.verbose), environment),
             syntax_only: false,
             warnings: Vec::new(),
@@ -326,13 +348,19 @@ fn template(
         path: typed.template,
         config_type: typed.config_type,
         variables: VariableInputs {
-            environment: environment.texts(),
+            environment: match typed.no_local_exec {
+                true => environment.texts_without_keys(),
+                false => environment.texts(),
+            },
             files: typed.var_file,
             vars: typed.var,
             warn_on_undeclared,
         },
         only: names(typed.only),
         except: names(typed.except),
+        confined_to: typed
+            .no_local_exec
+            .then(|| environment.directory.clone().unwrap_or_default()),
     })
 }
 
@@ -366,8 +394,16 @@ pub(super) fn cloud(typed: cli::Cloud, environment: &Environment) -> Result<Clou
 }
 
 pub(super) fn journal_dir(environment: &Environment) -> PathBuf {
+    // Containers and plain steps of a GitHub job have different homes, but
+    // share this directory, which is emptied when the job ends.
+    // Some runners name one that their containers do not have.
+    let of_job = || {
+        let shared = environment.path("RUNNER_TEMP");
+        shared.filter(|path| environment.is_set("GITHUB_ACTIONS") && path.is_dir())
+    };
     environment
         .path("ALICLOUD_IMAGE_JOURNAL_DIR")
+        .or_else(|| Some(of_job()?.join(JOURNAL_DIR)))
         .or_else(|| Some(environment.path("HOME")?.join(JOURNAL_DIR)))
         .or_else(|| Some(environment.path("TMPDIR")?.join(JOURNAL_DIR)))
         .unwrap_or_else(|| PathBuf::from("/tmp").join(JOURNAL_DIR))
@@ -410,6 +446,7 @@ pub(super) fn report(typed: cli::Output, environment: &Environment) -> Settings 
         verbose: typed.verbose.max(verbose(environment)),
         ci: ci::system(typed.ci, environment),
         output_files: typed.output_file,
+        manifest: None,
         fail_on_leftovers: false,
         secrets: secrets(environment),
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::alicloud_ecs::{self, Defaults, ProfileReading};
 use super::communicator::{self, Communicator};
-use super::files::Places;
+use super::files::{Places, TRUST};
 use super::post_processor::{self, PostProcessor};
 use super::provisioner::{self, Provisioner};
 use super::qemu;
@@ -66,6 +66,9 @@ pub enum NoPlan {
     /// `-only` and `-except` left no build.
     NoMatch,
 }
+
+/// What starts programs on this machine, or takes any file of it.
+const LOCAL: &[&str] = &["qemu", "shell-local", "ansible", "artifice"];
 
 /// The builder types there are.
 const BUILDERS: &[&str] = &["alicloud-ecs", "qemu"];
@@ -170,6 +173,7 @@ impl<'a> Planner<'a> {
     }
 
     fn builder(&mut self, block: &BuilderBlock) -> Option<(Builder, Communicator)> {
+        self.refuse_local("builder", &block.type_name);
         let title = format!("builder `{}`", block.build_name);
         match block.type_name.value.as_str() {
             "alicloud-ecs" => Some(self.alicloud_ecs(block, &title)),
@@ -238,6 +242,7 @@ impl<'a> Planner<'a> {
         builder: &BuilderBlock,
         communicator: Option<&Communicator>,
     ) -> Option<Provisioner> {
+        self.refuse_local("provisioner", &block.type_name);
         let types = provisioner::TYPES;
         let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
             let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
@@ -301,6 +306,7 @@ impl<'a> Planner<'a> {
         block: &PostProcessorBlock,
         builder: &BuilderBlock,
     ) -> Option<PostProcessor> {
+        self.refuse_local("post-processor", &block.type_name);
         let types = post_processor::TYPES;
         let Some(kind) = types.iter().find(|kind| kind.name == block.type_name.value) else {
             let names: Vec<_> = types.iter().map(|kind| kind.name).collect();
@@ -365,6 +371,18 @@ impl<'a> Planner<'a> {
         };
         let context = context.for_build(&builder.build_name, &builder.type_name.value);
         render_body(body, &context, &[], self.diagnostics)
+    }
+
+    /// Reports what a stranger's template may not have.
+    fn refuse_local(&mut self, what: &str, type_name: &Spanned<String>) {
+        let is_confined = self.settings.places.confined_to.is_some();
+        let name = type_name.value.as_str();
+        if !is_confined || !LOCAL.contains(&name) {
+            return;
+        }
+        let message = format!("The {what} `{name}` uses this machine, which is not allowed");
+        let diagnostic = Diagnostic::error(message, type_name.span).help(TRUST);
+        self.diagnostics.push(diagnostic);
     }
 
     /// Reports a type that is not known.

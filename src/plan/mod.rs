@@ -18,6 +18,7 @@ pub mod docs;
 pub mod files;
 pub mod import;
 pub mod options;
+pub mod outline;
 pub mod policy;
 pub mod post_processor;
 pub mod provisioner;

@@ -80,12 +80,69 @@ const IMPORT: &[&str] = &[
     "ram:PassRole",
 ];
 
+/// More than one of those: what images of any template may want.
+const ANY_IMAGE: &[&str] = &[
+    "ecs:CancelCopyImage",
+    "ecs:CopyImage",
+    "ecs:ModifyImageAttribute",
+    "ecs:ModifyImageSharePermission",
+    "ecs:TagResources",
+];
+
+/// And what instances of any template may want.
+const ANY_INSTANCE: &[&str] = &[
+    "ecs:CreateSnapshot",
+    "ecs:DescribeAvailableResource",
+    "ecs:DescribeDisks",
+    "ecs:DescribeImageFromFamily",
+    "ecs:DescribeSecurityGroups",
+    "ecs:DescribeSnapshots",
+    "ecs:DetachKeyPair",
+    "ecs:RebootInstance",
+    "ram:PassRole",
+    "vpc:DescribeVSwitches",
+    "vpc:DescribeVpcs",
+];
+
+/// The policies for sessions of a role that need no template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// All that builds with `alicloud-ecs` may do.
+    Build,
+    /// All that imports may do.
+    Import,
+}
+
+/// A policy that fits every template of a kind, for
+/// `role-policy: preset:build`.
+pub fn preset(preset: Preset) -> Value {
+    let parts: &[&[&str]] = match preset {
+        Preset::Build => &[
+            INSTANCE,
+            ANY_INSTANCE,
+            ANY_IMAGE,
+            KEY_PAIR,
+            SECURITY_GROUP,
+            VSWITCH,
+            VPC,
+            NEW_EIP,
+            EIP,
+        ],
+        Preset::Import => &[IMPORT, ANY_IMAGE],
+    };
+    allowing(&parts.iter().copied().flatten().copied().collect())
+}
+
 /// The policy, for `alicloud-image policy`.
 pub fn document(plan: &Plan) -> Value {
     let mut actions = BTreeSet::new();
     for build in &plan.builds {
         of_build(build, &mut actions);
     }
+    allowing(&actions)
+}
+
+fn allowing(actions: &Actions) -> Value {
     json!({
         "Version": "1",
         "Statement": [{

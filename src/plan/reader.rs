@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::plan::check::Check;
-use crate::plan::files::Places;
+use crate::plan::files::{Places, TRUST};
 use crate::secret::Secret;
 use crate::template::decode::{Decoder, OptionSpec};
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
@@ -297,8 +297,29 @@ impl<'v, 'd> Reader<'v, 'd> {
     pub fn bad_path(&mut self, name: &str, span: Option<Span>, path: &str, problem: &str) {
         let what = format!("names `{path}`, which {problem}");
         let directory = self.places.working_directory.display();
-        let help = format!("Relative paths start at the working directory, `{directory}`");
+        let help = match &self.places.confined_to {
+            Some(_) => TRUST.to_owned(),
+            None => format!("Relative paths start at the working directory, `{directory}`"),
+        };
         self.error_at(span, name, &what, help);
+    }
+
+    /// Reports a path, to read or to write, that a stranger's template may not
+    /// name.
+    pub fn confine(&mut self, name: &str) {
+        let Some(value) = self.value(name) else {
+            return;
+        };
+        let ValueKind::String(path) = &value.kind else {
+            return;
+        };
+        let problem = match path.contains("{{") {
+            true => self.places.unknown(),
+            false => self.places.outside(path.as_ref()),
+        };
+        if let Some(problem) = problem {
+            self.bad_path(name, Some(value.span), path, &problem);
+        }
     }
 
     /// Reports a text that could not be rendered when the machine runs. Beside

@@ -40,6 +40,7 @@ pub(crate) fn read_in<T>(
     let places = Places {
         working_directory: directory.into(),
         home: None,
+        confined_to: None,
     };
     let (mut diagnostics, mut secrets) = (Diagnostics::default(), Vec::new());
     let mut desk = Desk {

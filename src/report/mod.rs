@@ -28,6 +28,7 @@ mod gitlab;
 mod json;
 mod live;
 pub mod machine_readable;
+mod manifest;
 mod mask;
 pub mod matrix;
 pub mod outputs;
@@ -135,7 +136,12 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     if settings.format == Format::Json {
         renderers.push(Box::new(json::Json(stdout)));
     }
-    renderers.extend(settings.ci.iter().flat_map(|ci| results(ci, &for_people)));
+    // Before the outputs, which name it.
+    if let Some(path) = &settings.manifest {
+        renderers.push(Box::new(manifest::Manifest::new(path)));
+    }
+    let ci = settings.ci.iter();
+    renderers.extend(ci.flat_map(|ci| results(ci, settings, &for_people)));
     for path in &settings.output_files {
         renderers.push(Box::new(outputs::OutputFile::new(path)));
     }
@@ -153,10 +159,13 @@ fn log(system: &System, sink: &Sink) -> Box<dyn Renderer> {
 }
 
 /// What a CI system is told after the text.
-fn results(system: &System, sink: &Sink) -> Vec<Box<dyn Renderer>> {
+fn results(system: &System, settings: &Settings, sink: &Sink) -> Vec<Box<dyn Renderer>> {
     let sink = sink.clone();
     match system {
-        System::GitHub(github) => vec![Box::new(github::Results::new(github, sink))],
+        System::GitHub(github) => {
+            let manifest = settings.manifest.clone();
+            vec![Box::new(github::Results::new(github, manifest, sink))]
+        }
         System::GitLab(gitlab) => gitlab::reports(gitlab),
         System::Azure(azure) => vec![Box::new(azure::Results::new(azure, sink))],
     }

@@ -19,6 +19,9 @@ pub const OUTPUTS: &[&str] = &[
     "image-name",
     "region",
     "snapshot-ids",
+    "oss-object",
+    "manifest-path",
+    "plan",
     "status",
     "build-run-id",
     "leftovers",
@@ -43,6 +46,7 @@ pub(super) struct Outputs {
     duration_seconds: u64,
     screenshots: Vec<String>,
     answers: Vec<(&'static str, String)>,
+    manifest: Option<PathBuf>,
     workspace: Option<PathBuf>,
 }
 
@@ -54,6 +58,12 @@ impl Outputs {
             workspace,
             ..Self::default()
         }
+    }
+
+    /// With the file that the manifest is written to.
+    pub(super) fn with_manifest(mut self, manifest: Option<PathBuf>) -> Self {
+        self.manifest = manifest;
+        self
     }
 
     /// Takes note of an entry. Says whether it changed an output.
@@ -148,6 +158,10 @@ impl Outputs {
             "image-name" => of_first(|image| &image.image_name),
             "region" => of_first(|image| &image.region),
             "snapshot-ids" => json!(self.snapshot_ids()).to_string(),
+            "oss-object" => first
+                .and_then(|image| image.oss_object.clone())
+                .unwrap_or_default(),
+            "manifest-path" => self.manifest_path(),
             "status" => self.status_word(),
             "build-run-id" => self.run_id.clone(),
             "leftovers" => json!(self.leftovers).to_string(),
@@ -159,6 +173,12 @@ impl Outputs {
             other => self.answer(other),
         };
         OUTPUTS.iter().map(|name| (*name, value(name))).collect()
+    }
+
+    /// Empty until there is a manifest, which begins with a build's end.
+    fn manifest_path(&self) -> String {
+        let manifest = self.manifest.as_deref().filter(|path| path.exists());
+        manifest.map_or_else(String::new, |path| self.relative(&path.to_string_lossy()))
     }
 
     fn relative(&self, path: &str) -> String {

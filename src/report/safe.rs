@@ -228,6 +228,7 @@ impl Safe {
             snapshot_ids: image.snapshot_ids.iter().map(|id| self.line(id)).collect(),
             size_gib: image.size_gib,
             created: self.line(&image.created),
+            oss_object: image.oss_object.as_deref().map(|object| self.line(object)),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     /// Where the results go: JSON when the name ends with `.json`, else
     /// `KEY=VALUE` lines.
     pub output_files: Vec<PathBuf>,
+    /// Where the run's manifest goes.
+    pub manifest: Option<PathBuf>,
     /// Whether leftovers are a failure.
     pub fail_on_leftovers: bool,
     /// Values that are hidden from the first line on.

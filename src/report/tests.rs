@@ -111,6 +111,7 @@ pub(super) fn image(build: &str, region: &str, id: &str) -> Image {
         snapshot_ids: vec![format!("s-{id}")],
         size_gib: 40,
         created: "2027-01-15T08:00:00Z".into(),
+        oss_object: None,
     }
 }
 

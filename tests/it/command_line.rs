@@ -56,6 +56,7 @@ async fn help_lists_the_commands_and_exit_codes() {
       build        Build the images of a template
       validate     Check a template without creating anything
       inspect      Show what a template contains
+      plan         Print what a template would build, as JSON
       policy       Print the least RAM policy that a template needs
       import       Import a disk image, without a template
       cleanup      Delete what an interrupted run left behind
@@ -800,6 +801,9 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
     image-name: web
     images: [{"build":"web","type":"alicloud-ecs","region":"cn-beijing","image_id":"m-ID","image_name":"web","source_image":"aliyun_3_x64_20G_alibase_20240819.vhd","snapshot_ids":["s-ID"],"size_gib":20,"created":"TIME"}]
     leftovers: []
+    manifest-path: 
+    oss-object: 
+    plan: 
     region: cn-beijing
     screenshots: 
     snapshot-ids: ["s-ID"]
@@ -874,6 +878,9 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
     image-name: 
     images: []
     leftovers: []
+    manifest-path: 
+    oss-object: 
+    plan: 
     region: 
     screenshots: 
     snapshot-ids: []

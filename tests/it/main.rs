@@ -17,6 +17,7 @@ mod iso;
 mod matrix;
 mod network;
 mod pipeline;
+mod plan;
 mod policy;
 mod provision;
 mod qemu;

@@ -1,3 +1,4 @@
+use super::access::LONGEST_POLICY;
 use super::*;
 use crate::cloud::credential::OidcSetting;
 use crate::inputs::{CleanupScope, resolve};
@@ -180,12 +181,13 @@ fn a_matrix_and_its_results_have_inputs_of_their_own() {
 #[test]
 fn bad_inputs_are_refused() {
     let template = ("INPUT_TEMPLATE", "t.json");
+    let role = ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r");
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[], "Input `template` is empty"),
         (&[("INPUT_COMMAND", "merge")], "Input `files` is empty"),
         (
-            &[("INPUT_COMMAND", "plan")],
-            "Bad value of input `command`: `plan`",
+            &[("INPUT_COMMAND", "destroy")],
+            "Bad value of input `command`: `destroy`",
         ),
         (
             &[template, ("INPUT_FORCE", "True")],
@@ -206,6 +208,30 @@ fn bad_inputs_are_refused() {
         (
             &[template, ("INPUT_STS-ENDPOINT", "http://10.0.0.1:80")],
             "Bad value of input `sts-endpoint`: `http://10.0.0.1:80`",
+        ),
+        (
+            &[template, ("INPUT_OSS-ENDPOINT", "http://oss.example")],
+            "Bad value of input `oss-endpoint`: `http://oss.example`",
+        ),
+        (
+            &[template, ("INPUT_ALLOW-LOCAL-EXEC", "yes")],
+            "Bad value of input `allow-local-exec`: `yes`",
+        ),
+        (
+            &[role, template, ("INPUT_ROLE-SESSION-NAME", "has blanks")],
+            "Bad value of input `role-session-name`: `has blanks`",
+        ),
+        (
+            &[template, ("INPUT_ROLE-POLICY", "preset:build")],
+            "Input `role-policy` is set without `role-to-assume`",
+        ),
+        (
+            &[template, ("INPUT_ROLE-POLICY", "preset:all")],
+            "Bad value of input `role-policy`: `preset:all`",
+        ),
+        (
+            &[("INPUT_COMMAND", "import"), ("INPUT_IMAGE-NAME", "web")],
+            "Input `oss-bucket-name` is empty",
         ),
         (
             &[template, ("INPUT_ONLY", "a"), ("INPUT_EXCEPT", "b")],
@@ -312,4 +338,163 @@ fn action_yml_and_the_image_name_the_entry_points() {
         let link = format!("/usr/local/bin/{program}");
         assert!(include_str!("../../../Dockerfile").contains(&link));
     }
+}
+
+#[test]
+fn an_import_takes_its_inputs() {
+    let command = run(
+        MAIN_PROGRAM,
+        &[
+            ("INPUT_COMMAND", "import"),
+            ("INPUT_FILE", "-disk.qcow2"),
+            ("INPUT_DATA-DISKS", "data.raw"),
+            ("INPUT_WORKING-DIRECTORY", "disks"),
+            ("INPUT_IMAGE-NAME", "web"),
+            ("INPUT_OSS-BUCKET-NAME", "images"),
+            (
+                "INPUT_OPTIONS",
+                "image_os_type=linux\ntags={\"app\":\"a=b\"}\nx={{timestamp}}",
+            ),
+            ("INPUT_OSS-ENDPOINT", "https://oss.example"),
+            ("INPUT_FORCE", "true"),
+        ],
+    );
+    let Ok(Command::Import(args)) = command else {
+        panic!("{command:?}");
+    };
+    let directory = Path::new("/github/workspace/disks");
+    assert_eq!(args.file, directory.join("-disk.qcow2"));
+    assert_eq!(args.data_disks, [directory.join("data.raw")]);
+    let manifest = directory.join("alicloud-image-manifest.json");
+    assert_eq!(args.report.manifest, Some(manifest));
+    let endpoint = args.cloud.endpoints.oss.as_deref();
+    assert_eq!(endpoint, Some("https://oss.example"));
+    assert!(args.force);
+    let expected = serde_json::json!({
+        "image_name": "web", "oss_bucket_name": "images", "image_os_type": "linux",
+        "tags": {"app": "a=b"}, "x": "{{timestamp}}",
+    });
+    assert_eq!(args.options, expected);
+}
+
+#[test]
+fn a_manifest_is_written_unless_its_name_is_empty() {
+    let manifest = |variables: &[(&str, &str)]| {
+        let template = ("INPUT_TEMPLATE", "t.json");
+        let all: Vec<_> = [template].iter().chain(variables).copied().collect();
+        build(&all).report.manifest
+    };
+    let default = PathBuf::from("/github/workspace/alicloud-image-manifest.json");
+    assert_eq!(manifest(&[]), Some(default));
+    assert_eq!(manifest(&[("INPUT_MANIFEST", "")]), None);
+    let named = manifest(&[
+        ("INPUT_MANIFEST", "m.json"),
+        ("INPUT_WORKING-DIRECTORY", "a"),
+    ]);
+    assert_eq!(named, Some("/github/workspace/a/m.json".into()));
+}
+
+#[test]
+fn policies_for_sessions_fit_into_what_sts_takes() {
+    let policy = |written: &str| {
+        let args = build(&[
+            ("INPUT_TEMPLATE", "t.json"),
+            ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+            ("INPUT_ROLE-POLICY", written),
+        ]);
+        let (_, session) = args.cloud.ambient.assumed_role.unwrap();
+        session.policy
+    };
+    for preset in ["preset:build", "preset:import"] {
+        let policy = policy(preset).unwrap();
+        assert!(policy.len() <= LONGEST_POLICY, "{preset}: {}", policy.len());
+        assert!(policy.contains("\"ecs:DescribeImages\""), "{policy}");
+    }
+    let own = r#"{"Version":"1","Statement":[]}"#;
+    assert_eq!(policy(own).as_deref(), Some(own));
+    assert_eq!(policy(""), None);
+}
+
+#[test]
+fn templates_of_strangers_are_confined_to_the_workspace() {
+    let args = |variables: &[(&str, &str)]| {
+        let base = [
+            ("INPUT_TEMPLATE", "t.json"),
+            ("INPUT_WORKING-DIRECTORY", "images"),
+            ("ALICLOUD_SECRET_KEY", "s"),
+            ("PLAIN", "p"),
+        ];
+        let all: Vec<_> = base.iter().chain(variables).copied().collect();
+        build(&all)
+    };
+    // A pull request whose payload cannot be read.
+    let stranger = args(&[("GITHUB_EVENT_NAME", "pull_request")]);
+    let workspace = Some(Path::new("/github/workspace"));
+    assert_eq!(stranger.template.confined_to.as_deref(), workspace);
+    let seen = &stranger.template.variables.environment;
+    assert!(seen.contains_key("PLAIN") && !seen.contains_key("ALICLOUD_SECRET_KEY"));
+    assert!(stranger.cloud.ambient.profiles.external_disabled);
+    let trusted = args(&[
+        ("GITHUB_EVENT_NAME", "pull_request"),
+        ("INPUT_ALLOW-LOCAL-EXEC", "true"),
+    ]);
+    assert_eq!(trusted.template.confined_to, None);
+    assert_eq!(args(&[]).template.confined_to, None);
+    let never = args(&[("INPUT_ALLOW-LOCAL-EXEC", "false")]);
+    assert_eq!(never.template.confined_to.as_deref(), workspace);
+}
+
+#[test]
+fn a_guard_leaves_the_journals_of_the_job_to_the_post_step() {
+    let temp = tempfile::tempdir().unwrap();
+    let job = [
+        ("RUNNER_TEMP", temp.path().to_str().unwrap()),
+        ("GITHUB_ACTIONS", "true"),
+    ];
+    let guard = [("INPUT_COMMAND", "guard")].iter().chain(&job).copied();
+    let Command::Guard(args) = run(MAIN_PROGRAM, &guard.collect::<Vec<_>>()).unwrap() else {
+        panic!("no guard");
+    };
+    let directory = temp.path().join(".alicloud-image");
+    assert_eq!(args.journal_dir, directory);
+    // Where a step of the same job has them.
+    let all: Vec<_> = [("INPUT_TEMPLATE", "t.json")]
+        .iter()
+        .chain(&job)
+        .copied()
+        .collect();
+    assert_eq!(build(&all).cloud.journal_dir, directory);
+}
+
+#[test]
+fn what_was_to_be_kept_is_not_swept_by_the_post_step() {
+    let state = ("STATE_journal", "/j");
+    let abort = [state, ("STATE_run", "r1"), ("INPUT_ON-ERROR", "abort")];
+    let Command::Print(text) = run(POST_PROGRAM, &abort).unwrap() else {
+        panic!("it sweeps");
+    };
+    assert!(text.contains("alicloud-image cleanup --run r1"), "{text}");
+    let guard = [
+        state,
+        ("INPUT_ON-ERROR", "abort"),
+        ("INPUT_COMMAND", "guard"),
+    ];
+    assert!(matches!(run(POST_PROGRAM, &guard), Ok(Command::Cleanup(_))));
+}
+
+#[test]
+fn a_session_is_named_after_the_run() {
+    let name = |variables: &[(&str, &str)]| {
+        let base = [
+            ("INPUT_TEMPLATE", "t.json"),
+            ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+        ];
+        let all: Vec<_> = base.iter().chain(variables).copied().collect();
+        build(&all).cloud.ambient.assumed_role.unwrap().1.name
+    };
+    let run = [("GITHUB_RUN_ID", "42"), ("GITHUB_RUN_ATTEMPT", "2")];
+    assert_eq!(name(&run).as_deref(), Some("alicloud-image-42-2"));
+    let own = [run[0], ("INPUT_ROLE-SESSION-NAME", "me@team")];
+    assert_eq!(name(&own).as_deref(), Some("me@team"));
+    assert_eq!(name(&[]).as_deref(), Some("alicloud-image"));
 }

@@ -15,6 +15,7 @@ struct CommandLine<'a> {
     only: &'a [&'a str],
     except: &'a [&'a str],
     force: bool,
+    confined: bool,
     vars: &'a [(&'a str, &'a str)],
 }
 
@@ -55,6 +56,7 @@ fn plan_in(
         places: Places {
             working_directory: directory.to_owned(),
             home: None,
+            confined_to: command_line.confined.then(|| directory.to_owned()),
         },
         start: inputs.start,
     };
@@ -94,6 +96,7 @@ const TWO: CommandLine<'_> = CommandLine {
     only: &["web", "db"],
     except: &[],
     force: false,
+    confined: false,
     vars: &[],
 };
 
@@ -498,4 +501,82 @@ fn sensitive_variables_are_secrets() {
     let (plan, _) = plan_text(&text, &TWO);
     let secrets = plan.unwrap().secrets;
     assert_eq!(secrets, [Secret::new("hunter2")]);
+}
+
+#[test]
+fn a_strangers_template_uses_nothing_of_this_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("app.conf"), "x").unwrap();
+    let stranger = CommandLine {
+        confined: true,
+        ..TWO
+    };
+    let provisioned = |provisioner: &str| {
+        let text = template(&format!(
+            r#","provisioners":[{{"only":["web"],{provisioner}}}]"#
+        ));
+        plan_in(directory.path(), &text, &stranger).1
+    };
+    let harmless = [
+        r#""type":"shell","inline":["true"]"#,
+        r#""type":"file","source":"app.conf","destination":"/etc/app.conf""#,
+        r#""type":"file","direction":"download","source":"/a","destination":"log""#,
+    ];
+    for provisioner in harmless {
+        assert_eq!(provisioned(provisioner), [""; 0], "{provisioner}");
+    }
+    let refused = [
+        (
+            r#""type":"shell-local","inline":["true"]"#,
+            "uses this machine, which is not allowed",
+        ),
+        (r#""type":"shell","script":"/etc/profile""#, "leads out of"),
+        (
+            r#""type":"shell","script":"{{build `ID`}}""#,
+            "is only known later",
+        ),
+        (
+            r#""type":"file","source":"../x","destination":"/x""#,
+            "leads out of",
+        ),
+        (
+            r#""type":"file","source":"x","generated":true,"destination":"/x""#,
+            "does not exist",
+        ),
+        (
+            r#""type":"file","direction":"download","source":"/a","destination":"/b""#,
+            "leads out of",
+        ),
+    ];
+    for (provisioner, expected) in refused {
+        let findings = provisioned(provisioner);
+        assert!(
+            findings.iter().any(|it| it.contains(expected)),
+            "{provisioner}: {findings:?}"
+        );
+    }
+    let manifest = r#","post-processors":[{"type":"manifest","output":"/m.json"}]"#;
+    let findings = plan_in(directory.path(), &template(manifest), &stranger).1;
+    assert!(findings[0].contains("leads out of"), "{findings:?}");
+}
+
+#[test]
+fn an_outline_tells_builds_apart_and_hides_what_is_sensitive() {
+    let text = template(
+        r#","variables":{"word":"hunter2"},"sensitive-variables":["word"],
+            "provisioners":[{"type":"shell","inline":["true"]}],
+            "post-processors":[{"type":"manifest"}]"#,
+    );
+    let text = text.replacen("{{build_name}}", "web-{{user `word`}}", 1);
+    let (plan, _) = plan_text(&text, &TWO);
+    let outline = crate::plan::outline::outline(&plan.unwrap());
+    let builds = outline["builds"].as_array().unwrap();
+    assert_eq!(builds.len(), 2);
+    assert_eq!(builds[0]["image_name"], "web-<sensitive>");
+    assert_eq!(builds[1]["image_name"], "db");
+    assert_eq!(builds[0]["source"]["image"], "m-1");
+    assert_eq!(builds[0]["instance_types"][0], "ecs.g6.large");
+    assert_eq!(builds[0]["provisioners"][0]["type"], "shell");
+    assert_eq!(builds[0]["post_processors"][0][0]["type"], "manifest");
+    assert!(!outline.to_string().contains("hunter2"));
 }

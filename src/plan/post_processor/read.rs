@@ -64,6 +64,8 @@ const DIGESTS: &[(&str, ChecksumType)] = &[
 ];
 
 fn manifest(reader: &mut Reader<'_, '_>) -> Manifest {
+    reader.confine("filename");
+    reader.confine("output");
     let old_name = reader.plain("filename");
     let output = reader.plain("output").or(old_name);
     let custom_data = reader.map("custom_data");

@@ -17,6 +17,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
     if destination.is_empty() {
         reader.missing("destination", "Set it to the path to copy to");
     }
+    if direction == Direction::Download {
+        reader.confine("destination");
+    }
     Kind::File(File {
         source: source(reader, direction),
         destination,
@@ -42,7 +45,9 @@ fn source(reader: &mut Reader<'_, '_>, direction: Direction) -> FileSource {
     if paths.is_empty() {
         reader.missing("source", "Set `source`, `sources` or `content`");
     }
-    if direction == Direction::Upload && !reader.flag("generated") {
+    // What is made while the build runs is nowhere yet.
+    let is_generated = reader.flag("generated") && reader.places().confined_to.is_none();
+    if direction == Direction::Upload && !is_generated {
         for (name, path) in &paths {
             must_exist(reader, name, path);
         }
@@ -51,10 +56,14 @@ fn source(reader: &mut Reader<'_, '_>, direction: Direction) -> FileSource {
 }
 
 fn must_exist(reader: &mut Reader<'_, '_>, name: &str, path: &Spanned<String>) {
-    if is_late(&path.value) {
-        return reader.check_late(name, path, &[]);
-    }
-    if let Some(problem) = reader.places().problem(Path::new(&path.value)) {
+    let problem = match is_late(&path.value) {
+        true => {
+            reader.check_late(name, path, &[]);
+            reader.places().unknown()
+        }
+        false => reader.places().problem(Path::new(&path.value)),
+    };
+    if let Some(problem) = problem {
         reader.bad_path(name, path.span, &path.value, &problem);
     }
 }

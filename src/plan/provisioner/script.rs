@@ -68,9 +68,11 @@ fn inline(reader: &mut Reader<'_, '_>) -> Vec<String> {
 
 fn script(reader: &mut Reader<'_, '_>, name: &str, path: &Spanned<String>) -> Spanned<PathBuf> {
     let file = PathBuf::from(&path.value);
-    if !is_late(&path.value)
-        && let Some(problem) = reader.places().file_problem(&file)
-    {
+    let problem = match is_late(&path.value) {
+        true => reader.places().unknown(),
+        false => reader.places().file_problem(&file),
+    };
+    if let Some(problem) = problem {
         reader.bad_path(name, path.span, &path.value, &problem);
     }
     Spanned {

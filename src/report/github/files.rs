@@ -16,11 +16,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(settings: &GitHub) -> Self {
+    pub(super) fn new(settings: &GitHub, manifest: Option<PathBuf>) -> Self {
         Self {
             output: settings.output.clone(),
             state: settings.state.clone(),
-            outputs: Outputs::relative_to(settings.workspace.root.clone()),
+            outputs: Outputs::relative_to(settings.workspace.root.clone()).with_manifest(manifest),
         }
     }
 

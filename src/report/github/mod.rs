@@ -4,6 +4,8 @@
 //! Gitea and Forgejo understand the same; what they do not know they ignore.
 //! Facts: GitHub's pages on workflow commands and the runner's source.
 
+use std::path::PathBuf;
+
 use super::Renderer;
 use super::annotation::{Annotation, Annotations, Severity};
 use super::entry::{Entry, EntryKind};
@@ -30,9 +32,9 @@ pub(super) struct Results {
 }
 
 impl Results {
-    pub(super) fn new(settings: &GitHub, sink: Sink) -> Self {
+    pub(super) fn new(settings: &GitHub, manifest: Option<PathBuf>, sink: Sink) -> Self {
         Self {
-            files: Files::new(settings),
+            files: Files::new(settings, manifest),
             summary: Summary::new(&settings.summary),
             annotations: Annotations::new(&settings.workspace),
             are_annotations_shown: settings.annotations,
