@@ -17,6 +17,7 @@ pub mod engine;
 pub mod error;
 mod glob;
 pub mod importer;
+pub mod init;
 pub mod inputs;
 pub mod journal;
 pub mod plan;

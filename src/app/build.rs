@@ -64,7 +64,7 @@ async fn build(args: &BuildArgs, events: &Events) -> Result<ExitStatus> {
     for warning in &args.warnings {
         events.warn(warning.clone());
     }
-    let embedded = sandbox::embed(args.sandbox).await?;
+    let embedded = sandbox::embed(args.sandbox, events).await?;
     let scale = embedded
         .as_ref()
         .map_or(args.cloud.time_scale, |embedded| embedded.time_scale);

@@ -161,6 +161,17 @@ impl Lab {
         self.finish(child).await
     }
 
+    /// Starts the binary as process 1, as in a container. The child is
+    /// unshare(1), which ends as the binary does.
+    pub(crate) fn start_as_process_one(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--pid", "--mount-proc"])
+            .args(["--fork", "--kill-child", BINARY])
+            .args(arguments);
+        self.in_lab(&mut command).spawn().unwrap()
+    }
+
     /// Starts the binary with a pipe for its standard input.
     pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

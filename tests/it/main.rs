@@ -5,6 +5,7 @@ mod build;
 mod chaos;
 mod ci;
 mod command_line;
+mod container;
 mod credential;
 mod features;
 mod harness;
