@@ -5,11 +5,13 @@
 # neither USER nor WORKDIR may be set in them. The program is process 1: it
 # takes the signals and reaps what others leave behind (src/init.rs).
 #
-# Where the digests are from: Docker's list of official images
-# (docker-library/repo-info) and the Dockerfiles of independent projects. They
-# are of indexes with both architectures; Dependabot renews them.
-ARG RUST=docker.io/library/rust:1.95-slim-trixie@sha256:ee4fa026a11f9e8b1b00568364a880dc720409bb94b0e6800f63f974f9c909d5
-ARG DEBIAN=docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
+# Where the digests are from: docs/releases.md. They are of indexes with both
+# architectures. script/image puts others in their place, which is what the
+# arguments are for; Dependabot sees only images that FROM names.
+ARG RUST=rust
+ARG DEBIAN=debian
+FROM docker.io/library/rust:1.95-slim-trixie@sha256:ee4fa026a11f9e8b1b00568364a880dc720409bb94b0e6800f63f974f9c909d5 AS rust
+FROM docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132 AS debian
 
 FROM ${RUST} AS build
 # `gnu` links glibc statically, where there is no Rust for musl.
@@ -53,6 +55,7 @@ FROM ${DEBIAN} AS qemu
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
         ca-certificates ovmf qemu-system-x86 qemu-utils swtpm xorriso \
+        $([ "$(uname -m)" != aarch64 ] || echo qemu-efi-aarch64 qemu-system-arm) \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/apt /var/log/dpkg.log
 COPY --from=build /image/usr/local/bin/ /usr/local/bin/
 LABEL org.opencontainers.image.title="alicloud-image with QEMU" \
