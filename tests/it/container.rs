@@ -8,6 +8,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use crate::harness::Lab;
@@ -18,6 +19,14 @@ async fn lab(provisioners: &Value) -> Lab {
     let lab = Lab::quick().await;
     lab.write("web.json", &with_provisioners(json!({}), provisioners));
     lab
+}
+
+/// Provisioners that only end when the build is stopped.
+fn endless() -> Value {
+    json!([
+        {"type": "shell-local", "inline": ["touch provisioning"]},
+        {"type": "sleep", "duration": "10000h"},
+    ])
 }
 
 /// The process 1 that `unshare` has started.
@@ -53,11 +62,7 @@ async fn an_orphan_does_not_stay_a_zombie() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_reach_the_program() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let lab = lab(&json!([
-            {"type": "shell-local", "inline": ["touch provisioning"]},
-            {"type": "sleep", "duration": "10000h"},
-        ]))
-        .await;
+        let lab = lab(&endless()).await;
         let child = lab.start_as_process_one(&["build", "web.json"]);
         lab.wait_for_file("provisioning").await;
         assert!(!lab.temporary().is_empty());
@@ -65,6 +70,21 @@ async fn signals_reach_the_program() {
         lab.finish(child).await.failure(code);
         lab.assert_empty();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_at_a_terminal_comes_once() {
+    let lab = lab(&endless()).await;
+    let mut child = lab.start_at_terminal_as_process_one(&["build", "web.json"]);
+    lab.wait_for_file("provisioning").await;
+    let keyboard = child.stdin.as_mut().unwrap();
+    keyboard.write_all(b"\x03").await.unwrap();
+    let outcome = lab.finish(child).await.failure(130);
+    let said = outcome.text();
+    assert!(said.contains("after receiving interrupt"), "{said}");
+    // A second one would have it clean up in a hurry.
+    assert!(!said.contains("again"), "{said}");
+    lab.assert_empty();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,16 @@ pub(crate) const QUICK: f64 = 0.005;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_alicloud-image");
 
+/// How unshare(1) makes a program process 1.
+const PROCESS_ONE: [&str; 6] = [
+    "--user",
+    "--map-root-user",
+    "--pid",
+    "--mount-proc",
+    "--fork",
+    "--kill-child",
+];
+
 /// A sandbox, a working directory, and the binary.
 pub(crate) struct Lab {
     pub(crate) sandbox: Sandbox,
@@ -165,10 +175,7 @@ impl Lab {
     /// unshare(1), which ends as the binary does.
     pub(crate) fn start_as_process_one(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new("unshare");
-        command
-            .args(["--user", "--map-root-user", "--pid", "--mount-proc"])
-            .args(["--fork", "--kill-child", BINARY])
-            .args(arguments);
+        command.args(PROCESS_ONE).arg(BINARY).args(arguments);
         self.in_lab(&mut command).spawn().unwrap()
     }
 
@@ -181,9 +188,18 @@ impl Lab {
     /// Starts the binary at a terminal, made by script(1). A pipe is its
     /// keyboard; both streams come as standard output.
     pub(crate) fn start_at_terminal(&self, arguments: &[&str]) -> Child {
-        let line = format!("{BINARY} {}", arguments.join(" "));
+        self.at_terminal(&format!("{BINARY} {}", arguments.join(" ")))
+    }
+
+    /// The same as process 1.
+    pub(crate) fn start_at_terminal_as_process_one(&self, arguments: &[&str]) -> Child {
+        let (namespaces, arguments) = (PROCESS_ONE.join(" "), arguments.join(" "));
+        self.at_terminal(&format!("unshare {namespaces} {BINARY} {arguments}"))
+    }
+
+    fn at_terminal(&self, line: &str) -> Child {
         let mut command = Command::new("script");
-        let command = self.in_lab(command.args(["-qec", &line, "/dev/null"]));
+        let command = self.in_lab(command.args(["-qec", line, "/dev/null"]));
         command.stdin(Stdio::piped()).spawn().unwrap()
     }
 
