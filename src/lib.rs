@@ -19,6 +19,7 @@ pub mod fanout;
 pub mod github;
 mod glob;
 pub mod importer;
+pub mod init;
 pub mod inputs;
 pub mod journal;
 pub mod plan;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    alicloud_image::app::run().into()
+    alicloud_image::app::run()
 }

@@ -87,7 +87,7 @@ async fn build(
     for warning in &args.warnings {
         events.warn(warning.clone());
     }
-    let embedded = sandbox::embed(args.sandbox).await?;
+    let embedded = sandbox::embed(args.sandbox, events).await?;
     let connections = connections(&args.cloud, embedded.as_ref(), stop.clock(), events)?;
     let settings = settings(args, embedded.as_ref(), &run_id);
     let pulse = engine::pulse::start(events);

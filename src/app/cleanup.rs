@@ -56,6 +56,7 @@ pub(super) fn guard(args: &GuardArgs) -> ExitStatus {
         sources: Sources::default(),
         journal: Some(args.journal_dir.clone()),
         region: None,
+        inputs: Vec::new(),
     })));
     events.say(format!(
         "What this job's steps note in {} and do not delete is deleted at its end",

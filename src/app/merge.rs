@@ -44,6 +44,7 @@ fn report(joined: Joined, fail_on_leftovers: bool, events: &Events) -> ExitStatu
         sources: Sources::default(),
         journal: None,
         region: None,
+        inputs: Vec::new(),
     })));
     let status = ExitStatus::of_run(&joined.result, fail_on_leftovers, None);
     events.emit(EventKind::RunFinished(Arc::new(joined.result)));

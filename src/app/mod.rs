@@ -4,11 +4,13 @@
 //! the modules, what is shown in `report`.
 
 use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::Page;
 use crate::engine::event::{EventKind, Events, RunResult};
 use crate::error::{Error, Kind, Result};
+use crate::init;
 use crate::inputs::{self, Command, definitions};
 use crate::report::{ExitStatus, Report, Settings, Writers, page};
 
@@ -29,13 +31,21 @@ mod template;
 mod validate;
 mod whoami;
 
-/// Runs the command that argv and environment ask for.
-pub fn run() -> ExitStatus {
+/// Runs the command that argv and environment ask for; as process 1 of a
+/// container, in a child.
+pub fn run() -> ExitCode {
     let (arguments, environment) = inputs::from_process();
-    match inputs::resolve(arguments, &environment) {
+    if init::is_wanted()
+        && let Ok(code) = init::run(&arguments)
+    {
+        return ExitCode::from(code);
+    }
+    // As process 1 without /proc we go on: only zombies are not cared for.
+    let status = match inputs::resolve(arguments, &environment) {
         Ok(command) => guarded(|| dispatch(command)),
         Err(error) => fail(&events(&inputs::fallback_settings(&environment)), error),
-    }
+    };
+    status.into()
 }
 
 /// A bug has an exit code of its own. What was unwound kept its journal: only

@@ -13,6 +13,7 @@ use alicloud_image_sandbox::{AccessKey, Delays, Sandbox, SandboxOptions};
 use crate::cli;
 use crate::cloud::credential::{Ambient, Keys};
 use crate::cloud::endpoint::Endpoints;
+use crate::engine::event::Events;
 use crate::engine::signal::Signals;
 use crate::error::{Error, Kind, Result};
 use crate::inputs::SandboxArgs;
@@ -43,14 +44,21 @@ impl Embedded {
     }
 }
 
-/// Starts a sandbox for a build, when one is wanted.
-pub(super) async fn embed(time_scale: Option<f64>) -> Result<Option<Embedded>> {
+/// Starts a sandbox for a build, when one is wanted. Where commands cannot be
+/// confined, as in most containers, its machines only take them.
+pub(super) async fn embed(time_scale: Option<f64>, events: &Events) -> Result<Option<Embedded>> {
     let Some(time_scale) = time_scale else {
         return Ok(None);
     };
+    let confined = namespaces_available();
+    if let Err(reason) = &confined {
+        events.warn(format!(
+            "The machines of this sandbox take commands without running them: {reason}"
+        ));
+    }
     let options = SandboxOptions {
         time_scale,
-        machines: machines(false, time_scale)?,
+        machines: machines(confined.is_err(), time_scale)?,
         ..Default::default()
     };
     let sandbox = Sandbox::start(options).await.map_err(cannot_start)?;

@@ -2,6 +2,7 @@
 //! one cleans up without niceties. Nothing makes us leave work undone but
 //! SIGKILL, and for that there is the journal.
 
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -43,8 +44,18 @@ impl Signal {
     }
 }
 
+impl From<Signal> for rustix::process::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Hangup => Self::HUP,
+            Signal::Interrupt => Self::INT,
+            Signal::Terminate => Self::TERM,
+        }
+    }
+}
+
 /// One stream per signal; taken by whoever watches.
-type Streams = Vec<(Signal, Stream)>;
+pub(crate) type Streams = Vec<(Signal, Stream)>;
 
 /// Installed handlers. Remembers the first signal.
 #[derive(Debug, Clone)]
@@ -54,24 +65,18 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers. As process 1 of a container we would otherwise
-    /// ignore SIGINT and SIGTERM, so this comes before anything else.
+    /// Installs the handlers. Comes before anything else, because a signal
+    /// without one ends the program at once.
     ///
     /// # Errors
     /// When the operating system refuses.
     pub fn install() -> Result<Self> {
-        let mut streams = Vec::new();
-        for signal_name in Signal::ALL {
-            let kind = SignalKind::from_raw(i32::from(signal_name.number()));
-            let stream = signal(kind).map_err(|error| {
-                Error::new(Kind::Internal, "Cannot install signal handlers").with_source(error)
-            })?;
-            streams.push((signal_name, stream));
-        }
-        let streams = Arc::new(Mutex::new(Some(streams)));
+        let streams = streams().map_err(|error| {
+            Error::new(Kind::Internal, "Cannot install signal handlers").with_source(error)
+        })?;
         Ok(Self {
             first: Arc::new(AtomicU8::new(0)),
-            streams,
+            streams: Arc::new(Mutex::new(Some(streams))),
         })
     }
 
@@ -131,7 +136,17 @@ impl Signals {
     }
 }
 
-async fn next(streams: &mut [(Signal, Stream)]) -> Option<Signal> {
+/// Installs the handlers.
+pub(crate) fn streams() -> io::Result<Streams> {
+    let open = |one: Signal| {
+        let kind = SignalKind::from_raw(i32::from(one.number()));
+        Ok((one, signal(kind)?))
+    };
+    Signal::ALL.into_iter().map(open).collect()
+}
+
+/// The next signal. None when there is no stream.
+pub(crate) async fn next(streams: &mut [(Signal, Stream)]) -> Option<Signal> {
     let waits = streams.iter_mut().map(|(signal, stream)| {
         Box::pin(async move {
             stream.recv().await;

@@ -24,6 +24,16 @@ pub(crate) const QUICK: f64 = 0.005;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_alicloud-image");
 
+/// How unshare(1) makes a program process 1.
+const PROCESS_ONE: [&str; 6] = [
+    "--user",
+    "--map-root-user",
+    "--pid",
+    "--mount-proc",
+    "--fork",
+    "--kill-child",
+];
+
 /// A sandbox, a working directory, and the binary.
 pub(crate) struct Lab {
     pub(crate) sandbox: Sandbox,
@@ -199,6 +209,14 @@ impl Lab {
         self.finish(child).await
     }
 
+    /// Starts the binary as process 1, as in a container. The child is
+    /// unshare(1), which ends as the binary does.
+    pub(crate) fn start_as_process_one(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new("unshare");
+        command.args(PROCESS_ONE).arg(BINARY).args(arguments);
+        self.in_lab(&mut command).spawn().unwrap()
+    }
+
     /// Starts the binary with a pipe for its standard input.
     pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
@@ -208,9 +226,18 @@ impl Lab {
     /// Starts the binary at a terminal, made by script(1). A pipe is its
     /// keyboard; both streams come as standard output.
     pub(crate) fn start_at_terminal(&self, arguments: &[&str]) -> Child {
-        let line = format!("{BINARY} {}", arguments.join(" "));
+        self.at_terminal(&format!("{BINARY} {}", arguments.join(" ")))
+    }
+
+    /// The same as process 1.
+    pub(crate) fn start_at_terminal_as_process_one(&self, arguments: &[&str]) -> Child {
+        let (namespaces, arguments) = (PROCESS_ONE.join(" "), arguments.join(" "));
+        self.at_terminal(&format!("unshare {namespaces} {BINARY} {arguments}"))
+    }
+
+    fn at_terminal(&self, line: &str) -> Child {
         let mut command = Command::new("script");
-        let command = self.in_lab(command.args(["-qec", &line, "/dev/null"]));
+        let command = self.in_lab(command.args(["-qec", line, "/dev/null"]));
         command.stdin(Stdio::piped()).spawn().unwrap()
     }
 

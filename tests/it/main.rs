@@ -6,6 +6,7 @@ mod chaos;
 mod ci;
 mod clock;
 mod command_line;
+mod container;
 mod credential;
 mod features;
 mod github;

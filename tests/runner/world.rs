@@ -36,6 +36,7 @@ impl World {
 
     async fn with(confinement: Confinement) -> Self {
         let machines = Guests {
+            powershell: None,
             confinement,
             time_scale: TIME_SCALE,
         };

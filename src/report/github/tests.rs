@@ -23,7 +23,6 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| Some(dir.path().join(name));
     let mut github = GitHub {
-        repository: None,
         output: file("output"),
         state: file("state"),
         repository: None,
@@ -38,7 +37,6 @@ fn run(change: impl FnOnce(&mut GitHub), run: impl FnOnce(&Events)) -> Written {
             root: Some("/github/workspace".into()),
             directory: "infra".into(),
         },
-        review: None,
     };
     change(&mut github);
     let settings = Settings {

@@ -49,6 +49,26 @@ pub enum Confinement {
     Scripted,
 }
 
+/// The directories of a guest that sees nothing of the host: those that every
+/// Linux has and files are uploaded to.
+const DIRECTORIES: &[&str] = &[
+    "etc",
+    "home",
+    "mnt",
+    "opt",
+    "root",
+    "run",
+    "srv",
+    "tmp",
+    "usr/local/bin",
+    "usr/local/etc",
+    "usr/local/lib",
+    "usr/local/share",
+    "var/lib",
+    "var/log",
+    "var/tmp",
+];
+
 /// What a guest is started with.
 #[derive(Clone)]
 pub struct BootSpec {
@@ -217,7 +237,7 @@ impl Booted {
             disk::copy_tree(layer.path(), &upper)?;
         }
         let root = upper.join("root");
-        create_dirs(&root, &["root", "tmp", "etc", "var/log", "run"])?;
+        create_dirs(&root, DIRECTORIES)?;
         Ok(Booted {
             inside: Inside::Scripted(root),
             plan: None,
