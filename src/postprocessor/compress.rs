@@ -13,7 +13,7 @@ use lz4_flex::frame::FrameEncoder;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use self::gzip::Gzip;
+use self::gzip::{Framing, Gzip};
 use crate::artifact::Artifact;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
@@ -101,6 +101,7 @@ fn name_of(codec: Option<Codec>) -> &'static str {
     match codec {
         None => "no compression",
         Some(Codec::Gzip) => "gzip",
+        Some(Codec::Bgzf) => "bgzf",
         Some(Codec::Lz4) => "lz4",
     }
 }
@@ -154,8 +155,12 @@ impl Job {
         body: impl FnOnce(&mut dyn Write) -> Result<()>,
     ) -> Result<()> {
         let finished = match codec {
-            Codec::Gzip => {
-                let mut output = Gzip::new(file, self.level);
+            Codec::Gzip | Codec::Bgzf => {
+                let framing = match codec {
+                    Codec::Bgzf => Framing::Blocks,
+                    _ => Framing::Members,
+                };
+                let mut output = Gzip::new(file, self.level, framing);
                 body(&mut output)?;
                 output.finish()
             }

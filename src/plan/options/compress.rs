@@ -8,7 +8,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         "output",
         K::String,
         "packer_{{.BuildName}}_{{.BuilderType}}",
-        "File to write; its last extensions choose the format: `.tar`, `.zip`, `.tar.gz`, `.tar.lz4` of all files, `.gz`, `.lz4` of a single one, anything else as `.tar.gz`.",
+        "File to write; its last extensions choose the format: `.tar`, `.zip`, `.tar.gz`, `.tar.lz4` of all files, `.gz`, `.bgzf`, `.lz4` of a single one, anything else as `.tar.gz`.",
     ),
     option(
         "format",
@@ -19,6 +19,6 @@ pub const OPTIONS: &[OptionSpec] = &[
         "compression_level",
         K::Int,
         "-1",
-        "From 1 (fast) to 9 (small) for `gz` and `zip`; -1 and 0 leave the choice to the format.",
+        "From 1 (fast) to 9 (small) for `gz`, `bgzf` and `zip`; -1 and 0 leave the choice to the format.",
     ),
 ];

@@ -12,7 +12,7 @@ const FIELDS: &[&str] = &["BuildName", "BuilderType"];
 
 /// Extensions of formats that are not written here.
 const UNWRITTEN: &[&str] = &[
-    "7z", "bgzf", "br", "bz2", "bzip2", "lzma", "rar", "tbz2", "txz", "xz", "zst", "zstd",
+    "7z", "br", "bz2", "bzip2", "lzma", "rar", "tbz2", "txz", "xz", "zst", "zstd",
 ];
 
 /// Options of `compress`.
@@ -42,6 +42,8 @@ pub enum Format {
 pub enum Codec {
     /// gzip (RFC 1952).
     Gzip,
+    /// gzip in blocks that can be read from any of them on.
+    Bgzf,
     /// An LZ4 frame.
     Lz4,
 }
@@ -51,7 +53,9 @@ impl Format {
     fn has_levels(self) -> bool {
         matches!(
             self,
-            Self::Zip | Self::Tar(Some(Codec::Gzip)) | Self::Single(Codec::Gzip)
+            Self::Zip
+                | Self::Tar(Some(Codec::Gzip | Codec::Bgzf))
+                | Self::Single(Codec::Gzip | Codec::Bgzf)
         )
     }
 }
@@ -64,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Compress {
     };
     let format = of_name(&name).unwrap_or_else(|extension| {
         let what = format!("asks for the format `{extension}`, which cannot be written");
-        let help = "Write `tar.gz`, `tar.lz4`, `tar`, `zip`, `gz` or `lz4`, or call a program with `shell-local`";
+        let help = "Write `tar.gz`, `tar.lz4`, `tar`, `zip`, `gz`, `bgzf` or `lz4`, or call a program with `shell-local`";
         reader.error(option, &what, help);
         Format::Tar(None)
     });
@@ -96,6 +100,7 @@ fn of_name(name: &str) -> Result<Format, String> {
         "zip" => return Ok(Format::Zip),
         "tar" => return Ok(Format::Tar(None)),
         "gz" => Codec::Gzip,
+        "bgzf" => Codec::Bgzf,
         "lz4" => Codec::Lz4,
         _ if last != name && UNWRITTEN.contains(&last) => return Err(last.to_owned()),
         _ => return Ok(Format::Tar(Some(Codec::Gzip))),
@@ -131,6 +136,7 @@ mod tests {
             ("a.tar.lz4", Ok(Format::Tar(Some(Codec::Lz4)))),
             ("disk.qcow2.gz", Ok(Format::Single(gzip))),
             ("disk.lz4", Ok(Format::Single(Codec::Lz4))),
+            ("disk.bgzf", Ok(Format::Single(Codec::Bgzf))),
             ("a", Ok(Format::Tar(Some(gzip)))),
             ("a.box", Ok(Format::Tar(Some(gzip)))),
             ("v1.zip/a", Ok(Format::Tar(Some(gzip)))),

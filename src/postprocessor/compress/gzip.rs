@@ -1,8 +1,9 @@
 //! gzip on all processors: pieces are compressed at the same time, each as a
-//! member of its own.
+//! member of its own, or as several of the size that BGZF has.
 //!
 //! A file of several members is what `cat a.gz b.gz` makes; RFC 1952, section
-//! 2.2, has every reader take it as one. Not here: reading.
+//! 2.2, has every reader take it as one. BGZF is such a file, too, with the size of each
+//! member in it: section 4.1 of the SAM specification. Not here: reading.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -19,6 +20,25 @@ const PIECE: usize = 1024 * 1024;
 /// Pieces that may wait for an earlier one, per thread.
 const AHEAD: usize = 2;
 
+/// Content of one block of BGZF; with all it may grow by, 64 KiB hold it.
+const BLOCK: usize = 0xff00;
+
+/// What a block of BGZF begins with; its size minus one follows.
+const BLOCK_HEAD: [u8; 16] = *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0";
+
+/// The block without content that ends a BGZF file.
+const LAST_BLOCK: [u8; 28] =
+    *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
+
+/// What becomes of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// One member.
+    Members,
+    /// Blocks of BGZF.
+    Blocks,
+}
+
 /// Compresses what is written to it. Without [`Gzip::finish`] the end is
 /// missing.
 pub(super) struct Gzip<W> {
@@ -28,6 +48,7 @@ pub(super) struct Gzip<W> {
     pending: VecDeque<Receiver<Vec<u8>>>,
     most_pending: usize,
     is_empty: bool,
+    framing: Framing,
 }
 
 /// A piece, and where its member goes.
@@ -38,13 +59,13 @@ struct Work {
 
 impl<W: Write> Gzip<W> {
     /// Starts the threads. They end with it.
-    pub(super) fn new(output: W, level: Option<u8>) -> Self {
+    pub(super) fn new(output: W, level: Option<u8>, framing: Framing) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let (work, waiting) = mpsc::channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
             let waiting = Arc::clone(&waiting);
-            thread::spawn(move || compress(&waiting, level));
+            thread::spawn(move || compress(&waiting, level, framing));
         }
         Self {
             output,
@@ -53,6 +74,7 @@ impl<W: Write> Gzip<W> {
             pending: VecDeque::new(),
             most_pending: threads * AHEAD,
             is_empty: true,
+            framing,
         }
     }
 
@@ -64,6 +86,9 @@ impl<W: Write> Gzip<W> {
         }
         while !self.pending.is_empty() {
             self.receive()?;
+        }
+        if self.framing == Framing::Blocks {
+            self.output.write_all(&LAST_BLOCK)?;
         }
         self.output.flush()
     }
@@ -111,7 +136,7 @@ fn died() -> io::Error {
 }
 
 /// One thread's life.
-fn compress(waiting: &Mutex<Receiver<Work>>, level: Option<u8>) {
+fn compress(waiting: &Mutex<Receiver<Work>>, level: Option<u8>, framing: Framing) {
     let level = level.and_then(|level| CompressionLvl::new(i32::from(level)).ok());
     let mut compressor = Compressor::new(level.unwrap_or_default());
     loop {
@@ -122,14 +147,42 @@ fn compress(waiting: &Mutex<Receiver<Work>>, level: Option<u8>) {
         let Ok(Work { piece, reply }) = next else {
             return;
         };
-        let mut member = vec![0; compressor.gzip_compress_bound(piece.len())];
-        let size = compressor
-            .gzip_compress(&piece, &mut member)
-            .expect("the bound is enough for any piece");
-        member.truncate(size);
+        let members = match framing {
+            Framing::Members => member(&mut compressor, &piece),
+            Framing::Blocks => piece
+                .chunks(BLOCK)
+                .flat_map(|content| block(&mut compressor, content))
+                .collect(),
+        };
         // Nobody waits for it after a failure.
-        let _ = reply.send(member);
+        let _ = reply.send(members);
     }
+}
+
+fn member(compressor: &mut Compressor, content: &[u8]) -> Vec<u8> {
+    let mut member = vec![0; compressor.gzip_compress_bound(content.len())];
+    let size = compressor
+        .gzip_compress(content, &mut member)
+        .expect("the bound is enough for any piece");
+    member.truncate(size);
+    member
+}
+
+fn block(compressor: &mut Compressor, content: &[u8]) -> Vec<u8> {
+    let head = BLOCK_HEAD.len() + 2;
+    let mut block = vec![0; head + compressor.deflate_compress_bound(content.len())];
+    let size = compressor
+        .deflate_compress(content, &mut block[head..])
+        .expect("the bound is enough for any block");
+    block.truncate(head + size);
+    block.extend(libdeflater::crc32(content).to_le_bytes());
+    // A block has less than 64 KiB of content, and deflate adds a few bytes.
+    let length = u32::try_from(content.len()).expect("a block is small");
+    block.extend(length.to_le_bytes());
+    let last = u16::try_from(block.len() - 1).expect("a block is below 64 KiB");
+    block[..BLOCK_HEAD.len()].copy_from_slice(&BLOCK_HEAD);
+    block[BLOCK_HEAD.len()..head].copy_from_slice(&last.to_le_bytes());
+    block
 }
 
 #[cfg(test)]
@@ -140,11 +193,16 @@ mod tests {
 
     use super::*;
 
-    fn round_trip(content: &[u8], level: Option<u8>) -> (usize, Vec<u8>) {
+    fn compressed(content: &[u8], level: Option<u8>, framing: Framing) -> Vec<u8> {
         let mut compressed = Vec::new();
-        let mut gzip = Gzip::new(&mut compressed, level);
+        let mut gzip = Gzip::new(&mut compressed, level, framing);
         gzip.write_all(content).unwrap();
         gzip.finish().unwrap();
+        compressed
+    }
+
+    fn round_trip(content: &[u8], level: Option<u8>, framing: Framing) -> (usize, Vec<u8>) {
+        let compressed = compressed(content, level, framing);
         let mut read = Vec::new();
         MultiGzDecoder::new(compressed.as_slice())
             .read_to_end(&mut read)
@@ -158,9 +216,37 @@ mod tests {
             .map(|number| (number.wrapping_mul(2_654_435_761) >> 20) as u8)
             .collect();
         for content in [&b""[..], b"x", &long[..PIECE], &long] {
-            let (size, read) = round_trip(content, None);
-            assert!(size > 0 && read == content, "{} bytes", content.len());
+            for framing in [Framing::Members, Framing::Blocks] {
+                let (size, read) = round_trip(content, None, framing);
+                let length = content.len();
+                assert!(size > 0 && read == content, "{length} bytes {framing:?}");
+            }
         }
+    }
+
+    #[test]
+    fn every_block_says_its_size() {
+        // Nothing of it can be compressed.
+        let mut state = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .take(3 * BLOCK + 1)
+        .collect();
+        let file = compressed(&noise, Some(9), Framing::Blocks);
+        let mut rest = file.as_slice();
+        let mut blocks = 0;
+        while !rest.is_empty() {
+            assert!(rest.starts_with(&BLOCK_HEAD));
+            let size = usize::from(u16::from_le_bytes([rest[16], rest[17]])) + 1;
+            rest = &rest[size..];
+            blocks += 1;
+        }
+        assert_eq!(blocks, 5);
+        assert!(file.ends_with(&LAST_BLOCK));
     }
 
     #[test]
@@ -168,6 +254,7 @@ mod tests {
         let text: Vec<u8> = (0..40_000)
             .flat_map(|n: u32| (n * n).to_string().into_bytes())
             .collect();
-        assert!(round_trip(&text, Some(9)).0 < round_trip(&text, Some(1)).0);
+        let size = |level| round_trip(&text, Some(level), Framing::Members).0;
+        assert!(size(9) < size(1));
     }
 }
