@@ -87,7 +87,7 @@ impl Telling {
             false => (stop.on(clock), LIMIT),
         };
         let events = self.told.events.clone();
-        within(limit, &stop, &events, self.tell_end(&stop)).await;
+        within(limit, &stop, &events, Box::pin(self.tell_end(&stop))).await;
     }
 
     async fn tell_end(self, stop: &Stop) {
@@ -214,7 +214,7 @@ pub(super) async fn close(open: &OpenCheckRun, events: &Events, stop: &Stop) {
             }
         }
     };
-    within(LIMIT_OF_CANCELLED, &stop, events, closing).await;
+    within(LIMIT_OF_CANCELLED, &stop, events, Box::pin(closing)).await;
 }
 
 /// Gives up after a limit, which is GitHub's time and not the sandbox's.

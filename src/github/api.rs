@@ -193,7 +193,9 @@ impl Api {
     async fn with_patience(&self, request: &Request, stop: &Stop) -> Result<Answer, Failure> {
         let mut patience = Patience::default();
         loop {
-            let failure = match stop.race(self.once(request)).await? {
+            // octocrab's futures are large.
+            let attempt = Box::pin(self.once(request));
+            let failure = match stop.race(attempt).await? {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };

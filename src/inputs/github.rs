@@ -192,7 +192,7 @@ fn subject(environment: &Environment, template: &TemplateArgs) -> String {
 /// The event that triggered the workflow; null when there is none.
 fn event(environment: &Environment) -> Value {
     let text = environment.path("GITHUB_EVENT_PATH").map(std::fs::read);
-    let text = text.and_then(|text| text.ok());
+    let text = text.and_then(Result::ok);
     text.and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default()
 }

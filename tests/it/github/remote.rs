@@ -38,9 +38,10 @@ fn golden(is_private: bool, archive: Vec<u8>) -> Repository {
 }
 
 async fn lab_with(github: &GitHub, inputs: &[(&str, &str)], repository: Repository) -> Lab {
-    let mut world = github.world();
-    world.repositories.insert("acme/golden", repository);
-    drop(world);
+    github
+        .world()
+        .repositories
+        .insert("acme/golden", repository);
     lab_at(github, inputs).await
 }
 
