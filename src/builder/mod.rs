@@ -132,20 +132,25 @@ pub trait Builder: Send + Sync {
 
 impl BuildContext<'_> {
     /// Runs a part of the build that deserves a row in the timeline.
-    pub async fn step<T>(
+    pub fn step<T>(
         &self,
         name: &'static str,
         work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        self.events.emit(EventKind::StepStarted { step: name });
-        let start = tokio::time::Instant::now();
-        let (outcome, resources) = step::follow(work).await;
-        self.events.emit(EventKind::StepFinished {
-            step: name,
-            elapsed: self.stop.clock().elapsed(start),
-            resources,
-            succeeded: outcome.is_ok(),
-        });
-        outcome
+    ) -> impl Future<Output = Result<T>> {
+        // On the heap before it is captured: steps nest, and each would make
+        // the future around it larger by its own size.
+        let work = Box::pin(step::follow(work));
+        async move {
+            self.events.emit(EventKind::StepStarted { step: name });
+            let start = tokio::time::Instant::now();
+            let (outcome, resources) = work.await;
+            self.events.emit(EventKind::StepFinished {
+                step: name,
+                elapsed: self.stop.clock().elapsed(start),
+                resources,
+                succeeded: outcome.is_ok(),
+            });
+            outcome
+        }
     }
 }
