@@ -38,6 +38,7 @@ impl World {
         let machines = Guests {
             confinement,
             time_scale: TIME_SCALE,
+            powershell: None,
         };
         let options = SandboxOptions {
             machines: std::sync::Arc::new(machines),

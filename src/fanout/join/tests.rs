@@ -10,6 +10,7 @@ fn image(build: &str, region: &str, id: &str) -> Image {
         source_image: "s".into(),
         snapshot_ids: vec![format!("s-{id}")],
         size_gib: 40,
+        oss_object: None,
         created: "2026-11-22T08:00:00Z".into(),
     }
 }
