@@ -39,6 +39,7 @@ impl World {
             powershell: None,
             confinement,
             time_scale: TIME_SCALE,
+            powershell: None,
         };
         let options = SandboxOptions {
             machines: std::sync::Arc::new(machines),
