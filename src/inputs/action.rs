@@ -432,8 +432,9 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
                 limit.clone_from(&directory.workspace);
             }
         }
-        if let Some(manifest) = &mut report.manifest {
-            *manifest = directory.absolute.join(&manifest);
+        let files = report.output_files.iter_mut();
+        for file in files.chain(&mut report.manifest) {
+            *file = directory.absolute.join(&file);
         }
         if let Some(System::GitHub(github)) = &mut report.ci {
             let seen = &mut github.workspace.directory;

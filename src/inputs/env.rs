@@ -225,7 +225,6 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_EVENT_NAME",
         "Whether the job is for a pull request, for the input `allow-local-exec`",
     ),
-    variable("GITHUB_EVENT_PATH", "Whether that comes from a fork"),
     variable("SSH_AUTH_SOCK", "Socket of the SSH agent"),
     variable("HOME", "Where the journals are, in .alicloud-image"),
     variable(
@@ -257,7 +256,10 @@ pub const VARIABLES: &[Variable] = &[
         "GITHUB_RUN_ID",
         "The link in the summary's footer, and a tag of what is created",
     ),
-    variable("GITHUB_REPOSITORY", "Tag of what is created"),
+    variable(
+        "GITHUB_REPOSITORY",
+        "Tag of what is created, and where comment and check run go",
+    ),
     variable("GITHUB_SHA", "The commit in the summary's footer"),
     variable(
         "ALICLOUD_IMAGE_PR_COMMENT",
@@ -282,10 +284,9 @@ pub const VARIABLES: &[Variable] = &[
         "GitHub's GraphQL API, beside the REST API when not set",
     ),
     variable("GITHUB_SERVER_URL", "Links to the workflow run"),
-    variable("GITHUB_REPOSITORY", "Where comment and check run go"),
     variable(
         "GITHUB_EVENT_PATH",
-        "The event, which names pull request and commit",
+        "The event, which names pull request and commit, and whether they come from a fork",
     ),
     variable(
         "GITHUB_WORKFLOW",

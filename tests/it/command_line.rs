@@ -59,6 +59,8 @@ async fn help_lists_the_commands_and_exit_codes() {
       plan         Print what a template would build, as JSON
       policy       Print the least RAM policy that a template needs
       import       Import a disk image, without a template
+      matrix       Print one leg per build and region, to spread a template over CI jobs
+      merge        Join the results of the jobs that a template was spread over
       cleanup      Delete what an interrupted run left behind
       whoami       Show whose keys are used and where they come from
       disk         Look at disk images and convert them
@@ -802,6 +804,7 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
     images: [{"build":"web","type":"alicloud-ecs","region":"cn-beijing","image_id":"m-ID","image_name":"web","source_image":"aliyun_3_x64_20G_alibase_20240819.vhd","snapshot_ids":["s-ID"],"size_gib":20,"created":"TIME"}]
     leftovers: []
     manifest-path: 
+    matrix: 
     oss-object: 
     plan: 
     region: cn-beijing
@@ -879,6 +882,7 @@ async fn a_failed_run_sets_outputs_and_writes_a_summary() {
     images: []
     leftovers: []
     manifest-path: 
+    matrix: 
     oss-object: 
     plan: 
     region: 

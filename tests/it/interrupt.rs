@@ -357,7 +357,7 @@ async fn a_directory_for_journals_that_cannot_be_written() {
         .failure(1);
     assert_eq!(lab.sandbox.calls().len(), 0);
     assert_snapshot!(outcome.end(), @"
-    Error: Cannot create the journal's directory `web.json/journals`: Not a directory (os error 20)
+    Error: Cannot create the journal's directory `DIR/web.json/journals`: Not a directory (os error 20)
     hint: Name a writable directory with `--journal-dir`
     ");
 }

@@ -335,7 +335,7 @@ fn action_yml_and_the_image_name_the_entry_points() {
     ] {
         let line = format!("{key}: /usr/local/bin/{program}");
         assert!(runs.iter().any(|(entry, _)| *entry == line), "{runs:?}");
-        let link = format!("/usr/local/bin/{program}");
+        let link = format!("usr/local/bin/{program}");
         assert!(include_str!("../../../Dockerfile").contains(&link));
     }
 }
