@@ -13,7 +13,7 @@ use crate::cloud::ecs::{
     ModifyImageSharePermission, TagResources, UntagResources,
 };
 use crate::cloud::wait::{self, Pace, Poll};
-use crate::cloud::{Cloud, Tag};
+use crate::cloud::{self, Cloud, Tag};
 use crate::engine::event::EventKind;
 use crate::error::{Error, Kind as ErrorKind, Result, one_line};
 use crate::journal::{Replacement, Slot, tags};
@@ -286,12 +286,23 @@ impl Publisher<'_> {
         let Some(id) = id else {
             return Ok(());
         };
-        let request = UntagResources {
+        let untag = UntagResources {
             resource_type: resource_type.to_owned(),
             resource_id: vec![id.to_owned()],
             tag_key: tags::UNFINISHED.map(str::to_owned).into(),
         };
-        let outcome = self.cloud.call(region, &request, cx.stop).await;
+        let outcome = match self.cloud.call(region, &untag, cx.stop).await {
+            // A build must not fail for want of a permission that only tidies.
+            Err(error) if cloud::is_forbidden(&error) => {
+                let finished = TagResources {
+                    resource_type: untag.resource_type,
+                    resource_id: untag.resource_id,
+                    tag: vec![Tag::new(tags::TEMPORARY, "false")],
+                };
+                self.cloud.call(region, &finished, cx.stop).await
+            }
+            outcome => outcome,
+        };
         outcome.map(drop).map_err(|error| {
             error.context(format!(
                 "Cannot mark {resource_type} {id} in {region} as finished"

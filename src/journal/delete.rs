@@ -17,7 +17,7 @@ use crate::cloud::vpc::{
     UnassociateEipAddress,
 };
 use crate::cloud::wait::{self, Pace, Poll};
-use crate::cloud::{self, Action, Call, Cloud};
+use crate::cloud::{self, Action, Call, Cloud, Tag};
 use crate::engine::stop::Stop;
 use crate::error::Result;
 
@@ -283,7 +283,8 @@ impl Deleter<'_> {
         let Some(image) = self.describe_image(id).await? else {
             return Ok(());
         };
-        if !image.tags.iter().any(|tag| tag.key == tags::TEMPORARY) {
+        let is_temporary = |tag: &Tag| tag.key == tags::TEMPORARY && tag.value == "true";
+        if !image.tags.iter().any(is_temporary) {
             return Ok(());
         }
         match is_being_made(&image) && !self.cancel_copy(id).await {

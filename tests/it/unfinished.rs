@@ -197,3 +197,16 @@ async fn an_image_that_is_finished_while_it_is_looked_for_stays() {
     lab.finish(cleanup).await.success();
     assert_eq!(ids(&lab), ["m-late"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_take_tags_off_an_image_is_finished_all_the_same() {
+    let lab = Lab::quick().await;
+    lab.write("web.json", &everything());
+    lab.refuse("UntagResources", "Forbidden.RAM");
+    let outcome = lab.run(&["build", "web.json"]).await.success();
+    let before = lab.sandbox.alive();
+    let run = &outcome.outputs["build-run-id"];
+    lab.run(&["cleanup", "--run", run]).await.success();
+    assert_eq!(ids(&lab).len(), 2);
+    assert_eq!(lab.sandbox.alive(), before);
+}

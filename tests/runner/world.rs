@@ -36,7 +36,6 @@ impl World {
 
     async fn with(confinement: Confinement) -> Self {
         let machines = Guests {
-            powershell: None,
             confinement,
             time_scale: TIME_SCALE,
             powershell: None,
