@@ -142,7 +142,7 @@ impl Qemu<'_> {
             Ok((pid.clone(), process))
         };
         let process = cx.journal.create(cx.events, intent, start).await?;
-        let ready = process.while_running(socket_of_tpm(&socket));
+        let ready = process.while_running(socket_of_tpm(socket));
         cx.stop.race(ready).await??;
         Ok(Some(process))
     }
