@@ -423,6 +423,9 @@ fn in_directory(mut command: Command, directory: &WorkingDirectory) -> Command {
         if let Some(template) = template {
             template.directory = Some(directory.absolute.clone());
         }
+        for file in &mut report.output_files {
+            *file = directory.absolute.join(&*file);
+        }
         if let Some(System::GitHub(github)) = &mut report.ci {
             let seen = &mut github.workspace.directory;
             seen.clone_from(&directory.relative);

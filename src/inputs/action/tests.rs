@@ -170,7 +170,10 @@ fn a_matrix_and_its_results_have_inputs_of_their_own() {
     };
     assert_eq!(merge.files, [Path::new("legs"), Path::new("more.json")]);
     assert_eq!(merge.expect.as_deref(), Some("{\"include\":[]}"));
-    assert_eq!(merge.report.output_files, [Path::new("all.json")]);
+    assert_eq!(
+        merge.report.output_files,
+        [Path::new("/github/workspace/images/all.json")]
+    );
     assert_eq!(
         merge.directory.as_deref(),
         Some(Path::new("/github/workspace/images"))
