@@ -27,6 +27,10 @@ use crate::engine::event::Stream;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 
+mod guard;
+
+pub use guard::Guard;
+
 /// Names of variables no child process gets: keys that Alibaba Cloud's tools
 /// and Packer read, and tokens of the CI runner.
 const DROPPED: &[&str] = &[
@@ -153,7 +157,7 @@ pub fn find(program: &str, environment: &Environment) -> Option<PathBuf> {
 ///
 /// Gives the exit code, 128 + n when signal n killed it. When the run is
 /// stopped, the program and everything it started are ended first; when the
-/// future is dropped, they are killed at once.
+/// future is dropped, or this process is killed, they are killed at once.
 ///
 /// # Errors
 /// [`Kind::Io`] when it cannot be started or followed, [`Kind::Cancelled`]
@@ -162,6 +166,7 @@ pub async fn run(command: &Command<'_>, stop: &Stop, output: &mut dyn Output) ->
     let mut child = spawn(command)
         .map_err(|error| io_error(format!("Could not start `{}`", command.program), error))?;
     let mut group = Group::of(&child);
+    let _guard = Guard::over_group(&child);
     let followed = tokio::select! {
         biased;
         () = stop.stopped() => {

@@ -363,6 +363,26 @@ async fn a_directory_for_journals_that_cannot_be_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn local_programs_end_with_a_run_that_is_killed() {
+    let lab = Lab::quick().await;
+    let endless = "echo $$ > begun && mv begun pid && sleep 100000";
+    let provisioners = json!([{"type": "shell-local", "inline": [endless]}]);
+    lab.write("web.json", &with_provisioners(json!({}), &provisioners));
+    let mut child = lab.start(&["build", "web.json"]);
+    lab.wait_for_file("pid").await;
+    let stat = PathBuf::from(format!("/proc/{}/stat", lab.read("pid").trim()));
+    assert!(stat.exists());
+    child.kill().await.unwrap();
+    // Where process 1 reaps nobody, a zombie remains.
+    let is_running = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z"));
+    lab.wait_until(|| !is_running(), "the end of the script")
+        .await;
+    lab.run(&["cleanup", "--journal", "journals"])
+        .await
+        .success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_stops_the_run_and_leaves_nothing() {
     let lab = Lab::quick().await;
     let names = ["web", "db", "app", "ci"];

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use super::BuildContext;
 use super::command_line::accelerator_name;
-use super::guard::Guard;
 use super::program::Program;
 use crate::error::{Error, Kind, Result};
 use crate::plan::qemu::{Accelerator, Machine};
+use crate::process::Guard;
 
 /// How long the guest may take; it needs milliseconds. Real time.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -29,7 +29,6 @@ mod disk;
 mod files;
 mod firmware;
 mod floppy;
-mod guard;
 mod guest_address;
 mod http_server;
 mod iso;

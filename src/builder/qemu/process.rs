@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
-use super::guard::Guard;
 use super::program::Program;
 use crate::error::{Error, Kind, Result};
 use crate::process::Environment;
+use crate::process::Guard;
 
 /// How many lines are kept.
 const LINES: usize = 30;

@@ -10,9 +10,9 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::BuildContext;
-use super::guard::Guard;
 use crate::error::{Error, Kind, Result};
 use crate::process::Environment;
+use crate::process::Guard;
 
 /// A program that was found.
 #[derive(Debug, Clone)]

@@ -12,12 +12,12 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 /// Reading ends with us, or with the end of the shell's watch.
-const WATCH: &str = "read -r _; kill -KILL \"$1\"";
+const WATCH: &str = "read -r _; kill -s KILL -- \"$1\"";
 
 /// A watch over a program, which ends when this is dropped. Drop it once the
 /// program has ended: its id may come to mean somebody else's program.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub struct Guard {
     #[cfg_attr(not(test), expect(dead_code, reason = "dropping it is its use"))]
     shell: Child,
 }
@@ -25,9 +25,18 @@ pub(super) struct Guard {
 impl Guard {
     /// Watches over a child. None when it has ended, or where there is no
     /// shell: then the journal's clean-up is what remains.
-    pub(super) fn over(child: &Child) -> Option<Self> {
+    pub fn over(child: &Child) -> Option<Self> {
+        Self::killing(&child.id()?.to_string())
+    }
+
+    /// Watches over a child that leads its process group, and over all in it.
+    pub(super) fn over_group(child: &Child) -> Option<Self> {
+        Self::killing(&format!("-{}", child.id()?))
+    }
+
+    fn killing(target: &str) -> Option<Self> {
         let shell = Command::new("/bin/sh")
-            .args(["-c", WATCH, "sh", &child.id()?.to_string()])
+            .args(["-c", WATCH, "sh", target])
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
