@@ -8,6 +8,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod disk;
+mod values;
+
+pub use disk::{Disk, DiskCommand, DiskConvert, DiskFile, DiskFormat, TargetFormat};
+pub use values::{
+    Ci, ConfigType, Delays, Format, OnError, Signature, go_bool, key_value, scale, spread,
+};
+
 /// The exit codes, for `--help` and the documentation.
 pub const EXIT_CODES: &str = "\
 Exit codes:
@@ -458,91 +466,6 @@ pub struct CleanupScope {
     pub expired: bool,
 }
 
-/// `disk`.
-#[derive(Debug, Args)]
-pub struct Disk {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: DiskCommand,
-}
-
-/// The commands of `disk`.
-#[derive(Debug, Subcommand)]
-pub enum DiskCommand {
-    /// Show format, sizes, features and backing files
-    Info(DiskFile),
-    /// Check the image's tables; exits with 1 when something is wrong
-    Check(DiskFile),
-    /// Write the image in another format, without its backing files
-    Convert(DiskConvert),
-}
-
-/// The image that a command of `disk` reads.
-#[derive(Debug, Args)]
-pub struct DiskFile {
-    /// The image: qcow2, raw, VHD or VMDK
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The image's format, when its content is not to tell
-    #[arg(short = 'f', long, value_name = "FORMAT")]
-    pub source_format: Option<DiskFormat>,
-    /// How the answer is shown.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// `disk convert`.
-#[derive(Debug, Args)]
-pub struct DiskConvert {
-    /// The image and how the answer is shown.
-    #[command(flatten)]
-    pub source: DiskFile,
-    /// The file to write; it is replaced when the new one is complete
-    #[arg(value_name = "TARGET")]
-    pub target: PathBuf,
-    /// The format to write
-    #[arg(short = 'O', long, value_name = "FORMAT", default_value = "qcow2")]
-    pub target_format: TargetFormat,
-    /// How hard to compress: 1 is fast, 12 is small
-    #[arg(long, value_name = "N", default_value_t = crate::disk::stream::DEFAULT_LEVEL,
-          value_parser = clap::value_parser!(u8).range(1..=12))]
-    pub level: u8,
-    /// Compress with the window of 4 KiB that qcow2's description asks for
-    #[arg(long)]
-    pub strict_window: bool,
-    /// Leave out what a clean ext2, ext3, ext4 or XFS file system says is free
-    #[arg(long)]
-    pub drop_free_blocks: bool,
-}
-
-/// The formats that `disk` reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DiskFormat {
-    /// QEMU's format
-    Qcow2,
-    /// The bytes of the disk
-    Raw,
-    /// Microsoft's format
-    #[value(alias = "vpc")]
-    Vhd,
-    /// VMware's format
-    Vmdk,
-}
-
-/// The formats that `disk convert` writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TargetFormat {
-    /// QEMU's format, compressed
-    Qcow2,
-    /// The bytes of the disk
-    Raw,
-    /// Microsoft's format, without empty blocks
-    #[value(alias = "vpc")]
-    Vhd,
-    /// Microsoft's format, with every byte of the disk
-    VhdFixed,
-}
-
 /// `sandbox`.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
@@ -602,136 +525,4 @@ pub struct Init {
     pub force: bool,
     /// The template
     pub template: Option<PathBuf>,
-}
-
-/// The values of `-on-error`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnError {
-    /// Delete everything temporary
-    Cleanup,
-    /// Keep everything
-    Abort,
-    /// Nobody can be asked: as `cleanup`, with a warning
-    Ask,
-    /// Run the error-cleanup-provisioner, then keep everything
-    RunCleanupProvisioner,
-}
-
-/// The values of `-config-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ConfigType {
-    /// HCL2
-    Hcl2,
-    /// Packer's JSON
-    Json,
-}
-
-/// The values of `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// One JSON object per event and line
-    Json,
-}
-
-/// The values of `--ci`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ci {
-    /// Find out
-    Auto,
-    /// None
-    None,
-    /// GitHub Actions, Gitea, Forgejo
-    Github,
-    /// GitLab CI
-    Gitlab,
-    /// Azure Pipelines
-    Azure,
-}
-
-/// The values of `--signature`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Signature {
-    /// ACS3-HMAC-SHA256
-    Acs3,
-    /// HMAC-SHA1 in the parameters
-    RpcV1,
-}
-
-/// The values of `--delays`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Delays {
-    /// As long as in the real cloud
-    Realistic,
-    /// At once
-    None,
-}
-
-/// Go's `strconv.ParseBool`, which Packer's boolean options accept.
-pub fn go_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("expected true or false".to_owned()),
-    }
-}
-
-/// `name=value`; the value is everything after the first `=`.
-pub fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
-}
-
-/// A part of the whole, from 0 to 1.
-pub fn spread(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|part| (0.0..=1.0).contains(part))
-        .ok_or_else(|| "expected a number from 0 to 1".to_owned())
-}
-
-/// A positive finite factor.
-pub fn scale(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|factor: &f64| factor.is_finite() && *factor > 0.0)
-        .ok_or_else(|| "expected a positive number".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn definitions_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn go_bool_is_gos_parse_bool() {
-        assert_eq!(go_bool("T"), Ok(true));
-        assert_eq!(go_bool("0"), Ok(false));
-        assert!(go_bool("yes").is_err());
-    }
-
-    #[test]
-    fn a_value_may_hold_equals_signs() {
-        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
-        assert!(key_value("a").is_err());
-        assert!(key_value("=a").is_err());
-    }
-
-    #[test]
-    fn scales_are_positive_and_finite() {
-        assert_eq!(scale("0.5"), Ok(0.5));
-        for bad in ["0", "-1", "inf", "NaN", "x"] {
-            assert!(scale(bad).is_err(), "{bad}");
-        }
-    }
 }
