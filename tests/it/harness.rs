@@ -10,7 +10,9 @@ use std::time::Duration;
 use alicloud_image_sandbox::guest::{Confinement, namespaces_available};
 use alicloud_image_sandbox::host::Guests;
 use alicloud_image_sandbox::machine::NoMachines;
-use alicloud_image_sandbox::{Alive, Call, Delays, Effect, Fault, Sandbox, SandboxOptions, When};
+use alicloud_image_sandbox::{
+    AccessKey, Alive, Call, Delays, Effect, Fault, Sandbox, SandboxOptions, When,
+};
 use regex::Regex;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -55,11 +57,7 @@ pub(crate) struct Outcome {
 impl Lab {
     /// With machines whose commands really run.
     pub(crate) async fn new() -> Self {
-        Self::with(SandboxOptions {
-            machines: guests(),
-            ..options()
-        })
-        .await
+        Self::with(machine_options()).await
     }
 
     /// Where everything is ready at once and machines take commands without
@@ -455,6 +453,33 @@ pub(crate) fn options() -> SandboxOptions {
     SandboxOptions {
         time_scale: TIME_SCALE,
         ..Default::default()
+    }
+}
+
+/// The policy that Alibaba Cloud's documentation gives for Packer.
+pub(crate) fn documented_policy() -> serde_json::Value {
+    let text = include_str!("../../examples/reference/ram-policy.json");
+    serde_json::from_str(text).unwrap()
+}
+
+/// The same for a caller who may do what a policy allows, and nothing else.
+pub(crate) fn limited_to(policy: serde_json::Value, options: SandboxOptions) -> SandboxOptions {
+    let limited = AccessKey {
+        user: Some("ci".to_owned()),
+        policy: Some(policy),
+        ..AccessKey::new("LTAI5tLimitedKey00000000", "limited-secret")
+    };
+    SandboxOptions {
+        access_keys: vec![limited],
+        ..options
+    }
+}
+
+/// What [`Lab::new`] is made with.
+pub(crate) fn machine_options() -> SandboxOptions {
+    SandboxOptions {
+        machines: guests(),
+        ..options()
     }
 }
 

@@ -3,26 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use alicloud_image_sandbox::{AccessKey, SandboxOptions, SeedBucket};
+use alicloud_image_sandbox::SeedBucket;
 use insta::assert_snapshot;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, quick_options};
+use crate::harness::{Lab, documented_policy, limited_to, quick_options};
 use crate::template;
 
 /// A lab whose caller may do what a policy allows, and nothing else.
 async fn limited(policy: Value) -> Lab {
-    Lab::with(SandboxOptions {
-        access_keys: vec![AccessKey {
-            user: Some("ci".to_owned()),
-            policy: Some(policy),
-            ..AccessKey::new("LTAI5tLimitedKey00000000", "limited-secret")
-        }],
-        ..quick_options()
-    })
-    .await
+    Lab::with(limited_to(policy, quick_options())).await
 }
 
 /// One build, which may wait long for a machine: an hour here is seconds.
@@ -225,12 +217,6 @@ async fn findings_do_not_mix_with_the_policy() {
     lab.run(&["policy", "template.json"]).await.failure(2);
 }
 
-/// The policy that Alibaba Cloud's documentation gives for Packer.
-fn documented() -> Value {
-    let text = include_str!("../../examples/reference/ram-policy.json");
-    serde_json::from_str(text).unwrap()
-}
-
 /// Builds an example of that documentation with that policy, and tells which
 /// calls were refused.
 async fn refused_calls(name: &str, policy: Value) -> Vec<String> {
@@ -281,20 +267,20 @@ async fn refused_calls(name: &str, policy: Value) -> Vec<String> {
 #[tokio::test]
 async fn the_documented_policy_is_enough_for_the_documented_examples() {
     let with_pass_role = {
-        let mut policy = documented();
+        let mut policy = documented_policy();
         let actions = policy["Statement"][0]["Action"].as_array_mut().unwrap();
         actions.push(json!("ram:PassRole"));
         policy
     };
     let examples = [
-        ("tags.json", documented()),
-        ("image-ignore-data-disks.json", documented()),
-        ("wait-snapshot-ready-timeout.json", documented()),
-        ("ssh-private-ip.json", documented()),
-        ("ssh-keypair.json", documented()),
-        ("disk-mappings.json", documented()),
-        ("image-family.json", documented()),
-        ("profile.json", documented()),
+        ("tags.json", documented_policy()),
+        ("image-ignore-data-disks.json", documented_policy()),
+        ("wait-snapshot-ready-timeout.json", documented_policy()),
+        ("ssh-private-ip.json", documented_policy()),
+        ("ssh-keypair.json", documented_policy()),
+        ("disk-mappings.json", documented_policy()),
+        ("image-family.json", documented_policy()),
+        ("profile.json", documented_policy()),
         ("ecs-ram-role.json", with_pass_role),
     ];
     let builds = examples.map(|(name, policy)| refused_calls(name, policy));
@@ -309,7 +295,7 @@ async fn the_documented_policy_is_enough_for_the_documented_examples() {
 
 #[tokio::test]
 async fn without_the_right_to_ask_for_zones_they_are_tried() {
-    let lab = limited(documented()).await;
+    let lab = limited(documented_policy()).await;
     lab.write_template(&web(json!({})));
     let outcome = lab.run(&["build", "template.json"]).await.success();
     let notice = "These keys may not ask which zones sell ecs.g6.large";

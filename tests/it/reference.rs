@@ -9,7 +9,9 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Lab, Outcome, guests, options, scrub};
+use crate::harness::{
+    Lab, Outcome, documented_policy, guests, limited_to, machine_options, options, scrub,
+};
 use crate::record::{
     assert_absent, assert_never_called, assert_order, assert_params, mappings, tags, the_image,
 };
@@ -312,7 +314,7 @@ async fn a_private_address_needs_no_eip() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_stops_itself_is_not_stopped() {
-    let lab = Lab::new().await;
+    let lab = Lab::with(limited_to(documented_policy(), machine_options())).await;
     write_changed(&lab, "disable-stop-instance.json", |template| {
         template["provisioners"] = json!([{
             "type": "shell",
@@ -486,9 +488,7 @@ async fn refused(name: &str) -> String {
 
 /// The policy that the documentation gives for roles.
 fn limit_role(lab: &Lab, role: &str) {
-    let text = std::fs::read_to_string(example("ram-policy.json")).unwrap();
-    let policy = serde_json::from_str(&text).unwrap();
-    lab.sandbox.seed().role_policy(role, policy);
+    lab.sandbox.seed().role_policy(role, documented_policy());
 }
 
 /// The keys of the calls, without repetitions.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::harness::{Lab, Outcome, guests, quick_options};
+use crate::harness::{Lab, Outcome, documented_policy, guests, limited_to, quick_options};
 use crate::record::{assert_never_called, assert_params};
 use crate::template::{builder, provisioned, template};
 
@@ -63,7 +63,8 @@ fn assert_said(outcome: &Outcome, lines: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_of_alibaba_cloud_runs_as_it_stands() {
-    let lab = Lab::quick().await;
+    // Under the policy that the same documentation gives.
+    let lab = Lab::with(limited_to(documented_policy(), quick_options())).await;
     let example = include_str!("../templates/06-user-data-winrm.json");
     std::fs::create_dir_all(lab.path("examples/alicloud/basic")).unwrap();
     lab.write("template.json", example)
