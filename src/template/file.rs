@@ -37,16 +37,20 @@ pub fn open(path: &Path, stdin: &mut dyn Read, sources: &mut Sources) -> Result<
 
 fn refuse_hcl(path: &Path) -> Result<()> {
     let name = path.to_string_lossy();
-    let hcl = name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json");
-    if hcl || path.is_dir() {
-        let message = format!(
-            "{} is an HCL2 template, which is not supported",
-            path.display()
-        );
-        return Err(Error::new(Kind::Template, message)
-            .with_hint("Give a JSON template whose name does not end in `.pkr.json`"));
-    }
-    Ok(())
+    let (message, hint) = if path.is_dir() {
+        (
+            format!("{name} is a directory, as only HCL2 templates are, which are not supported"),
+            "Name the JSON template in it",
+        )
+    } else if name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") {
+        (
+            format!("{name} is an HCL2 template, which is not supported"),
+            "Give a JSON template whose name does not end in `.pkr.json`",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Template, message).with_hint(hint))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
