@@ -11,6 +11,11 @@ need_file() {
     [ -e "$1" ] || get "$1" "$2"
 }
 
+# need_rust TARGET: makes sure that there is a Rust for it, or fails.
+need_rust() {
+    [ -d "$(rustc --print target-libdir --target "$1")" ] || rustup target add "$1" >&2
+}
+
 get() {
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "missing: $1 (Debian package $2); install it and run this again" >&2
