@@ -31,25 +31,25 @@ async fn sftp_manages_files() {
     let lab = Lab::new().await;
     let session = lab.connect().await;
     let sftp = sftp(&session).await;
-    sftp.create_dir("work").await.unwrap();
-    assert!(sftp.open("work/a").await.is_err());
-    let mut file = sftp.create("work/a").await.unwrap();
+    sftp.create_dir("stock").await.unwrap();
+    assert!(sftp.open("stock/a").await.is_err());
+    let mut file = sftp.create("stock/a").await.unwrap();
     file.write_all(b"content").await.unwrap();
     file.shutdown().await.unwrap();
-    sftp.rename("work/a", "work/b").await.unwrap();
+    sftp.rename("stock/a", "stock/b").await.unwrap();
     assert_eq!(sftp.canonicalize(".").await.unwrap(), "/root");
-    let metadata = sftp.metadata("work/b").await.unwrap();
+    let metadata = sftp.metadata("stock/b").await.unwrap();
     assert_eq!(metadata.size, Some(7));
-    run(&session, "ln -s /etc/../root/work/b work/link").await;
-    assert_eq!(sftp.read("work/link").await.unwrap(), b"content");
-    let entries = sftp.read_dir("work").await.unwrap();
+    run(&session, "ln -s /etc/../root/stock/b stock/link").await;
+    assert_eq!(sftp.read("stock/link").await.unwrap(), b"content");
+    let entries = sftp.read_dir("stock").await.unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     names.sort();
     assert_eq!(names, ["b", "link"]);
-    sftp.remove_file("work/link").await.unwrap();
-    sftp.remove_file("work/b").await.unwrap();
-    sftp.remove_dir("work").await.unwrap();
-    assert_eq!(run(&session, "test -e work").await.status, Some(1));
+    sftp.remove_file("stock/link").await.unwrap();
+    sftp.remove_file("stock/b").await.unwrap();
+    sftp.remove_dir("stock").await.unwrap();
+    assert_eq!(run(&session, "test -e stock").await.status, Some(1));
 }
 
 /// Runs one of OpenSSH's clients without a user's files.
