@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use russh::{ChannelMsg, Sig};
-use tokio::time::timeout;
+use russh::Sig;
 
-use super::{Lab, PATIENCE, run, run_with};
+use super::{Lab, output_of, run, run_with};
 
 #[tokio::test]
 async fn commands_report_output_and_status() {
@@ -55,17 +54,10 @@ async fn a_terminal_is_one() {
     terminal.await.unwrap();
     let command = "tty; stty size; echo err >&2; exit 3";
     channel.exec(true, command).await.unwrap();
-    let (mut reader, _writer) = channel.split();
-    let (mut text, mut status) = (String::new(), None);
-    while let Some(message) = timeout(PATIENCE, reader.wait()).await.unwrap() {
-        match message {
-            ChannelMsg::Data { data } => text += std::str::from_utf8(&data).unwrap(),
-            ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
-            _ => {}
-        }
-    }
-    assert_eq!(text, "/dev/pts/0\r\n43 132\r\nerr\r\n");
-    assert_eq!(status, Some(3));
+    let (reader, _writer) = channel.split();
+    let output = output_of(reader).await;
+    assert_eq!(output.stdout, b"/dev/pts/0\r\n43 132\r\nerr\r\n");
+    assert_eq!(output.status, Some(3));
 }
 
 #[tokio::test]
@@ -78,16 +70,10 @@ async fn a_shell_takes_commands_from_its_input() {
         .data(&b"echo in a shell\nexit 4\n"[..])
         .await
         .unwrap();
-    let (mut reader, _writer) = channel.split();
-    let (mut text, mut status) = (String::new(), None);
-    while let Some(message) = timeout(PATIENCE, reader.wait()).await.unwrap() {
-        match message {
-            ChannelMsg::Data { data } => text += std::str::from_utf8(&data).unwrap(),
-            ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
-            _ => {}
-        }
-    }
-    assert_eq!((text.as_str(), status), ("in a shell\n", Some(4)));
+    let (reader, _writer) = channel.split();
+    let output = output_of(reader).await;
+    assert_eq!(output.stdout, b"in a shell\n");
+    assert_eq!(output.status, Some(4));
 }
 
 #[tokio::test]

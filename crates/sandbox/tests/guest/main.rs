@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use alicloud_image_sandbox::guest::{BootSpec, Confinement, Guest, namespaces_available};
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{ChannelMsg, Sig};
+use russh::{ChannelMsg, ChannelReadHalf, Sig};
 use russh_sftp::client::SftpSession;
 use tokio::time::timeout;
 
@@ -150,27 +150,28 @@ async fn run(session: &Handle<Client>, command: &str) -> Output {
 async fn run_with(session: &Handle<Client>, command: &str, input: &[u8]) -> Output {
     let channel = session.channel_open_session().await.unwrap();
     channel.exec(true, command).await.unwrap();
-    let (mut reader, writer) = channel.split();
+    let (reader, writer) = channel.split();
     let send = async {
         // A command need not read its input to the end.
         let _ = writer.data(input).await;
         let _ = writer.eof().await;
     };
-    let receive = async {
-        let mut output = Output::default();
-        while let Some(message) = reader.wait().await {
-            match message {
-                ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
-                ChannelMsg::ExtendedData { data, ext: 1 } => output.stderr.extend_from_slice(&data),
-                ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
-                ChannelMsg::ExitSignal { signal_name, .. } => output.signal = Some(signal_name),
-                _ => {}
-            }
+    tokio::join!(send, output_of(reader)).1
+}
+
+/// All that comes out of a channel.
+async fn output_of(mut reader: ChannelReadHalf) -> Output {
+    let mut output = Output::default();
+    while let Some(message) = timeout(PATIENCE, reader.wait()).await.unwrap() {
+        match message {
+            ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
+            ChannelMsg::ExtendedData { data, ext: 1 } => output.stderr.extend_from_slice(&data),
+            ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
+            ChannelMsg::ExitSignal { signal_name, .. } => output.signal = Some(signal_name),
+            _ => {}
         }
-        output
-    };
-    let both = async { tokio::join!(send, receive).1 };
-    timeout(PATIENCE, both).await.unwrap()
+    }
+    output
 }
 
 /// Waits for something that is bound to happen.
