@@ -201,21 +201,14 @@ impl Publisher<'_> {
         try_join_all(checks).await.map(drop)
     }
 
-    /// Own images with exactly this name; the API has been seen to match
-    /// loosely.
+    /// Own images with exactly this name.
     async fn own_images(
         &self,
         cx: &BuildContext<'_>,
         region: &str,
         name: &str,
     ) -> Result<Vec<Image>> {
-        let request = DescribeImages {
-            image_name: Some(name.to_owned()),
-            image_owner_alias: Some("self".to_owned()),
-            status: Some(ANY_IMAGE_STATUS.to_owned()),
-            page_size: Some(100),
-            ..Default::default()
-        };
+        let request = DescribeImages::own(name);
         let mut images = self.cloud.call(region, &request, cx.stop).await?.images;
         images.retain(|image| image.image_name == name);
         Ok(images)

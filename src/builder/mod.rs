@@ -15,6 +15,7 @@ use crate::engine::event::{EventKind, Events};
 use crate::engine::step;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
+use crate::journal::resource;
 use crate::journal::tags::RunTags;
 use crate::journal::{Intent, Journal, Slot};
 use crate::process::Environment;
@@ -39,6 +40,21 @@ pub struct BuildContext<'a> {
 }
 
 impl BuildContext<'_> {
+    /// What the journal is told before something of this build is made.
+    pub(crate) fn intent(
+        &self,
+        kind: resource::Kind,
+        region: &str,
+        name: impl Into<String>,
+    ) -> Intent {
+        Intent {
+            build: self.build.to_owned(),
+            kind,
+            region: region.to_owned(),
+            name: name.into(),
+        }
+    }
+
     /// Creates something in a region through the journal and gives the API's
     /// answer. `id` finds the new resource's id in it.
     pub(crate) async fn create<R: Create>(

@@ -35,7 +35,7 @@ pub fn is_known_region(region: &str) -> bool {
 }
 
 /// The regions known when this was built.
-pub fn known_regions() -> impl Iterator<Item = &'static str> {
+fn known_regions() -> impl Iterator<Item = &'static str> {
     REGIONS.lines()
 }
 

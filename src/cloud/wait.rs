@@ -82,7 +82,7 @@ impl Pace {
     /// that; the more time has passed, the likelier the next one finds it
     /// ready. Between two and three looks and 7 % of the expected time on
     /// average.
-    pub const fn expecting(expected: Duration) -> Self {
+    const fn expecting(expected: Duration) -> Self {
         let millis = expected.as_millis() as u64;
         Self {
             first: Duration::from_millis(millis * 88 / 100),
@@ -92,7 +92,7 @@ impl Pace {
 
     /// For something that takes seconds, give or take 30 %. A call is worth
     /// half a second, so mostly one look must do.
-    pub const fn brief(expected: Duration) -> Self {
+    const fn brief(expected: Duration) -> Self {
         let millis = expected.as_millis() as u64;
         Self {
             first: Duration::from_millis(millis * 11 / 10),

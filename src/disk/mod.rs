@@ -187,6 +187,36 @@ pub struct Info {
     pub warnings: Vec<String>,
 }
 
+impl Info {
+    /// Of an image that is this file, and of which no more is known.
+    fn of(file: &host_file::HostFile, format: Format, virtual_size: u64) -> Self {
+        Self {
+            path: file.path().to_owned(),
+            format,
+            variant: String::new(),
+            virtual_size,
+            file_length: file.length(),
+            allocated: file.allocated(),
+            cluster_size: None,
+            compression: None,
+            features: Vec::new(),
+            snapshots: 0,
+            backing: Vec::new(),
+            data_file: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The part of a buffer that is inside a disk of this size; the rest is filled
+/// with zeros.
+fn inside(buffer: &mut [u8], offset: u64, size: u64) -> &mut [u8] {
+    let length = size.saturating_sub(offset).min(buffer.len() as u64) as usize;
+    let (inside, outside) = buffer.split_at_mut(length);
+    outside.fill(0);
+    inside
+}
+
 /// Opens an image and all that it refers to; the content tells the format.
 ///
 /// # Errors

@@ -13,21 +13,8 @@ pub(super) struct Raw {
 
 impl Raw {
     pub(super) fn new(file: HostFile) -> Self {
-        let info = Info {
-            path: file.path().to_owned(),
-            format: Format::Raw,
-            variant: String::new(),
-            virtual_size: file.length().next_multiple_of(SECTOR),
-            file_length: file.length(),
-            allocated: file.allocated(),
-            cluster_size: None,
-            compression: None,
-            features: Vec::new(),
-            snapshots: 0,
-            backing: Vec::new(),
-            data_file: None,
-            warnings: Vec::new(),
-        };
+        let size = file.length().next_multiple_of(SECTOR);
+        let info = Info::of(&file, Format::Raw, size);
         Self { file, info }
     }
 }

@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::failure::{damaged, unsupported};
 use super::host_file::HostFile;
-use super::{Check, Disk, Extent, ExtentKind, Format, Info, SECTOR};
+use super::{Check, Disk, Extent, ExtentKind, Format, Info, SECTOR, inside};
 use crate::error::Result;
 
 /// Length of the footer.
@@ -128,19 +128,9 @@ fn virtual_size(footer: &[u8]) -> u64 {
 
 fn info(file: &HostFile, variant: &str, virtual_size: u64, blocks: Option<&Blocks>) -> Info {
     Info {
-        path: file.path().to_owned(),
-        format: Format::Vhd,
         variant: variant.to_owned(),
-        virtual_size,
-        file_length: file.length(),
-        allocated: file.allocated(),
         cluster_size: blocks.map(|blocks| blocks.size),
-        compression: None,
-        features: Vec::new(),
-        snapshots: 0,
-        backing: Vec::new(),
-        data_file: None,
-        warnings: Vec::new(),
+        ..Info::of(file, Format::Vhd, virtual_size)
     }
 }
 
@@ -212,10 +202,7 @@ impl Disk for Vhd {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let inside = self.virtual_size().saturating_sub(offset);
-        let inside = inside.min(buffer.len() as u64) as usize;
-        let (mut rest, outside) = buffer.split_at_mut(inside);
-        outside.fill(0);
+        let mut rest = inside(buffer, offset, self.virtual_size());
         let Some(blocks) = &self.blocks else {
             return self.file.read(offset, rest, "the disk");
         };

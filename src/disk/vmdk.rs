@@ -10,7 +10,7 @@ use byteorder::{ByteOrder, LittleEndian};
 use super::failure::{damaged, unsupported};
 use super::host_file::HostFile;
 use super::inflate::Codec;
-use super::{Check, Disk, Extent, ExtentKind, Format, Info, SECTOR};
+use super::{Check, Disk, Extent, ExtentKind, Format, Info, SECTOR, inside};
 use crate::error::Result;
 
 /// Length of the header.
@@ -234,10 +234,7 @@ impl Disk for Vmdk {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let inside = self.virtual_size().saturating_sub(offset);
-        let inside = inside.min(buffer.len() as u64) as usize;
-        let (mut rest, outside) = buffer.split_at_mut(inside);
-        outside.fill(0);
+        let mut rest = inside(buffer, offset, self.virtual_size());
         let grain = self.header.grain;
         let mut position = offset;
         while !rest.is_empty() {
@@ -336,18 +333,10 @@ fn info(file: &HostFile, header: &Header, variant: String) -> Info {
         warnings.push("The image was not closed".to_owned());
     }
     Info {
-        path: file.path().to_owned(),
-        format: Format::Vmdk,
         variant,
-        virtual_size: header.size,
-        file_length: file.length(),
-        allocated: file.allocated(),
         cluster_size: Some(header.grain),
         compression: header.is_compressed().then_some("zlib"),
-        features: Vec::new(),
-        snapshots: 0,
-        backing: Vec::new(),
-        data_file: None,
         warnings,
+        ..Info::of(file, Format::Vmdk, header.size)
     }
 }

@@ -76,60 +76,26 @@ pub(super) fn build_data(
     settings: &Settings,
     run_id: &str,
 ) -> BuildData {
-    let mut values: BTreeMap<String, String> = NO_HTTP_SERVER
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-        .collect();
-    let mut set = |name: &str, value: &str| values.insert(name.to_owned(), value.to_owned());
-    set("ID", &machine.id);
-    let given = match &build.communicator {
-        communicator::Communicator::None => None,
-        communicator::Communicator::Ssh(ssh) => ssh.host.as_ref(),
-        communicator::Communicator::Winrm(winrm) => winrm.host.as_ref(),
+    let text = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    let mut values: BTreeMap<_, _> = NO_HTTP_SERVER.iter().map(text).collect();
+    let mut set = |name: &str, value: &str| {
+        values.insert(name.to_owned(), value.to_owned());
     };
-    set("Host", given.unwrap_or(&machine.host));
+    set("ID", &machine.id);
     set("PackerRunUUID", run_id);
-    set("WinRMPassword", "");
     if let Some(http) = machine.http {
         set("PackerHTTPIP", &http.ip().to_string());
         set("PackerHTTPPort", &http.port().to_string());
         set("PackerHTTPAddr", &http.to_string());
     }
+    set("WinRMPassword", "");
     match &build.communicator {
         communicator::Communicator::None => {
             set("ConnType", "none");
+            set("Host", &machine.host);
         }
-        communicator::Communicator::Ssh(ssh) => {
-            set("ConnType", "ssh");
-            let port = machine.port.or(settings.guest_port).unwrap_or(ssh.port);
-            set("Port", &port.to_string());
-            let key_file = ssh.private_key_file.as_ref();
-            let key_file = key_file.map(|file| file.value.display().to_string());
-            set("SSHPrivateKeyFile", &key_file.unwrap_or_default());
-            set("User", &ssh.username.value);
-            set("Password", ssh.password.as_ref().map_or("", Secret::expose));
-            set(
-                "SSHPublicKey",
-                machine
-                    .key_pair
-                    .as_ref()
-                    .map_or("", |key| key.public.as_str()),
-            );
-            set(
-                "SSHPrivateKey",
-                machine
-                    .key_pair
-                    .as_ref()
-                    .map_or("", |key| key.private.expose()),
-            );
-        }
-        communicator::Communicator::Winrm(winrm) => {
-            set("ConnType", "winrm");
-            set("Port", &machine.port.unwrap_or(winrm.port).to_string());
-            set("User", &winrm.username.value);
-            set("Password", winrm.password.expose());
-            set("WinRMPassword", winrm.password.expose());
-        }
+        communicator::Communicator::Ssh(ssh) => set_ssh(ssh, machine, settings, &mut set),
+        communicator::Communicator::Winrm(winrm) => set_winrm(winrm, machine, &mut set),
     }
     let winrm = match &build.communicator {
         communicator::Communicator::Winrm(winrm) => Some((**winrm).clone()),
@@ -143,6 +109,35 @@ pub(super) fn build_data(
         values,
         force: settings.force,
     }
+}
+
+fn set_ssh(
+    ssh: &communicator::Ssh,
+    machine: &Machine,
+    settings: &Settings,
+    set: &mut impl FnMut(&str, &str),
+) {
+    set("ConnType", "ssh");
+    set("Host", ssh.host.as_ref().unwrap_or(&machine.host));
+    let port = machine.port.or(settings.guest_port).unwrap_or(ssh.port);
+    set("Port", &port.to_string());
+    let key_file = ssh.private_key_file.as_ref();
+    let key_file = key_file.map(|file| file.value.display().to_string());
+    set("SSHPrivateKeyFile", &key_file.unwrap_or_default());
+    set("User", &ssh.username.value);
+    set("Password", ssh.password.as_ref().map_or("", Secret::expose));
+    let key = machine.key_pair.as_ref();
+    set("SSHPublicKey", key.map_or("", |key| key.public.as_str()));
+    set("SSHPrivateKey", key.map_or("", |key| key.private.expose()));
+}
+
+fn set_winrm(winrm: &communicator::Winrm, machine: &Machine, set: &mut impl FnMut(&str, &str)) {
+    set("ConnType", "winrm");
+    set("Host", winrm.host.as_ref().unwrap_or(&machine.host));
+    set("Port", &machine.port.unwrap_or(winrm.port).to_string());
+    set("User", &winrm.username.value);
+    set("Password", winrm.password.expose());
+    set("WinRMPassword", winrm.password.expose());
 }
 
 /// Hides what the build's data holds in secret.

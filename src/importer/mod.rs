@@ -159,12 +159,7 @@ impl Importer<'_> {
     }
 
     fn intent(&self, cx: &BuildContext<'_>, kind: Kind, name: impl Into<String>) -> Intent {
-        Intent {
-            build: cx.build.to_owned(),
-            kind,
-            region: self.region().to_owned(),
-            name: name.into(),
-        }
+        cx.intent(kind, self.region(), name)
     }
 
     fn publisher(&self) -> Publisher<'_> {

@@ -4,7 +4,7 @@
 
 use super::delete::Deleter;
 use super::{Journal, Replacement};
-use crate::cloud::ecs::{ANY_IMAGE_STATUS, DescribeImages, Image, ModifyImageAttribute};
+use crate::cloud::ecs::{DescribeImages, Image, ModifyImageAttribute};
 use crate::error::Result;
 
 /// Gives the image its name when the older ones are gone. Says whether it did;
@@ -41,16 +41,9 @@ pub(super) async fn finish(
     Ok(true)
 }
 
-/// Own images with exactly this name; the API has been seen to match loosely.
+/// Own images with exactly this name.
 async fn own_images(deleter: &Deleter<'_>, name: &str) -> Result<Vec<Image>> {
-    let request = DescribeImages {
-        image_name: Some(name.to_owned()),
-        image_owner_alias: Some("self".to_owned()),
-        status: Some(ANY_IMAGE_STATUS.to_owned()),
-        page_size: Some(100),
-        ..Default::default()
-    };
-    let mut images = deleter.call(&request).await?.images;
+    let mut images = deleter.call(&DescribeImages::own(name)).await?.images;
     images.retain(|image| image.image_name == name);
     Ok(images)
 }

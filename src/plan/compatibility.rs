@@ -33,8 +33,8 @@ generations, and what this program does with it. This page is made by
 | D | plugin 1.2.0 |
 
 A letter says that some version of the generation has the option, as far as its published
-source and documentation tell. Where generations differ in what they do, this program makes a public address as A does it, and the
-instance as D does it.
+source and documentation tell. Where generations differ in what they do, this program makes a
+public address as A does it, and the instance as D does it.
 ";
 
 /// A block: its name in the data, its heading, its tables. Additions of the

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
-use crate::template::source::{Span, Spanned};
+use crate::template::source::Span;
 
 pub mod alicloud_ecs;
 pub mod build;
@@ -109,6 +109,3 @@ pub struct Meta {
     /// A failure is a warning.
     pub continue_on_error: bool,
 }
-
-/// A path with its place, for errors found when it is opened.
-pub type SpannedPath = Spanned<PathBuf>;

@@ -19,6 +19,7 @@ mod ansible_local;
 mod ansible_tests;
 mod breakpoint;
 mod file;
+mod galaxy;
 mod powershell;
 mod script;
 mod shell;
@@ -28,9 +29,10 @@ mod tests;
 mod windows_restart;
 mod windows_shell;
 
-pub use ansible::{Adapter, Ansible, Galaxy, Inventory};
-pub use ansible_local::{AnsibleLocal, Galaxy as LocalGalaxy, Playbook};
+pub use ansible::{Adapter, Ansible, Inventory};
+pub use ansible_local::{AnsibleLocal, Playbook};
 pub use breakpoint::Breakpoint;
+pub use galaxy::Galaxy;
 pub use shell_local::read as read_shell_local;
 
 /// The first line of a script made of inline lines.

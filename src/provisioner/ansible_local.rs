@@ -18,7 +18,7 @@ use super::galaxy::{self, Contents};
 use super::{Context, Show, communicator_of, file, late};
 use crate::communicator::{Communicator, ExitStatus};
 use crate::error::{Error, Kind, Result};
-use crate::plan::provisioner::{AnsibleLocal, LocalGalaxy, Playbook};
+use crate::plan::provisioner::{AnsibleLocal, Galaxy, Playbook};
 
 /// Where Packer puts its staging directories.
 const STAGING: &str = "/tmp/packer-provisioner-ansible-local";
@@ -154,7 +154,7 @@ impl Work<'_> {
 
     async fn install(
         &self,
-        galaxy: &LocalGalaxy,
+        galaxy: &Galaxy,
         contents: Contents,
         roles_path: &str,
         collections_path: &str,
@@ -338,7 +338,7 @@ mod tests {
             command: "ansible-playbook".into(),
             staging_directory: Some("/s".into()),
             clean_staging_directory: true,
-            galaxy: Some(LocalGalaxy {
+            galaxy: Some(Galaxy {
                 file: directory.join("req.yml"),
                 command: "ansible-galaxy".into(),
                 force: true,

@@ -4,8 +4,8 @@ use super::{Published, Publisher, hint_at_limit, temporary_name};
 use crate::builder::BuildContext;
 use crate::cloud::ecs::{CopyImage, Image, ImageFeatures, ModifyImageAttribute};
 use crate::error::Result;
+use crate::journal::Slot;
 use crate::journal::resource::Kind;
-use crate::journal::{Intent, Slot};
 
 /// Where a copy goes, and how.
 pub(super) struct CopyTarget {
@@ -81,12 +81,7 @@ impl Publisher<'_> {
         target: &CopyTarget,
         name: &str,
     ) -> Result<String> {
-        let intent = Intent {
-            region: target.region.clone(),
-            build: cx.build.to_owned(),
-            kind: Kind::ImageCopy,
-            name: name.to_owned(),
-        };
+        let intent = cx.intent(Kind::ImageCopy, &target.region, name);
         let request = |slot: &Slot| CopyImage {
             image_id: image.image_id.clone(),
             destination_region_id: Some(target.region.clone()),

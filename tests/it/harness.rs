@@ -107,6 +107,13 @@ impl Lab {
         self.write("template.json", &text)
     }
 
+    /// Writes the template and builds it.
+    pub(crate) async fn build(&self, template: &serde_json::Value) -> Outcome {
+        self.write_template(template)
+            .run(&["build", "template.json"])
+            .await
+    }
+
     /// Has every call of an action refused with a code.
     pub(crate) fn refuse(&self, action: &str, code: &str) {
         self.sandbox.inject(Fault {

@@ -304,13 +304,17 @@ async fn a_signal_at_any_time_leaves_nothing() {
             When::Nth(3),
             Effect::Delay(Duration::from_secs(1)),
         ));
-        let child = lab.start(IMPORT);
-        lab.wait_for_call(action).await;
-        crate::harness::interrupt(&child);
-        let outcome = lab.finish(child).await;
-        assert_eq!(outcome.code, 130, "{action}\n{}", outcome.text());
-        assert_nothing(&lab);
+        is_interrupted_at(&lab, action).await;
     }
+}
+
+async fn is_interrupted_at(lab: &Lab, action: &str) {
+    let child = lab.start(IMPORT);
+    lab.wait_for_call(action).await;
+    crate::harness::interrupt(&child);
+    let outcome = lab.finish(child).await;
+    assert_eq!(outcome.code, 130, "{action}\n{}", outcome.text());
+    assert_nothing(lab);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,9 +43,7 @@ fn windows(user_data: &str, options: Value) -> Value {
 }
 
 async fn build(lab: &Lab, template: &Value) -> Outcome {
-    lab.write_template(template)
-        .run(&["build", "template.json"])
-        .await
+    lab.build(template).await
 }
 
 /// Asserts that the machine, or a script on it, said these lines.

@@ -197,7 +197,7 @@ impl AlicloudEcs<'_> {
         Ok(answer.instances.into_iter().next())
     }
 
-    pub(super) async fn wait_for_status(
+    async fn wait_for_status(
         &self,
         cx: &BuildContext<'_>,
         id: &str,

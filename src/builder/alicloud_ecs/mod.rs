@@ -74,12 +74,7 @@ impl<'a> AlicloudEcs<'a> {
     }
 
     fn intent(&self, cx: &BuildContext<'_>, kind: Kind, name: impl Into<String>) -> Intent {
-        Intent {
-            build: cx.build.to_owned(),
-            kind,
-            region: self.region().to_owned(),
-            name: name.into(),
-        }
+        cx.intent(kind, self.region(), name)
     }
 
     /// `alicloud-image-<run>-<build>-<what>`, unless the template gives a name.

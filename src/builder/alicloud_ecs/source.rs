@@ -39,7 +39,7 @@ impl SourceImage {
 
 impl AlicloudEcs<'_> {
     /// Whether the template has an id used as it is.
-    pub(super) fn uses_unseen_image(&self) -> bool {
+    fn uses_unseen_image(&self) -> bool {
         self.options.image.skip_validation && matches!(self.options.run.source, Source::Image(_))
     }
 

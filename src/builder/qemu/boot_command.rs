@@ -19,7 +19,7 @@ use crate::plan::qemu::boot_command::{Key, Step};
 pub(super) const KEY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a text may take to appear when the template names no limit.
-pub(super) const TEXT_LIMIT: Duration = Duration::from_secs(600);
+const TEXT_LIMIT: Duration = Duration::from_secs(600);
 
 const LEFT_SHIFT: u32 = 0xffe1;
 const SHIFTED: &str = "~!@#$%^&*()_+{}|:\"<>?";

@@ -55,12 +55,7 @@ async fn make(cx: &BuildContext<'_>, path: PathBuf, mode: u32) -> Result<PathBuf
 
 /// What the journal is told before something is made on this machine.
 pub(super) fn intent(cx: &BuildContext<'_>, kind: Kind, name: &str) -> Intent {
-    Intent {
-        build: cx.build.to_owned(),
-        kind,
-        region: local::PLACE.to_owned(),
-        name: name.to_owned(),
-    }
+    cx.intent(kind, local::PLACE, name)
 }
 
 /// Removes what only the machine needed: its control socket, which QEMU leaves

@@ -11,7 +11,7 @@ use crate::cloud::{Cloud, Product};
 use crate::error::{Error, Result};
 
 /// The name of sessions that nobody named.
-pub(super) const SESSION_NAME: &str = "alicloud-image";
+const SESSION_NAME: &str = "alicloud-image";
 
 /// The life of a session nobody asked for, seconds: what every role allows.
 pub(super) const DURATION: u32 = 3600;

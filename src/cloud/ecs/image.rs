@@ -15,8 +15,7 @@ pub const ANY_IMAGE_STATUS: &str = "Creating,Waiting,Available,UnAvailable,Creat
 pub struct DescribeImages {
     /// Up to 100 ids, separated by commas.
     pub image_id: Option<String>,
-    /// `*` stands for anything. The API has been seen to match loosely:
-    /// compare the names of what comes back.
+    /// `*` stands for anything. See [`own`](Self::own).
     pub image_name: Option<String>,
     pub image_family: Option<String>,
     /// `system`, `self`, `others` or `marketplace`.
@@ -37,6 +36,20 @@ pub struct DescribeImages {
     pub page_number: Option<u32>,
     /// At most 100; 10 when absent.
     pub page_size: Option<u32>,
+}
+
+impl DescribeImages {
+    /// The caller's own images of this name, in any status. The API has been
+    /// seen to match loosely: compare the names of what comes back.
+    pub fn own(name: &str) -> Self {
+        Self {
+            image_name: Some(name.to_owned()),
+            image_owner_alias: Some("self".to_owned()),
+            status: Some(ANY_IMAGE_STATUS.to_owned()),
+            page_size: Some(100),
+            ..Self::default()
+        }
+    }
 }
 action!(Ecs DescribeImages -> DescribeImagesResponse, Always, Call);
 pages!(DescribeImages.images: Image, 100);

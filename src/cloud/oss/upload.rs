@@ -23,14 +23,14 @@ pub const AT_ONCE: usize = 4;
 const BYTES_AT_ONCE: u64 = AT_ONCE as u64 * SMALLEST_PART;
 
 /// Parts an object may have.
-pub const MOST_PARTS: u64 = 10_000;
+const MOST_PARTS: u64 = 10_000;
 
 /// A part is not smaller, unless it is the last one. Seven are in memory at
 /// times: [`AT_ONCE`] under way, one waiting, one being made, and the first one.
 pub const SMALLEST_PART: u64 = 4 * MIB;
 
 /// A part is not larger: 48.8 TB need no more.
-pub const LARGEST_PART: u64 = 5 * 1024 * MIB;
+const LARGEST_PART: u64 = 5 * 1024 * MIB;
 
 const MIB: u64 = 1024 * 1024;
 

@@ -13,7 +13,10 @@ mod rsa;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use sha1::Sha1;
+use sha2::Sha256;
 use url::Url;
 
 use super::Product;
@@ -129,6 +132,16 @@ fn host(url: &Url) -> String {
     }
 }
 
+fn hmac_sha1(key: &[u8], text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.chain_update(text).finalize().into_bytes().to_vec()
+}
+
+fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.chain_update(text).finalize().into_bytes().to_vec()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a String cannot fail");
@@ -138,7 +151,15 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+
     use super::*;
+
+    /// The vectors of one group.
+    pub(super) fn vectors<T: DeserializeOwned>(group: &str) -> Vec<T> {
+        let all: serde_json::Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
+        serde_json::from_value(all[group].clone()).unwrap()
+    }
 
     #[test]
     fn encoding_keeps_only_unreserved_characters() {

@@ -50,15 +50,7 @@ pub(in crate::cloud) fn sign_oss(
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde::de::DeserializeOwned;
-
     use super::*;
-
-    /// The vectors of one group.
-    pub(in crate::cloud::sign) fn vectors<T: DeserializeOwned>(group: &str) -> Vec<T> {
-        let all: serde_json::Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
-        serde_json::from_value(all[group].clone()).unwrap()
-    }
 
     pub(in crate::cloud::sign) fn name_of(name: &str) -> &'static str {
         name.to_lowercase().leak()

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use sha1::Sha1;
 
+use super::hmac_sha1;
 use super::oss::Resource;
 use crate::cloud::credential::Credential;
 use crate::secret::Secret;
@@ -108,17 +107,15 @@ fn canonical_resource(resource: Resource<'_>) -> String {
 }
 
 fn signature(secret: &Secret, string_to_sign: &str) -> String {
-    let key = secret.expose().as_bytes();
-    let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(string_to_sign.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    STANDARD.encode(hmac_sha1(secret.expose().as_bytes(), string_to_sign))
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
-    use super::super::oss::tests::{headers, query, vectors};
+    use super::super::oss::tests::{headers, query};
+    use super::super::tests::vectors;
     use super::*;
 
     #[derive(Deserialize)]

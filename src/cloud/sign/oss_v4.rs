@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::oss::Resource;
-use super::{encode, hex};
+use super::{encode, hex, hmac_sha256};
 use crate::cloud::credential::Credential;
 use crate::secret::Secret;
 
@@ -143,25 +142,20 @@ impl Scope<'_> {
         let first = format!("aliyun_v4{}", secret.expose()).into_bytes();
         [self.date(), self.region, self.product, TERMINATOR]
             .into_iter()
-            .fold(first, |key, text| hmac(&key, text))
+            .fold(first, |key, text| hmac_sha256(&key, text))
     }
 
     fn signature(&self, secret: &Secret, string_to_sign: &str) -> String {
-        hex(&hmac(&self.key(secret), string_to_sign))
+        hex(&hmac_sha256(&self.key(secret), string_to_sign))
     }
-}
-
-fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
-    use super::super::oss::tests::{headers, name_of, query, vectors};
+    use super::super::oss::tests::{headers, name_of, query};
+    use super::super::tests::vectors;
     use super::*;
 
     #[derive(Deserialize)]

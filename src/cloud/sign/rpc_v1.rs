@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
 
-use super::{FORM, Signature, Stamp, Unsigned, encode, form};
+use super::{FORM, Signature, Stamp, Unsigned, encode, form, hmac_sha1};
 use crate::cloud::credential::Credential;
 use crate::cloud::transport::{Method, Signed};
 use crate::secret::Secret;
@@ -112,16 +110,14 @@ fn string_to_sign(method: &str, parameters: &BTreeMap<&str, &str>) -> String {
 
 fn signature(string_to_sign: &str, secret: &Secret) -> String {
     let key = format!("{}&", secret.expose());
-    let mut mac =
-        Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(string_to_sign.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    STANDARD.encode(hmac_sha1(key.as_bytes(), string_to_sign))
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
+    use super::super::tests::vectors;
     use super::*;
     use crate::cloud::Product;
     use crate::cloud::parameters::Parameters;
@@ -137,11 +133,6 @@ mod tests {
         signature: String,
     }
 
-    fn vectors() -> Vec<Vector> {
-        let all: serde_json::Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
-        serde_json::from_value(all["rpc_v1"].clone()).unwrap()
-    }
-
     fn borrowed(parameters: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
         parameters
             .iter()
@@ -151,7 +142,7 @@ mod tests {
 
     #[test]
     fn all_vectors_are_met() {
-        let vectors = vectors();
+        let vectors: Vec<Vector> = vectors("rpc_v1");
         assert_eq!(vectors.len(), 6);
         for vector in vectors {
             let parameters = borrowed(&vector.params);
@@ -166,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_whole_request_with_a_token_meets_its_vector() {
-        let vectors = vectors();
+        let vectors: Vec<Vector> = vectors("rpc_v1");
         let vector = vectors
             .iter()
             .find(|v| v.name == "sts-token-import-image")

@@ -70,7 +70,7 @@ pub fn ciphers(names: &[String]) -> Result<Vec<cipher::Name>> {
 
 /// The algorithms for `ssh_key_exchange_algorithms`; the default ones for an
 /// empty list.
-pub fn key_exchanges(names: &[String]) -> Result<Vec<kex::Name>> {
+fn key_exchanges(names: &[String]) -> Result<Vec<kex::Name>> {
     choose(
         "key exchange algorithm",
         "ssh_key_exchange_algorithms",

@@ -196,7 +196,9 @@ impl Connector {
                 let message = format!("The machine does not listen on port {port} for a tunnel");
                 Error::new(Kind::Connect, message)
                     .with_source(error)
-                    .with_hint("sshd must have AllowTcpForwarding on, and the port must be free")
+                    .with_hint(
+                        "The server must have AllowTcpForwarding on, and the port must be free",
+                    )
             })?;
         }
         Ok(())

@@ -104,7 +104,7 @@ fn curve(bits: u32) -> Result<EcdsaCurve> {
 }
 
 /// Reads an unencrypted private key: OpenSSH, PKCS#1, PKCS#8 or SEC1.
-pub fn parse_private_key(text: &str) -> Result<PrivateKey> {
+fn parse_private_key(text: &str) -> Result<PrivateKey> {
     if is_encrypted_pem(text) {
         return Err(encrypted());
     }

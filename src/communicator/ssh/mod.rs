@@ -272,7 +272,7 @@ async fn open(connection: &Connection) -> Result<Channel<Msg>, Dead> {
             Err(Dead::Refused(
                 Error::new(Kind::Connect, message)
                     .with_source(error)
-                    .with_hint("sshd may limit sessions (MaxSessions)"),
+                    .with_hint("The server may limit sessions (MaxSessions of sshd)"),
             ))
         }
         Ok(Err(error)) => Err(Dead::Lost(lost().with_source(error))),

@@ -350,18 +350,18 @@ impl Program {
             )
             .with_hint("Install it (package openssh-clients or openssh-client), or set ssh_file_transfer_method to sftp"),
             Some(code) => {
-                let message = format!("scp on the machine ended with code {code}{complaints}");
+                let message = format!("The machine's scp ended with code {code}{complaints}");
                 Error::new(Kind::Connect, message)
             }
             None if self.session.connection().is_lost() => lost(),
-            None => Error::new(Kind::Connect, format!("scp on the machine ended early{complaints}")),
+            None => Error::new(Kind::Connect, format!("The machine's scp ended early{complaints}")),
         }
     }
 
     fn complained(&self, line: &str) -> Error {
         Error::new(
             Kind::Connect,
-            format!("scp on the machine said: {}", line.trim()),
+            format!("The machine's scp said: {}", line.trim()),
         )
     }
 
@@ -409,7 +409,7 @@ fn parse_control(first: u8, line: &str) -> Result<Control> {
 }
 
 fn protocol_error(what: &str) -> Error {
-    Error::new(Kind::Connect, format!("scp on the machine sent {what}"))
+    Error::new(Kind::Connect, format!("The machine's scp sent {what}"))
         .with_hint("A login script that prints something breaks scp: let it be silent when there is no terminal")
 }
 

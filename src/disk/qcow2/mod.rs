@@ -9,7 +9,7 @@ use byteorder::{BigEndian, ByteOrder};
 use super::chain::{self, Chain};
 use super::failure::{damaged, unsupported};
 use super::host_file::HostFile;
-use super::{Check, Disk, Extent, ExtentKind, Format, Info};
+use super::{Check, Disk, Extent, ExtentKind, Format, Info, inside};
 use crate::error::Result;
 
 mod check;
@@ -180,10 +180,7 @@ impl Disk for Qcow2 {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let inside = self.virtual_size().saturating_sub(offset);
-        let inside = inside.min(buffer.len() as u64) as usize;
-        let (mut rest, outside) = buffer.split_at_mut(inside);
-        outside.fill(0);
+        let mut rest = inside(buffer, offset, self.virtual_size());
         let mut position = offset;
         while !rest.is_empty() {
             let run = self.locate(position)?;
@@ -284,12 +281,7 @@ fn info(
         warnings.extend(below.warnings.iter().cloned());
     }
     Info {
-        path: file.path().to_owned(),
-        format: Format::Qcow2,
         variant: format!("version {}", header.version),
-        virtual_size: header.size,
-        file_length: file.length(),
-        allocated: file.allocated(),
         cluster_size: Some(header.cluster_size()),
         compression: Some(header.compression_name()),
         features: header.features.names(),
@@ -297,5 +289,6 @@ fn info(
         backing: chain,
         data_file: data_file.map(|file| file.path().to_owned()),
         warnings,
+        ..Info::of(file, Format::Qcow2, header.size)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Kind, script};
+use super::{Galaxy, Kind, script};
 use crate::plan::communicator::KeyType;
 use crate::plan::reader::Reader;
 use crate::template::source::Spanned;
@@ -82,23 +82,6 @@ pub struct Inventory {
     pub keep: bool,
 }
 
-/// Roles and collections to install.
-#[derive(Debug, Clone)]
-pub struct Galaxy {
-    /// The requirements.
-    pub file: PathBuf,
-    /// The program that installs them.
-    pub command: String,
-    /// Install again.
-    pub force: bool,
-    /// Install again with dependencies.
-    pub force_with_deps: bool,
-    /// Where roles go.
-    pub roles_path: Option<String>,
-    /// Where collections go.
-    pub collections_path: Option<String>,
-}
-
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
     let playbook = reader.existing_file("playbook_file");
     if playbook.is_none() {
@@ -172,20 +155,15 @@ fn inventory(reader: &mut Reader<'_, '_>) -> Inventory {
 }
 
 fn galaxy(reader: &mut Reader<'_, '_>) -> Option<Galaxy> {
-    let galaxy = Galaxy {
-        file: file(reader, "galaxy_file").unwrap_or_default(),
-        command: reader.text_or("galaxy_command", "ansible-galaxy"),
-        force: reader.flag("galaxy_force_install"),
-        force_with_deps: reader.flag("galaxy_force_with_deps"),
-        roles_path: either(reader, "roles_path", "galaxy_roles_path"),
-        collections_path: either(reader, "collections_path", "galaxy_collections_path"),
-    };
-    reader.is_set("galaxy_file").then_some(galaxy)
-}
-
-/// An option by either of its names.
-fn either(reader: &mut Reader<'_, '_>, name: &str, newer: &str) -> Option<String> {
-    reader.plain(newer).or_else(|| reader.plain(name))
+    // The names before Packer prefixed them.
+    let (roles_path, collections_path) =
+        (reader.plain("roles_path"), reader.plain("collections_path"));
+    let galaxy = Galaxy::read(reader)?;
+    Some(Galaxy {
+        roles_path: galaxy.roles_path.or(roles_path),
+        collections_path: galaxy.collections_path.or(collections_path),
+        ..galaxy
+    })
 }
 
 /// A directory that must be there.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Kind;
 use super::ansible::{directories, directory, file, late_list};
+use super::{Galaxy, Kind};
 use crate::plan::reader::Reader;
 
 const COMMAND: &str = "ANSIBLE_FORCE_COLOR=1 PYTHONUNBUFFERED=1 ansible-playbook";
@@ -50,23 +50,6 @@ pub struct Playbook {
     pub place: PathBuf,
 }
 
-/// Roles and collections to install on the machine.
-#[derive(Debug, Clone)]
-pub struct Galaxy {
-    /// The requirements, a file on this machine.
-    pub file: PathBuf,
-    /// The command that installs them.
-    pub command: String,
-    /// Install again.
-    pub force: bool,
-    /// Install again with dependencies.
-    pub force_with_deps: bool,
-    /// Where roles go; below the staging directory when absent.
-    pub roles_path: Option<String>,
-    /// Where collections go; below the staging directory when absent.
-    pub collections_path: Option<String>,
-}
-
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
     let playbook_dir = directory(reader, "playbook_dir");
     Kind::AnsibleLocal(Box::new(AnsibleLocal {
@@ -83,7 +66,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Kind {
         command: reader.text_or("command", COMMAND),
         staging_directory: reader.plain("staging_directory"),
         clean_staging_directory: reader.flag("clean_staging_directory"),
-        galaxy: galaxy(reader),
+        galaxy: Galaxy::read(reader),
     }))
 }
 
@@ -139,16 +122,4 @@ fn normal(path: &Path) -> PathBuf {
         }
     }
     normal
-}
-
-fn galaxy(reader: &mut Reader<'_, '_>) -> Option<Galaxy> {
-    let galaxy = Galaxy {
-        file: file(reader, "galaxy_file").unwrap_or_default(),
-        command: reader.text_or("galaxy_command", "ansible-galaxy"),
-        force: reader.flag("galaxy_force_install"),
-        force_with_deps: reader.flag("galaxy_force_with_deps"),
-        roles_path: reader.plain("galaxy_roles_path"),
-        collections_path: reader.plain("galaxy_collections_path"),
-    };
-    reader.is_set("galaxy_file").then_some(galaxy)
 }

@@ -132,6 +132,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments::tests::ansible;
     use super::*;
     use crate::provisioner::fake::{Fake, World};
 
@@ -148,15 +149,7 @@ mod tests {
     }
 
     fn inventory() -> Inventory {
-        Inventory {
-            file: None,
-            directory: None,
-            template: None,
-            host_alias: "default".into(),
-            groups: vec![],
-            empty_groups: vec![],
-            keep: false,
-        }
+        ansible().inventory
     }
 
     #[test]

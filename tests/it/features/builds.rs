@@ -32,11 +32,7 @@ async fn builds_of_one_template_run_at_the_same_time() {
         two_builds(),
         json!([{"type": "shell", "inline": ["echo I am $PACKER_BUILD_NAME"]}]),
     );
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert_eq!(built(&lab), ["blue", "green"]);
     for name in ["blue", "green"] {
         let line = format!("    {name}: I am {name}\n");
@@ -100,11 +96,7 @@ async fn a_failing_build_does_not_stop_the_others() {
     let silent = json!({"communicator": "none"});
     let wrong = json!({"communicator": "none", "instance_type": "ecs.none.large"});
     let template = template(&[builder("blue", silent), builder("green", wrong)]);
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .failure(5);
+    let outcome = lab.build(&template).await.failure(5);
     assert_eq!(built(&lab), ["blue"]);
     assert_eq!(outcome.outputs["status"], "partial");
     assert!(outcome.outputs["image-id"].starts_with("m-"));

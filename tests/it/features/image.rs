@@ -9,6 +9,15 @@ use crate::harness::{Lab, interrupt, quick_options};
 use crate::record::{assert_absent, assert_never_called, assert_params, tags, the_image};
 use crate::template::silent;
 
+/// A quick lab in which something takes its time.
+async fn slow_lab(delays: Delays) -> Lab {
+    Lab::with(SandboxOptions {
+        delays,
+        ..quick_options()
+    })
+    .await
+}
+
 fn accounts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("1{number:015}")).collect()
 }
@@ -27,11 +36,7 @@ async fn an_image_is_copied_to_other_regions_at_once() {
         "image_copy_regions": ["cn-hangzhou", "cn-shanghai"],
         "image_copy_names": ["web-hz", ""],
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(options)).await.success();
 
     let copies = lab.calls("CopyImage");
     assert_eq!(copies.len(), 2);
@@ -75,11 +80,7 @@ async fn a_copy_that_is_refused_leaves_no_image_at_all() {
     let lab = Lab::without_machines().await;
     lab.refuse("CopyImage", "QuotaExceed.Image");
     let options = json!({"image_copy_regions": ["cn-hangzhou", "cn-shanghai"]});
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .failure(1);
+    let outcome = lab.build(&silent(options)).await.failure(1);
     assert!(
         outcome.text().contains("Cannot copy image m-"),
         "{}",
@@ -96,10 +97,7 @@ async fn accounts_are_shared_with_in_batches_of_ten_in_every_region() {
         "image_share_account": accounts(12),
         "image_unshare_account": accounts(11),
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
 
     for region in ["cn-beijing", "cn-hangzhou"] {
         let mut calls = lab.calls("ModifyImageSharePermission");
@@ -126,10 +124,7 @@ async fn accounts_are_shared_with_in_batches_of_ten_in_every_region() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sharing_with_nobody_needs_no_permission() {
     let lab = Lab::without_machines().await;
-    lab.write_template(&silent(json!({})))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(json!({}))).await.success();
     assert_never_called(
         &lab,
         &["ModifyImageSharePermission", "TagResources", "CopyImage"],
@@ -147,10 +142,7 @@ async fn an_encrypted_image_is_a_copy_with_name_and_tags() {
         "image_copy_regions": ["cn-hangzhou"],
         "image_copy_kms_ids": ["key-hz"],
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
 
     let made = lab.call("CreateImage");
     assert_ne!(made.params["ImageName"], "web");
@@ -188,8 +180,7 @@ async fn an_encrypted_image_is_a_copy_with_name_and_tags() {
 async fn no_image_is_made_when_none_is_wanted() {
     let lab = Lab::without_machines().await;
     let outcome = lab
-        .write_template(&silent(json!({"skip_create_image": true})))
-        .run(&["build", "template.json"])
+        .build(&silent(json!({"skip_create_image": true})))
         .await
         .success();
     assert_never_called(&lab, &["CreateImage", "CreateSnapshot"]);
@@ -209,11 +200,7 @@ async fn everything_said_about_the_image_is_on_it() {
         "resource_group_id": "rg-team",
         "tag": [{"key": "tier", "value": "front"}],
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(options)).await.success();
     let create = lab.call("CreateImage");
     assert_params(
         &create,
@@ -241,10 +228,7 @@ async fn what_ecs_is_told_about_the_image_is_on_its_copies_too() {
         "boot_mode": "UEFI",
         "image_copy_regions": ["cn-hangzhou"],
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     let create = lab.call("CreateImage");
     assert_params(
         &create,
@@ -272,10 +256,7 @@ async fn what_ecs_is_told_about_the_image_is_on_its_copies_too() {
 async fn an_encrypted_image_keeps_its_family() {
     let lab = Lab::quick().await;
     let options = json!({"image_encrypted": true, "target_image_family": "web-family"});
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     let images = lab.sandbox.images();
     assert_eq!(images.len(), 1, "{images:#?}");
     assert_eq!(images[0]["ImageFamily"], "web-family");
@@ -284,20 +265,12 @@ async fn an_encrypted_image_keeps_its_family() {
 #[tokio::test]
 async fn what_ecs_finds_in_an_image_is_told() {
     let strategy = json!({"image_detection_strategy": "Standard"});
-    let delays = Delays {
+    let lab = slow_lab(Delays {
         detection: Duration::from_secs(90),
         ..Delays::none()
-    };
-    let lab = Lab::with(SandboxOptions {
-        delays,
-        ..quick_options()
     })
     .await;
-    let outcome = lab
-        .write_template(&silent(strategy.clone()))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(strategy.clone())).await.success();
     let told = "(2 items) and found no risk\n";
     assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
     assert_params(
@@ -307,11 +280,7 @@ async fn what_ecs_finds_in_an_image_is_told() {
 
     let lab = Lab::quick().await;
     lab.sandbox.inject_state(StateFault::DetectionRisk);
-    let outcome = lab
-        .write_template(&silent(strategy))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(strategy)).await.success();
     let image = &outcome.outputs["image-id"];
     let told = format!(
         "Warning: ECS found a risk in image {image} (High): NVMe.NotInstalled: Nvme is \
@@ -322,23 +291,15 @@ async fn what_ecs_finds_in_an_image_is_told() {
 
 #[tokio::test]
 async fn an_examination_that_does_not_end_costs_no_image() {
-    let delays = Delays {
+    let lab = slow_lab(Delays {
         detection: Duration::from_secs(3600),
         ..Delays::none()
-    };
-    let lab = Lab::with(SandboxOptions {
-        delays,
-        ..quick_options()
     })
     .await;
     let options = json!({
         "image_detection_strategy": "Standard", "wait_snapshot_ready_timeout": 60,
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(options)).await.success();
     let told = "What ECS found in image m-";
     assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
     the_image(&lab, &outcome);
@@ -346,13 +307,9 @@ async fn an_examination_that_does_not_end_costs_no_image() {
 
 #[tokio::test]
 async fn a_signal_in_an_examination_costs_no_image() {
-    let delays = Delays {
+    let lab = slow_lab(Delays {
         detection: Duration::from_secs(36_000),
         ..Delays::none()
-    };
-    let lab = Lab::with(SandboxOptions {
-        delays,
-        ..quick_options()
     })
     .await;
     lab.write_template(&silent(json!({"image_detection_strategy": "Standard"})));
@@ -371,8 +328,7 @@ async fn an_examination_that_is_not_heard_of_is_not_waited_for_long() {
     let lab = Lab::quick().await;
     lab.sandbox.inject_state(StateFault::DetectionSilent);
     let outcome = lab
-        .write_template(&silent(json!({"image_detection_strategy": "Standard"})))
-        .run(&["build", "template.json"])
+        .build(&silent(json!({"image_detection_strategy": "Standard"})))
         .await
         .success();
     let told = "ECS does not say whether it examines image m-";
@@ -383,23 +339,15 @@ async fn an_examination_that_is_not_heard_of_is_not_waited_for_long() {
 
 #[tokio::test]
 async fn a_copy_that_takes_too_long_names_the_option_that_helps() {
-    let delays = Delays {
+    let lab = slow_lab(Delays {
         copy: Duration::from_secs(3600),
         ..Delays::none()
-    };
-    let lab = Lab::with(SandboxOptions {
-        delays,
-        ..quick_options()
     })
     .await;
     let options = json!({
         "image_copy_regions": ["cn-hangzhou"], "wait_copying_image_ready_timeout": 60,
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .failure(1);
+    let outcome = lab.build(&silent(options)).await.failure(1);
     let told = "hint: Raise `wait_copying_image_ready_timeout`";
     assert!(outcome.text().contains(told), "{}", outcome.text());
     lab.assert_empty();

@@ -40,11 +40,7 @@ async fn everything_temporary_says_whose_it_is_and_when_it_expires() {
     lab.set("GITHUB_REPOSITORY", "team/images")
         .set("GITHUB_RUN_ID", "4711");
     let options = json!({"run_tags": {"team": "web"}, "resource_group_id": "rg-team"});
-    let outcome = lab
-        .write_template(&web(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&web(options)).await.success();
     let run = &outcome.outputs["build-run-id"];
     let mut intents = BTreeSet::new();
     for (action, name) in CREATING {
@@ -87,11 +83,7 @@ async fn user_data_runs_on_the_machine() {
         web(options),
         json!([{"type": "shell", "inline": ["cloud-init status --wait", "cat /etc/note"]}]),
     );
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert!(
         outcome.stdout.contains("    web: from user data\n"),
         "{}",
@@ -103,8 +95,7 @@ async fn user_data_runs_on_the_machine() {
 async fn user_data_comes_from_a_file_too() {
     let lab = Lab::without_machines().await;
     lab.write("init.sh", "#!/bin/sh\ntrue\n")
-        .write_template(&silent(json!({"user_data_file": "init.sh"})))
-        .run(&["build", "template.json"])
+        .build(&silent(json!({"user_data_file": "init.sh"})))
         .await
         .success();
     // The base64 of that file.
@@ -135,10 +126,7 @@ async fn disks_are_as_described() {
             {"disk_size": 40, "disk_device": "/dev/xvdc"}
         ],
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     let run = lab.call("RunInstances");
     assert_params(
         &run,
@@ -177,10 +165,7 @@ async fn disks_are_as_fast_and_as_secret_as_described() {
             {"disk_category": "cloud_essd_entry", "disk_size": 40, "disk_encrypted": "true"}
         ],
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     let run = lab.call("RunInstances");
     assert_params(
         &run,
@@ -215,10 +200,7 @@ async fn the_instance_is_placed_and_hardened_as_described() {
         "login_as_non_root": true,
         "ssh_username": "ecs-user",
     });
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     assert_params(
         &lab.call("RunInstances"),
         &[
@@ -247,8 +229,7 @@ async fn a_dedicated_host_is_found_by_who_may_not_ask_for_zones() {
         .seed()
         .dedicated_host("cn-beijing", "dh-1", "cn-beijing-i");
     let outcome = lab
-        .write_template(&silent(json!({"dedicated_host_id": "dh-1"})))
-        .run(&["build", "template.json"])
+        .build(&silent(json!({"dedicated_host_id": "dh-1"})))
         .await
         .success();
     let told = "is not the one of the dedicated host";
@@ -285,11 +266,7 @@ async fn a_set_or_host_that_is_not_there_is_pointed_at() {
         json!({"dedicated_host_id": "dh-gone"}),
     ] {
         let lab = Lab::quick().await;
-        let outcome = lab
-            .write_template(&silent(options))
-            .run(&["build", "template.json"])
-            .await
-            .failure(1);
+        let outcome = lab.build(&silent(options)).await.failure(1);
         said.extend(outcome.end().lines().take(6).flat_map(|line| [line, "\n"]));
         lab.assert_empty();
     }
@@ -321,11 +298,7 @@ async fn an_image_without_that_user_is_told_before_anything_is_made() {
         "source_image": "centos_7_03_64_20G_alibase_20170818.vhd",
         "login_as_non_root": true, "ssh_username": "ecs-user",
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .failure(1);
+    let outcome = lab.build(&silent(options)).await.failure(1);
     let told = "Source image `centos_7_03_64_20G_alibase_20170818.vhd` has no user `ecs-user`";
     assert!(outcome.text().contains(told), "{}", outcome.text());
     assert_never_called(&lab, &["CreateVpc", "RunInstances"]);
@@ -334,10 +307,7 @@ async fn an_image_without_that_user_is_told_before_anything_is_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_disk_options_nothing_is_said_of_disks() {
     let lab = Lab::without_machines().await;
-    lab.write_template(&silent(json!({})))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(json!({}))).await.success();
     let run = lab.call("RunInstances");
     let mut disks = run.params.keys().filter(|name| name.contains("Disk"));
     assert_eq!(disks.next(), None, "{run:#?}");
@@ -347,10 +317,7 @@ async fn without_disk_options_nothing_is_said_of_disks() {
 async fn an_rsa_key_can_be_asked_for() {
     let lab = Lab::new().await;
     let options = json!({"temporary_key_pair_type": "rsa", "temporary_key_pair_bits": 2048});
-    lab.write_template(&web(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&web(options)).await.success();
     let key = &lab.call("ImportKeyPair").params["PublicKeyBody"];
     assert!(key.starts_with("ssh-rsa "), "{key}");
 }
@@ -362,11 +329,7 @@ async fn a_password_needs_no_key_pair() {
         web(json!({"ssh_password": "Correct-Horse-9"})),
         json!([{"type": "shell", "inline": ["echo $((6 * 7))"]}]),
     );
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert!(
         outcome.stdout.contains("    web: 42\n"),
         "{}",
@@ -383,8 +346,7 @@ async fn a_password_needs_no_key_pair() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_pair_can_be_detached_before_the_image_is_made() {
     let lab = Lab::new().await;
-    lab.write_template(&web(json!({"image_delete_ssh_private_key": true})))
-        .run(&["build", "template.json"])
+    lab.build(&web(json!({"image_delete_ssh_private_key": true})))
         .await
         .success();
     assert_order(
@@ -408,11 +370,7 @@ async fn an_image_holds_what_was_provisioned_but_not_the_builds_key() {
         web(json!({})),
         json!([{"type": "shell", "inline": ["echo first > /etc/built"]}]),
     );
-    let outcome = lab
-        .write_template(&first)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&first).await.success();
     let image = outcome.outputs["image-id"].clone();
     let key = lab.call("ImportKeyPair").params["PublicKeyBody"].clone();
 
@@ -423,11 +381,7 @@ async fn an_image_holds_what_was_provisioned_but_not_the_builds_key() {
             "inline": ["cat /etc/built", "cat /root/.ssh/authorized_keys", "ls -A /tmp"]
         }]),
     );
-    let outcome = lab
-        .write_template(&second)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&second).await.success();
     let text = &outcome.stdout;
     assert!(text.contains("    web: first\n"), "{text}");
     let blob = key.split(' ').nth(1).unwrap();

@@ -25,8 +25,7 @@ fn seed_network(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vpc_without_vswitch_gets_one_in_a_free_range() {
     let lab = lab_with_network().await;
-    lab.write_template(&silent(json!({"vpc_id": "vpc-team"})))
-        .run(&["build", "template.json"])
+    lab.build(&silent(json!({"vpc_id": "vpc-team"})))
         .await
         .success();
     assert_params(
@@ -40,8 +39,7 @@ async fn a_vpc_without_vswitch_gets_one_in_a_free_range() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vswitch_tells_its_vpc_and_zone() {
     let lab = lab_with_network().await;
-    lab.write_template(&silent(json!({"vswitch_id": "vsw-team"})))
-        .run(&["build", "template.json"])
+    lab.build(&silent(json!({"vswitch_id": "vsw-team"})))
         .await
         .success();
     assert_params(&lab.call("CreateSecurityGroup"), &[("VpcId", "vpc-team")]);
@@ -58,8 +56,7 @@ async fn a_vswitch_tells_its_vpc_and_zone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_security_group_tells_its_vpc() {
     let lab = lab_with_network().await;
-    lab.write_template(&silent(json!({"security_group_id": "sg-team"})))
-        .run(&["build", "template.json"])
+    lab.build(&silent(json!({"security_group_id": "sg-team"})))
         .await
         .success();
     assert_params(
@@ -84,10 +81,7 @@ async fn a_temporary_network_is_named_as_asked_and_opens_one_port() {
         "security_group_source_cidrs": ["198.51.100.0/24", "203.0.113.7/32"],
         "zone_id": "cn-beijing-j",
     });
-    lab.write_template(&web(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&web(options)).await.success();
     assert_params(
         &lab.call("CreateVpc"),
         &[("VpcName", "build-net"), ("CidrBlock", "10.7.0.0/16")],
@@ -123,8 +117,7 @@ async fn an_eip_of_the_user_is_used_and_kept() {
     let lab = Lab::new().await;
     let address = lab.sandbox.seed().eip("cn-beijing", "eip-team");
     let outcome = lab
-        .write_template(&web(json!({"eip_id": "eip-team"})))
-        .run(&["build", "template.json"])
+        .build(&web(json!({"eip_id": "eip-team"})))
         .await
         .success();
     let connected = format!("SSH communicator to connect: {address}\n");
@@ -139,11 +132,7 @@ async fn an_eip_of_the_user_is_used_and_kept() {
 async fn bandwidth_gives_the_instance_its_own_address() {
     let lab = Lab::new().await;
     let options = json!({"internet_max_bandwidth_out": 10, "internet_charge_type": "PayByTraffic"});
-    let outcome = lab
-        .write_template(&web(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&web(options)).await.success();
     assert_params(
         &lab.call("RunInstances"),
         &[
@@ -164,10 +153,7 @@ async fn bandwidth_gives_the_instance_its_own_address() {
 async fn bandwidth_with_an_eip_is_the_eips() {
     let lab = Lab::without_machines().await;
     let options = json!({"internet_max_bandwidth_out": 10, "associate_public_ip_address": true});
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&silent(options)).await.success();
     assert_params(&lab.call("AllocateEipAddress"), &[("Bandwidth", "10")]);
     assert_absent(&lab.call("RunInstances"), &["InternetMaxBandwidthOut"]);
 }
@@ -177,11 +163,7 @@ async fn without_a_public_address_the_private_one_is_used() {
     let lab = Lab::new().await;
     seed_network(&lab);
     let options = json!({"associate_public_ip_address": false, "vswitch_id": "vsw-team"});
-    let outcome = lab
-        .write_template(&web(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&web(options)).await.success();
     assert!(
         outcome.stdout.contains("to connect: 127.2."),
         "{}",
@@ -203,11 +185,7 @@ async fn a_private_connection_may_have_an_eip_for_the_way_out() {
         web(options),
         json!([{"type": "shell", "inline": ["echo reached"]}]),
     );
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert!(
         outcome.stdout.contains("to connect: 127.2."),
         "{}",

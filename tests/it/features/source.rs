@@ -34,15 +34,11 @@ async fn build(lab: &Lab, filter: Value) -> Outcome {
     let mut template = silent(json!({"source_image_filter": filter}));
     let builder = template["builders"][0].as_object_mut().unwrap();
     builder.remove("source_image");
-    lab.write_template(&template)
-        .run(&["build", "template.json"])
-        .await
+    lab.build(&template).await
 }
 
 async fn build_from(lab: &Lab, options: Value) -> Outcome {
-    lab.write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
+    lab.build(&silent(options)).await
 }
 
 /// Asserts that nothing was begun.
@@ -169,11 +165,7 @@ async fn a_family_without_images_shows_the_nearest() {
     let mut template = silent(json!({"image_family": "acs:ubuntu_24_4_x64"}));
     let builder = template["builders"][0].as_object_mut().unwrap();
     builder.remove("source_image");
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .failure(1);
+    let outcome = lab.build(&template).await.failure(1);
     let told = "hint: The nearest are ubuntu_24_04_x64_20G_alibase_20251013.vhd ";
     assert!(outcome.text().contains(told), "{}", outcome.text());
 }
@@ -230,11 +222,7 @@ async fn a_type_that_does_not_run_the_image_is_passed_over() {
     }));
     let builder = template["builders"][0].as_object_mut().unwrap();
     builder.remove("instance_type");
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert_params(
         &lab.call("RunInstances"),
         &[("InstanceType", "ecs.g8y.large")],

@@ -50,10 +50,7 @@ async fn a_type_that_no_zone_has_is_passed_over_without_a_try() {
         let zone = format!("cn-beijing-{zone}");
         lab.sandbox.set_out_of_stock(&zone, "ecs.g6.large", true);
     }
-    lab.write_template(&two_types(json!({})))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    lab.build(&two_types(json!({}))).await.success();
     assert_params(
         &lab.call("RunInstances"),
         &[("InstanceType", "ecs.g7.large")],
@@ -65,11 +62,7 @@ async fn a_type_that_no_zone_has_is_passed_over_without_a_try() {
 async fn all_zones_of_a_type_come_before_the_next_type() {
     let lab = Lab::quick().await;
     refuse_starts(&lab, When::First(3), "OperationDenied.NoStock");
-    let outcome = lab
-        .write_template(&two_types(json!({})))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&two_types(json!({}))).await.success();
     let expected = [
         ("ecs.g6.large", "cn-beijing-h"),
         ("ecs.g6.large", "cn-beijing-i"),
@@ -99,8 +92,7 @@ async fn in_a_vswitch_of_the_user_only_the_type_changes() {
         .vpc("cn-beijing", "vpc-team", "172.16.0.0/12")
         .vswitch("vpc-team", "vsw-team", "cn-beijing-i", "172.16.0.0/24");
     refuse_starts(&lab, When::Once, "OperationDenied.NoStock");
-    lab.write_template(&two_types(json!({"vswitch_id": "vsw-team"})))
-        .run(&["build", "template.json"])
+    lab.build(&two_types(json!({"vswitch_id": "vsw-team"})))
         .await
         .success();
     let kinds: Vec<_> = attempts(&lab).into_iter().map(|(kind, _)| kind).collect();
@@ -117,8 +109,7 @@ async fn the_next_zone_of_a_vpc_of_the_user_gets_a_range_of_its_own() {
         .vswitch("vpc-team", "vsw-1", "cn-beijing-i", "172.16.0.0/24")
         .vswitch("vpc-team", "vsw-2", "cn-beijing-j", "172.16.2.0/24");
     refuse_starts(&lab, When::Once, "OperationDenied.NoStock");
-    lab.write_template(&silent(json!({"vpc_id": "vpc-team"})))
-        .run(&["build", "template.json"])
+    lab.build(&silent(json!({"vpc_id": "vpc-team"})))
         .await
         .success();
     let made = lab.calls("CreateVSwitch").into_iter();
@@ -137,11 +128,7 @@ async fn a_spot_instance_is_asked_for_with_its_limit() {
     let options = json!({
         "spot_strategy": "SpotWithPriceLimit", "spot_price_limit": 0.125, "spot_duration": 0,
     });
-    let outcome = lab
-        .write_template(&silent(options))
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&silent(options)).await.success();
     for call in lab.calls("RunInstances") {
         assert_params(
             &call,
@@ -162,8 +149,7 @@ async fn a_spot_instance_is_asked_for_with_its_limit() {
 #[tokio::test]
 async fn a_regular_instance_says_nothing_of_spot() {
     let lab = Lab::quick().await;
-    lab.write_template(&silent(json!({"spot_strategy": "NoSpot"})))
-        .run(&["build", "template.json"])
+    lab.build(&silent(json!({"spot_strategy": "NoSpot"})))
         .await
         .success();
     let absent = [

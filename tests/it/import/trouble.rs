@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use alicloud_image_sandbox::{Effect, SeedBucket, StateFault, When};
 
-use super::{IMPORT, MIB, assert_nothing, bucket, empty_lab, fault, images, import, lab, refuse};
+use super::{
+    IMPORT, MIB, assert_nothing, bucket, empty_lab, fault, images, import, is_interrupted_at, lab,
+    refuse,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_is_gone_for_a_minute_costs_a_minute() {
@@ -121,12 +124,7 @@ async fn a_signal_in_any_phase_leaves_nothing() {
             When::Once,
             Effect::Delay(Duration::from_secs(1)),
         ));
-        let child = lab.start(IMPORT);
-        lab.wait_for_call(action).await;
-        crate::harness::interrupt(&child);
-        let outcome = lab.finish(child).await;
-        assert_eq!(outcome.code, 130, "{action}\n{}", outcome.text());
-        assert_nothing(&lab);
+        is_interrupted_at(&lab, action).await;
     }
 }
 

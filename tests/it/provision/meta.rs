@@ -54,8 +54,7 @@ async fn a_failure_may_be_passed_over() {
 
 /// Builds `web` without a machine, with these provisioners.
 async fn locally(lab: &Lab, provisioners: Value) -> Outcome {
-    lab.write_template(&provisioned(silent(json!({})), provisioners))
-        .run(&["build", "template.json"])
+    lab.build(&provisioned(silent(json!({})), provisioners))
         .await
 }
 
@@ -74,8 +73,7 @@ async fn provisioners_differ_between_builds() {
         }
     ]);
     let outcome = lab
-        .write_template(&provisioned(template(&builders), provisioners))
-        .run(&["build", "template.json"])
+        .build(&provisioned(template(&builders), provisioners))
         .await
         .success();
     let said = |name: &str| {
@@ -131,11 +129,7 @@ async fn a_failure_runs_the_cleanup_provisioner() {
     );
     template["error-cleanup-provisioner"] =
         json!({"type": "shell", "inline": ["echo found a $(cat /tmp/trace)"]});
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .failure(1);
+    let outcome = lab.build(&template).await.failure(1);
     assert_said(&outcome, &["found a trace"]);
     lab.assert_empty();
 }
@@ -149,11 +143,7 @@ async fn success_does_not_run_the_cleanup_provisioner() {
     );
     template["error-cleanup-provisioner"] =
         json!({"type": "shell-local", "inline": ["echo cleaning"]});
-    let outcome = lab
-        .write_template(&template)
-        .run(&["build", "template.json"])
-        .await
-        .success();
+    let outcome = lab.build(&template).await.success();
     assert_said(&outcome, &["fine"]);
     assert!(!outcome.stdout.contains("cleaning"), "{}", outcome.stdout);
 }

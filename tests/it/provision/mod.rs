@@ -15,9 +15,7 @@ mod transfer;
 
 /// Builds `web` with these provisioners.
 async fn provision(lab: &Lab, provisioners: Value) -> Outcome {
-    lab.write_template(&provisioned(web(json!({})), provisioners))
-        .run(&["build", "template.json"])
-        .await
+    lab.build(&provisioned(web(json!({})), provisioners)).await
 }
 
 /// Asserts that the machine, or a script beside it, said these lines.

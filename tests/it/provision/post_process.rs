@@ -96,10 +96,7 @@ async fn a_manifest_collects_builds_until_forced() {
     template["post-processors"] = json!(["manifest"]);
     for name in ["one", "two"] {
         template["builders"][0]["image_name"] = json!(name);
-        lab.write_template(&template)
-            .run(&["build", "template.json"])
-            .await
-            .success();
+        lab.build(&template).await.success();
     }
     let count = || {
         lab.read("packer-manifest.json")

@@ -289,7 +289,7 @@ impl Cloud {
     }
 
     /// The elastic address of an instance.
-    pub(crate) fn eip_of(&self, id: &str) -> Option<&super::network::Eip> {
+    fn eip_of(&self, id: &str) -> Option<&super::network::Eip> {
         let mut eips = self.eips.values();
         eips.find(|eip| eip.instance.as_deref() == Some(id) && eip.status == EipStatus::InUse)
     }

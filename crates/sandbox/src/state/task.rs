@@ -45,7 +45,7 @@ impl Cloud {
     }
 
     /// The import an image comes from, while it runs.
-    pub(crate) fn running_import(&self, region: &str, image: &str) -> Option<&Task> {
+    fn running_import(&self, region: &str, image: &str) -> Option<&Task> {
         let mut tasks = self.tasks.values();
         tasks.find(|task| {
             task.region == region && task.image == image && task.status == TaskStatus::Processing

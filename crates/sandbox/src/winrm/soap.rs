@@ -230,7 +230,7 @@ impl Fault {
         subcode: "w:SchemaValidationError",
         text: "The SOAP XML in the message does not match the corresponding XML schema definition.",
     };
-    pub(crate) const RESOURCE: Self = Self {
+    const RESOURCE: Self = Self {
         code: 2_150_858_752,
         subcode: "a:DestinationUnreachable",
         text: "The WS-Management service cannot process the request. The resource URI is not \

@@ -13,17 +13,11 @@ use alicloud_image::disk::stream::{self, Control, FreeSpace, Options, Window};
 use alicloud_image::disk::{self, Disk, ExtentKind, Format};
 use alicloud_image::error::Kind;
 
-#[path = "disk/cli.rs"]
 mod cli;
-#[path = "disk/free.rs"]
 mod free;
-#[path = "disk/hostile.rs"]
 mod hostile;
-#[path = "disk/partition.rs"]
 mod partition;
-#[path = "disk/write.rs"]
 mod write;
-#[path = "disk/xfs.rs"]
 mod xfs;
 
 /// A directory for the images of a test, removed at its end.
