@@ -18,6 +18,7 @@ use crate::engine::event::{Event, EventKind, Reporter};
 
 mod annotation;
 mod azure;
+mod developer_log;
 mod diagnostics;
 mod duration;
 mod entry;
@@ -42,6 +43,7 @@ mod sink;
 mod summary;
 mod text;
 
+pub use developer_log::DeveloperLog;
 pub use exit::ExitStatus;
 pub use settings::{Format, Settings, System};
 
@@ -90,6 +92,11 @@ impl Report {
     /// A report that writes to the given streams and the configured files.
     pub fn new(settings: &Settings, writers: Writers) -> Self {
         Self::with_time(settings, writers, Timestamp::now)
+    }
+
+    /// A writer for the developers' log, which hides what this report hides.
+    pub fn developer_log(&self, out: Box<dyn Write + Send>) -> DeveloperLog {
+        DeveloperLog::new(self.safe.mask(), Sink::new(out))
     }
 
     fn with_time(settings: &Settings, writers: Writers, now: fn() -> Timestamp) -> Self {

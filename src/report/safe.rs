@@ -12,7 +12,7 @@ use super::entry::{
     Api, ArtifactEnd, BuildEnd, BuildName, Entry, EntryKind, Failure, Finding, Place, RunEnd,
     Start, Status,
 };
-use super::mask::Mask;
+use super::mask::SharedMask;
 use super::sanitize;
 use crate::artifact::{Artifact, Image};
 use crate::engine::event::{
@@ -26,12 +26,17 @@ use crate::template::source::{SourceFile, SourceId, Sources, Span};
 /// What is needed to make an event safe.
 #[derive(Debug, Default)]
 pub(super) struct Safe {
-    mask: Mask,
+    mask: SharedMask,
     started: Option<Arc<RunStarted>>,
     nothing: Sources,
 }
 
 impl Safe {
+    /// What is hidden, now and later.
+    pub(super) fn mask(&self) -> SharedMask {
+        self.mask.clone()
+    }
+
     /// Hides a value from now on. Gives back the forms that are new.
     pub(super) fn hide(&mut self, secret: &Secret) -> Vec<String> {
         self.mask.add(secret.expose())
