@@ -159,6 +159,12 @@ impl BuildEnd {
     pub(super) fn images(&self) -> impl Iterator<Item = &Image> {
         self.artifacts.iter().flat_map(|artifact| &artifact.images)
     }
+
+    /// What remains of it on this machine.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        let files = self.artifacts.iter().flat_map(|artifact| &artifact.files);
+        files.map(String::as_str)
+    }
 }
 
 /// An artifact that remains.

@@ -18,6 +18,7 @@ use crate::engine::event::{Event, EventKind, Reporter};
 
 mod annotation;
 mod azure;
+mod console;
 mod developer_log;
 mod diagnostics;
 mod duration;
@@ -150,7 +151,8 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     let ci = settings.ci.iter();
     renderers.extend(ci.flat_map(|ci| results(ci, settings, &for_people)));
     for path in &settings.output_files {
-        renderers.push(Box::new(outputs::OutputFile::new(path)));
+        let manifest = settings.manifest.clone();
+        renderers.push(Box::new(outputs::OutputFile::new(path, manifest)));
     }
     renderers
 }
