@@ -84,6 +84,9 @@ pub(super) enum EntryKind {
     },
     CheckRun {
         id: Option<u64>,
+        /// The state for the post step.
+        #[serde(skip)]
+        state: String,
     },
     /// What follows belongs together. Made here, and not part of the schema.
     #[serde(skip)]

@@ -13,10 +13,11 @@ use super::entry::{
     Start, Status,
 };
 use super::mask::SharedMask;
+use super::review::ASKED;
 use super::sanitize;
 use crate::artifact::{Artifact, Image};
 use crate::engine::event::{
-    BuildResult, Event, EventKind, Leftover, Resource, RunResult, RunStarted, Stream,
+    BuildResult, CheckRun, Event, EventKind, Leftover, Resource, RunResult, RunStarted, Stream,
 };
 use crate::error::{Error, Kind, one_line};
 use crate::secret::Secret;
@@ -103,7 +104,7 @@ impl Safe {
                 address: self.line(address),
                 commit: self.line(commit),
             },
-            EventKind::CheckRun(id) => EntryKind::CheckRun { id: *id },
+            EventKind::CheckRun(check_run) => self::check_run(check_run),
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })
@@ -346,6 +347,15 @@ fn status(result: &RunResult) -> Status {
         (failed, all) if failed < all => Status::Partial,
         _ => Status::Failure,
     }
+}
+
+fn check_run(check_run: &CheckRun) -> EntryKind {
+    let (id, state) = match check_run {
+        CheckRun::Asked(key) => (None, format!("{ASKED}{key}")),
+        CheckRun::Open(id) => (Some(*id), id.to_string()),
+        CheckRun::Done => (None, String::new()),
+    };
+    EntryKind::CheckRun { id, state }
 }
 
 fn kind_name(kind: Kind) -> &'static str {

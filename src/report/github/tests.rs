@@ -9,7 +9,7 @@ use super::super::tests::{
 };
 use super::*;
 use crate::artifact::Artifact;
-use crate::engine::event::{BuildResult, EventKind, Events, RunResult};
+use crate::engine::event::{BuildResult, CheckRun, EventKind, Events, RunResult};
 use crate::error::{Error, Kind};
 use crate::template::diagnostic::Diagnostic;
 
@@ -595,14 +595,19 @@ fn a_warning_after_the_end_is_an_annotation_too() {
 
 #[test]
 fn the_post_step_learns_of_an_open_check_run_only() {
-    let opened = run(|_| {}, |events| events.emit(EventKind::CheckRun(Some(12))));
-    assert_eq!(assigned(&opened.state)["check_run"], "12");
-    let closed = run(
-        |_| {},
-        |events| {
-            events.emit(EventKind::CheckRun(Some(12)));
-            events.emit(EventKind::CheckRun(None));
-        },
-    );
-    assert_eq!(assigned(&closed.state)["check_run"], "");
+    let told = [
+        (CheckRun::Asked("key".into()), "asked:key"),
+        (CheckRun::Open(12), "12"),
+        (CheckRun::Done, ""),
+    ];
+    for number in 1..=told.len() {
+        let so_far = &told[..number];
+        let all = |events: &Events| {
+            so_far
+                .iter()
+                .for_each(|(fact, _)| events.emit(EventKind::CheckRun(fact.clone())));
+        };
+        let state = run(|_| {}, all).state;
+        assert_eq!(assigned(&state)["check_run"], so_far[number - 1].1);
+    }
 }
