@@ -21,7 +21,11 @@ pub(super) fn run(args: &DiskArgs) -> ExitStatus {
     let events = super::events(&args.report);
     match answer(args, &events) {
         Ok((text, status)) => {
-            page::print(Writers::of_process(), &text);
+            let print = match args.report.format {
+                Format::Json => page::print_json,
+                Format::Text | Format::MachineReadable => page::print_text,
+            };
+            print(Writers::of_process(), &text);
             status
         }
         Err(error) => super::fail(&events, error),

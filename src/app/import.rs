@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::template;
+use super::{review, template};
 use crate::builder::BuildContext;
 use crate::clock::Clock;
 use crate::engine::event::{BuildResult, EventKind, Events, RunResult, RunStarted};
@@ -37,14 +37,32 @@ const RESOURCE_TTL: Duration = Duration::from_secs(6 * 3600);
 
 pub(super) fn run(args: &ImportArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = super::block_on(import(args, &events)).and_then(|outcome| outcome);
+    let outcome = super::block_on(told_import(args, &events)).and_then(|outcome| outcome);
     outcome.unwrap_or_else(|error| super::fail(&events, error))
 }
 
-async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
+/// The import, and what GitHub is told about it.
+async fn told_import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
     let signals = Signals::install()?;
-    let start = Instant::now();
     let stop = Stop::new(Clock::scaled(args.cloud.time_scale));
+    let watch = signals.watch("import", &stop, events);
+    let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
+    let outcome = Box::pin(import(args, events, &signals, &stop)).await;
+    let status = outcome.unwrap_or_else(|error| super::fail(events, error));
+    if let Some(telling) = telling {
+        telling.finish(&stop).await;
+    }
+    watch.abort();
+    Ok(status)
+}
+
+async fn import(
+    args: &ImportArgs,
+    events: &Events,
+    signals: &Signals,
+    stop: &Stop,
+) -> Result<ExitStatus> {
+    let start = Instant::now();
     let (sources, options, findings) = read(args);
     let run_id = Uuid::new_v4().to_string();
     let started = |journal: Option<&Journal>| {
@@ -74,11 +92,9 @@ async fn import(args: &ImportArgs, events: &Events) -> Result<ExitStatus> {
     for warning in &args.warnings {
         events.warn(warning.clone());
     }
-    let watch = signals.watch("import", &stop, events);
     let pulse = crate::engine::pulse::start(events);
-    let work = import_disks(args, &options, &disks, &journal, events, &stop);
-    let (build, leftovers, deadline) = within(args.deadline, &stop, Box::pin(work)).await?;
-    watch.abort();
+    let work = import_disks(args, &options, &disks, &journal, events, stop);
+    let (build, leftovers, deadline) = within(args.deadline, stop, Box::pin(work)).await?;
     pulse.abort();
     let result = Arc::new(RunResult {
         builds: vec![build],

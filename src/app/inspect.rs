@@ -41,7 +41,7 @@ pub(super) fn run(args: &InspectArgs) -> ExitStatus {
         Format::MachineReadable => machine_readable(&template, &variables),
         Format::Text | Format::Json => for_people(&template, &variables),
     };
-    page::print(Writers::of_process(), &text);
+    page::print_text(Writers::of_process(), &text);
     ExitStatus::Success
 }
 

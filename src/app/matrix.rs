@@ -35,7 +35,7 @@ pub(super) fn run(args: &MatrixArgs) -> ExitStatus {
     });
     match written {
         Ok(text) => {
-            page::print(Writers::of_process(), &text);
+            page::print_json(Writers::of_process(), &text);
             let name = "matrix";
             events.emit(EventKind::Answer { name, text });
             ExitStatus::Success

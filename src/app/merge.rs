@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::review;
+use crate::clock::Clock;
 use crate::engine::event::{EventKind, Events, RunStarted};
+use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::fanout::join::{Content, Joined, Source, join};
 use crate::fanout::legs::{Leg, Matrix};
@@ -16,8 +19,23 @@ use crate::template::source::Sources;
 
 pub(super) fn run(args: &MergeArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let outcome = merge(args, &events);
-    outcome.unwrap_or_else(|error| super::fail(&events, error))
+    let told = super::block_on(told_merge(args, &events));
+    told.unwrap_or_else(|error| super::fail(&events, error))
+}
+
+/// The merge, and what GitHub is told about it: the legs are one run.
+async fn told_merge(args: &MergeArgs, events: &Events) -> ExitStatus {
+    let stop = Stop::new(Clock::default());
+    for warning in &args.warnings {
+        events.warn(warning.clone());
+    }
+    let telling = review::start(args.reviewing.as_ref(), &args.report, events, &stop);
+    let outcome = merge(args, events);
+    let status = outcome.unwrap_or_else(|error| super::fail(events, error));
+    if let Some(telling) = telling {
+        telling.finish(&stop).await;
+    }
+    status
 }
 
 fn merge(args: &MergeArgs, events: &Events) -> Result<ExitStatus> {

@@ -86,8 +86,10 @@ fn print(text: &str) -> ExitStatus {
 
 /// Shows events as the settings say.
 fn events(settings: &Settings) -> Events {
-    logging::start(settings);
-    Events::new(Report::new(settings, Writers::of_process()))
+    let report = Report::new(settings, Writers::of_process());
+    let log = report.developer_log(Writers::of_process().stderr);
+    logging::start(settings, log);
+    Events::new(report)
 }
 
 /// The same on standard error alone: standard output is for an answer.

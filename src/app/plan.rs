@@ -15,7 +15,7 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
                 name: "plan",
                 text: outline.to_string(),
             });
-            page::print(Writers::of_process(), &format!("{outline:#}\n"));
+            page::print_json(Writers::of_process(), &format!("{outline:#}\n"));
             ExitStatus::Success
         }
         Err(error) => super::fail(&events, error),

@@ -10,7 +10,7 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
     match template::plan_for_show(args, "policy", &events) {
         Ok(plan) => {
             let text = format!("{:#}\n", policy::document(&plan));
-            page::print(Writers::of_process(), &text);
+            page::print_json(Writers::of_process(), &text);
             ExitStatus::Success
         }
         Err(error) => super::fail(&events, error),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::engine::event::{EventKind, Events};
+use crate::engine::event::{self, EventKind, Events};
 use crate::engine::stop::Stop;
 use crate::error::Result;
-use crate::github::check_run::{self, Completion, Conclusion};
+use crate::github::check_run::{self, CheckRun, Completion, Conclusion};
 use crate::github::comment::{self, Kept};
-use crate::github::{Api, Failure, OpenCheckRun, Repository, Reviewing};
+use crate::github::{Api, Failure, OpenCheckRun, Reviewing, WhichCheckRun};
 use crate::inputs::CloseCheckRunArgs;
 use crate::report::review::{Draft, Review};
 use crate::report::{ExitStatus, Settings, System};
@@ -109,24 +109,46 @@ impl Told {
     async fn open(&self, stop: &Stop) -> Option<u64> {
         let check_run = self.reviewing.check_run.as_ref()?;
         let repository = &self.reviewing.repository;
-        match check_run::open(&self.api, repository, check_run, stop).await {
-            Ok(id) => {
-                self.events.emit(EventKind::CheckRun(Some(id)));
-                Some(id)
-            }
+        // Noted first: if we die now, the post step finds it by its key.
+        let asked = event::CheckRun::Asked(check_run.key.clone());
+        self.events.emit(EventKind::CheckRun(asked));
+        let id = match check_run::open(&self.api, repository, check_run, stop).await {
+            Ok(id) => Some(id),
             Err(failure) => {
-                let doing = format!("Cannot open a check run in {repository}");
-                self.warn(&doing, &failure, "checks: write");
-                None
+                let id = self.opened_all_the_same(check_run, &failure, stop).await;
+                if id.is_none() {
+                    let doing = format!("Cannot open a check run in {repository}");
+                    self.warn(&doing, &failure, "checks: write");
+                }
+                id
             }
+        };
+        let state = id.map_or(event::CheckRun::Done, event::CheckRun::Open);
+        self.events.emit(EventKind::CheckRun(state));
+        id
+    }
+
+    /// The check run that a lost answer was about.
+    async fn opened_all_the_same(
+        &self,
+        check_run: &CheckRun,
+        failure: &Failure,
+        stop: &Stop,
+    ) -> Option<u64> {
+        let CheckRun { key, commit, .. } = check_run;
+        let repository = &self.reviewing.repository;
+        if !failure.is_uncertain() {
+            return None;
         }
+        let found = check_run::find(&self.api, repository, key, commit, stop).await;
+        found.ok().flatten()
     }
 
     async fn complete(&self, id: u64, draft: &Draft, stop: &Stop) {
         let repository = &self.reviewing.repository;
         let completion = &draft.completion;
         match check_run::complete(&self.api, repository, id, completion, stop).await {
-            Ok(()) => self.events.emit(EventKind::CheckRun(None)),
+            Ok(()) => self.events.emit(EventKind::CheckRun(event::CheckRun::Done)),
             Err(failure) => {
                 let doing = format!("Cannot complete check run {id} in {repository}");
                 self.warn(&doing, &failure, "checks: write");
@@ -198,18 +220,19 @@ pub(super) fn run(args: &CloseCheckRunArgs) -> ExitStatus {
 /// Completes a check run that a killed main step left open.
 pub(super) async fn close(open: &OpenCheckRun, events: &Events, stop: &Stop) {
     let stop = stop.for_cleanup().on(Clock::scaled(open.access.time_scale));
-    let OpenCheckRun { repository, id, .. } = open;
+    let repository = &open.repository;
     let closing = async {
         let closed = match Api::new(&open.access) {
-            Ok(api) => cancel(&api, repository, *id, &stop).await,
+            Ok(api) => cancel(&api, open, &stop).await,
             Err(error) => Err(error.into()),
         };
         match closed {
-            Ok(()) => events.say(format!("Check run {id} in {repository} is completed")),
+            Ok(None) => {}
+            Ok(Some(id)) => events.say(format!("Check run {id} in {repository} is completed")),
             Err(failure) => {
                 let cure = cure(&failure, "checks: write", false);
                 events.warn(format!(
-                    "Cannot complete check run {id} in {repository}: {failure}{cure}"
+                    "Cannot complete the check run in {repository}: {failure}{cure}"
                 ));
             }
         }
@@ -226,10 +249,19 @@ async fn within(limit: Duration, stop: &Stop, events: &Events, work: impl Future
     }
 }
 
-/// The main step may have lived long enough to say more.
-async fn cancel(api: &Api, repository: &Repository, id: u64, stop: &Stop) -> Result<(), Failure> {
+/// Gives the id of what is completed now. The main step may have lived long
+/// enough to say more.
+async fn cancel(api: &Api, open: &OpenCheckRun, stop: &Stop) -> Result<Option<u64>, Failure> {
+    let repository = &open.repository;
+    let id = match &open.which {
+        WhichCheckRun::Known(id) => Some(*id),
+        WhichCheckRun::Asked { key, commit } => {
+            check_run::find(api, repository, key, commit, stop).await?
+        }
+    };
+    let Some(id) = id else { return Ok(None) };
     if !check_run::is_open(api, repository, id, stop).await? {
-        return Ok(());
+        return Ok(Some(id));
     }
     let completion = Completion {
         conclusion: Conclusion::Cancelled,
@@ -237,5 +269,6 @@ async fn cancel(api: &Api, repository: &Repository, id: u64, stop: &Stop) -> Res
         summary: "The step was ended before it could say how it went; see its log.".to_owned(),
         annotations: Vec::new(),
     };
-    check_run::complete(api, repository, id, &completion, stop).await
+    check_run::complete(api, repository, id, &completion, stop).await?;
+    Ok(Some(id))
 }

@@ -84,14 +84,25 @@ pub enum EventKind {
         /// The commit that was fetched.
         commit: String,
     },
-    /// A check run on GitHub waits for its result; none once it has one.
-    CheckRun(Option<u64>),
+    /// What there is to do for a check run on GitHub.
+    CheckRun(CheckRun),
     /// Time passed.
     Pulse,
     /// A build ended.
     BuildFinished(Arc<BuildResult>),
     /// The run ended.
     RunFinished(Arc<RunResult>),
+}
+
+/// How far a check run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckRun {
+    /// It is asked for with this key; its id is not known yet.
+    Asked(String),
+    /// It waits for its result.
+    Open(u64),
+    /// It has its result, or was never opened.
+    Done,
 }
 
 /// The facts known when a run begins.

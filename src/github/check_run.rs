@@ -18,6 +18,9 @@ const MOST_ANNOTATIONS: usize = 500;
 pub struct CheckRun {
     /// What people see of it.
     pub name: String,
+    /// What finds it when GitHub's answer with its id was lost: no other check
+    /// run has it.
+    pub key: String,
     /// The commit it is about: the head of a pull request, not its merge.
     pub commit: String,
     /// Where its details link leads.
@@ -95,6 +98,17 @@ struct Created {
 }
 
 #[derive(Deserialize)]
+struct Found {
+    check_runs: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    id: u64,
+    external_id: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct State {
     status: String,
 }
@@ -112,6 +126,7 @@ pub async fn open(
     let mut body = json!({
         "name": check.name,
         "head_sha": check.commit,
+        "external_id": check.key,
         "status": "in_progress",
         "started_at": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     });
@@ -121,6 +136,32 @@ pub async fn open(
     let url = route(api, repository, None);
     let created: Created = api.post(url, body, stop).await?;
     Ok(created.id)
+}
+
+/// The id of the open check run of a commit that has a key; none when GitHub
+/// never opened it.
+///
+/// # Errors
+/// When GitHub refuses or cannot be reached.
+pub async fn find(
+    api: &Api,
+    repository: &Repository,
+    key: &str,
+    commit: &str,
+    stop: &Stop,
+) -> Result<Option<u64>, Failure> {
+    let Repository { owner, name } = repository;
+    let mut url = api.route(["repos", owner, name, "commits", commit, "check-runs"]);
+    // Open ones of a commit are few: all are on the first page.
+    url.query_pairs_mut().extend_pairs([
+        ("status", "in_progress"),
+        ("filter", "all"),
+        ("per_page", "100"),
+    ]);
+    let found: Found = api.get(url, stop).await?;
+    let has_key = |listed: &Listed| listed.external_id.as_deref() == Some(key);
+    let mut listed = found.check_runs.into_iter();
+    Ok(listed.find(has_key).map(|listed| listed.id))
 }
 
 /// Completes a check run. Annotations go before it in batches: those of later

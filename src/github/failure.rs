@@ -41,6 +41,15 @@ impl Failure {
         }
     }
 
+    /// Whether it may have been done all the same.
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.status >= 500,
+            Self::Lost(_) | Self::Damaged(_) => true,
+            Self::Unsent(_) | Self::Own(_) => false,
+        }
+    }
+
     /// Whether the run was stopped.
     pub fn is_stop(&self) -> bool {
         matches!(self, Self::Own(error) if error.kind() == Kind::Cancelled)

@@ -96,8 +96,22 @@ pub struct OpenCheckRun {
     pub access: Access,
     /// The workflow's repository.
     pub repository: Repository,
-    /// Its id.
-    pub id: u64,
+    /// Which one it is.
+    pub which: WhichCheckRun,
+}
+
+/// A check run that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhichCheckRun {
+    /// The one with this id.
+    Known(u64),
+    /// GitHub may have opened it; whoever asked did not live to hear its id.
+    Asked {
+        /// [`check_run::CheckRun::key`].
+        key: String,
+        /// [`check_run::CheckRun::commit`].
+        commit: String,
+    },
 }
 
 #[cfg(test)]

@@ -225,6 +225,7 @@ impl Inputs<'_> {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
         arguments.extend(self.manifest());
+        arguments.extend(self.output_files());
         arguments.extend(["--".into(), self.required("file")?.into()]);
         Ok(arguments)
     }

@@ -146,6 +146,8 @@ pub struct ImportArgs {
     pub cloud: CloudArgs,
     /// How the run is shown.
     pub report: Settings,
+    /// What GitHub is told about the run.
+    pub reviewing: Option<github::Reviewing>,
 }
 
 /// `matrix`.
@@ -178,6 +180,10 @@ pub struct MergeArgs {
     pub manifest: Option<PathBuf>,
     /// How the results are shown.
     pub report: Settings,
+    /// What the user should know first.
+    pub warnings: Vec<String>,
+    /// What GitHub is told about the results.
+    pub reviewing: Option<github::Reviewing>,
 }
 
 /// `cleanup`.

@@ -14,8 +14,8 @@ use super::resolve::{fallback_settings, time_scale};
 use crate::cloud::endpoint::is_loopback;
 use crate::github::check_run::CheckRun;
 use crate::github::comment::{Sticky, marker};
-use crate::github::{Access, OpenCheckRun, Repository, Reviewing};
-use crate::report::review::Review;
+use crate::github::{Access, OpenCheckRun, Repository, Reviewing, WhichCheckRun};
+use crate::report::review::{ASKED, Review};
 use crate::report::{Settings, System};
 use crate::secret::Secret;
 
@@ -69,9 +69,10 @@ pub(super) fn review(environment: &Environment) -> Option<Review> {
 }
 
 /// What GitHub is told about the run, and what keeps us from telling it.
+/// `subject` is what the run is about.
 pub(super) fn reviewing(
     environment: &Environment,
-    template: &TemplateArgs,
+    subject: &str,
     settings: &Settings,
 ) -> (Option<Reviewing>, Vec<String>) {
     let is_asked = matches!(&settings.ci, Some(System::GitHub(github)) if github.review.is_some());
@@ -94,20 +95,21 @@ pub(super) fn reviewing(
             marker: marker(
                 environment.get("GITHUB_WORKFLOW").unwrap_or_default(),
                 environment.get("GITHUB_JOB").unwrap_or_default(),
-                &subject(environment, template),
+                subject,
             ),
             only_on_change: word == "on-change",
         })
     });
     let check_run = wants_check_run(environment).then(|| CheckRun {
-        name: format!("alicloud-image ({})", subject(environment, template)),
+        name: format!("alicloud-image ({subject})"),
+        key: uuid::Uuid::new_v4().to_string(),
         commit: head(&event, environment),
         details: run_address(environment),
     });
     if comment.is_none() && check_run.is_none() {
         return (None, warnings);
     }
-    match place(environment, template) {
+    match place(environment) {
         Ok((access, repository)) => {
             let reviewing = Reviewing {
                 access,
@@ -127,11 +129,8 @@ pub(super) fn reviewing(
     }
 }
 
-fn place(
-    environment: &Environment,
-    template: &TemplateArgs,
-) -> Result<(Access, Repository), String> {
-    let access = template.github.clone()?;
+fn place(environment: &Environment) -> Result<(Access, Repository), String> {
+    let access = access(environment)?;
     if access.token.is_none() {
         return Err("there is no token; give one as `github-token` or in GITHUB_TOKEN".to_owned());
     }
@@ -143,16 +142,18 @@ fn place(
 
 /// A check run that the main step left open, as the post step is told.
 pub(super) fn open_check_run(environment: &Environment) -> Option<OpenCheckRun> {
-    let id = environment.get("STATE_check_run");
-    let repository = environment.get("GITHUB_REPOSITORY");
-    let found = id
-        .and_then(|id| id.parse().ok())
-        .zip(repository.and_then(Repository::parse));
-    let (id, repository) = found?;
+    let state = environment.get("STATE_check_run")?;
+    let which = match state.strip_prefix(ASKED) {
+        Some(key) => WhichCheckRun::Asked {
+            key: key.to_owned(),
+            commit: head(&event(environment), environment),
+        },
+        None => WhichCheckRun::Known(state.parse().ok()?),
+    };
     Some(OpenCheckRun {
         access: access(environment).ok()?,
-        repository,
-        id,
+        repository: Repository::parse(environment.get("GITHUB_REPOSITORY")?)?,
+        which,
     })
 }
 
@@ -176,17 +177,24 @@ fn wants_check_run(environment: &Environment) -> bool {
     environment.get("ALICLOUD_IMAGE_CHECK_RUN") == Some("true")
 }
 
-/// What the run is about: legs of a matrix share workflow, job and template.
-/// Steps of a job may share the template's name, in different directories.
-fn subject(environment: &Environment, template: &TemplateArgs) -> String {
+/// What a run of a template is about: legs of a matrix share workflow, job and
+/// template, but neither build nor region.
+pub(super) fn of_template(environment: &Environment, template: &TemplateArgs) -> String {
+    let mut words = vec![of_file(environment, &template.path)];
+    if !template.only.is_empty() {
+        words.push(template.only.join(","));
+    }
+    words.extend(environment.text("INPUT_REGION"));
+    words.join(" ")
+}
+
+/// What a run with a file is about. Steps of a job may share its name, in
+/// different directories.
+pub(super) fn of_file(environment: &Environment, file: &Path) -> String {
     let directory = environment.get("INPUT_WORKING-DIRECTORY");
     let directory = directory.filter(|directory| *directory != ".");
-    let path = Path::new(directory.unwrap_or_default()).join(&template.path);
-    let path = path.display();
-    match template.only.as_slice() {
-        [] => path.to_string(),
-        only => format!("{path} {}", only.join(",")),
-    }
+    let path = Path::new(directory.unwrap_or_default()).join(file);
+    path.display().to_string()
 }
 
 /// The event that triggered the workflow; null when there is none.
@@ -265,6 +273,22 @@ mod tests {
         let expected = "<!-- alicloud-image:CI/image/images/web.json web -->";
         assert_eq!(comment.marker, expected);
         assert_eq!(reviewing.check_run.unwrap().commit, "abc");
+    }
+
+    #[test]
+    fn legs_of_a_matrix_differ_in_their_region() {
+        let name = |region| {
+            let args = build(&[
+                ("ALICLOUD_IMAGE_CHECK_RUN", "true"),
+                ("INPUT_REGION", region),
+            ]);
+            args.reviewing.unwrap().check_run.unwrap().name
+        };
+        assert_eq!(
+            name("cn-beijing"),
+            "alicloud-image (web.json web cn-beijing)"
+        );
+        assert_eq!(name(""), "alicloud-image (web.json web)");
     }
 
     #[test]

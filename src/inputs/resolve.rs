@@ -56,7 +56,8 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
     let mut cloud = cloud(typed.cloud, environment)?;
     cloud.ambient.profiles.external_disabled |= typed.template.no_local_exec;
     let template = template(typed.template, typed.warn_on_undeclared_var, environment)?;
-    let (reviewing, review_warnings) = github::reviewing(environment, &template, &settings);
+    let subject = github::of_template(environment, &template);
+    let (reviewing, review_warnings) = github::reviewing(environment, &subject, &settings);
     Ok(BuildArgs {
         template,
         cloud,
@@ -108,7 +109,8 @@ fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateA
     let profiles = profiles(&typed.template, environment);
     let template = template(typed.template, !typed.no_warn_undeclared_var, environment)?;
     let report = report(typed.output, environment);
-    let (reviewing, warnings) = github::reviewing(environment, &template, &report);
+    let subject = github::of_template(environment, &template);
+    let (reviewing, warnings) = github::reviewing(environment, &subject, &report);
     Ok(ValidateArgs {
         profiles,
         template,
@@ -151,6 +153,9 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
     let mut settings = report(typed.output, environment);
     settings.fail_on_leftovers = typed.fail_on_leftovers;
     settings.manifest = typed.manifest;
+    let subject = github::of_file(environment, &typed.file);
+    let (reviewing, review_warnings) = github::reviewing(environment, &subject, &settings);
+    let warnings = environment.incomplete_keys().into_iter();
     Ok(ImportArgs {
         file: typed.file,
         data_disks: typed.data_disk,
@@ -158,9 +163,10 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
         force: typed.force,
         deadline: minutes(typed.timeout_minutes),
         home: environment.path("HOME"),
-        warnings: environment.incomplete_keys().into_iter().collect(),
+        warnings: warnings.chain(review_warnings).collect(),
         cloud: cloud(typed.cloud, environment)?,
         report: settings,
+        reviewing,
     })
 }
 
@@ -235,12 +241,16 @@ fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
 }
 
 fn merge(typed: cli::Merge, environment: &Environment) -> MergeArgs {
+    let report = report(typed.output, environment);
+    let (reviewing, warnings) = github::reviewing(environment, "merge", &report);
     MergeArgs {
         directory: None,
         files: typed.files,
         expect: typed.expect,
         manifest: typed.manifest,
-        report: report(typed.output, environment),
+        report,
+        warnings,
+        reviewing,
     }
 }
 

@@ -84,6 +84,9 @@ pub(super) enum EntryKind {
     },
     CheckRun {
         id: Option<u64>,
+        /// The state for the post step.
+        #[serde(skip)]
+        state: String,
     },
     /// What follows belongs together. Made here, and not part of the schema.
     #[serde(skip)]
@@ -158,6 +161,12 @@ pub(super) struct BuildEnd {
 impl BuildEnd {
     pub(super) fn images(&self) -> impl Iterator<Item = &Image> {
         self.artifacts.iter().flat_map(|artifact| &artifact.images)
+    }
+
+    /// What remains of it on this machine.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        let files = self.artifacts.iter().flat_map(|artifact| &artifact.files);
+        files.map(String::as_str)
     }
 }
 

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::Renderer;
 use super::entry::{BuildEnd, Entry, EntryKind, Finding};
 use super::fold::{Fold, Folds};
 use super::settings::{GitLab, Workspace};
 use super::sink::Sink;
+use super::{Renderer, console};
 use crate::artifact::Image;
 
 /// Folds lines: what comes before the text.
@@ -147,9 +147,6 @@ impl Renderer for CodeQuality {
     }
 }
 
-/// Where Alibaba Cloud's console shows an image.
-const CONSOLE: &str = "https://ecs.console.aliyun.com/image/detail";
-
 /// Writes the annotations report at the end: a link for each image.
 pub(super) struct Links {
     path: PathBuf,
@@ -169,23 +166,23 @@ impl Renderer for Links {
             return;
         };
         let images = end.builds.iter().flat_map(BuildEnd::images);
-        let report = json!({ "alicloud-image": images.map(link).collect::<Vec<_>>() });
+        let report = json!({ "alicloud-image": images.filter_map(link).collect::<Vec<_>>() });
         // A report that cannot be written does not fail the build.
         let _ = std::fs::write(&self.path, report.to_string());
     }
 }
 
-fn link(image: &Image) -> Value {
+fn link(image: &Image) -> Option<Value> {
     let Image {
         build,
         region,
         image_id,
         ..
     } = image;
-    json!({"external_link": {
+    Some(json!({"external_link": {
         "label": format!("{build} in {region}: {image_id}"),
-        "url": format!("{CONSOLE}/{image_id}?regionId={region}"),
-    }})
+        "url": console::images(image)?,
+    }}))
 }
 
 #[cfg(test)]
@@ -254,7 +251,7 @@ mod tests {
         let links: Value = serde_json::from_slice(&std::fs::read(links).unwrap()).unwrap();
         let link = json!({"external_link": {
             "label": "web in cn-beijing: m-1",
-            "url": "https://ecs.console.aliyun.com/image/detail/m-1?regionId=cn-beijing",
+            "url": "https://ecs.console.aliyun.com/image/region/cn-beijing/imageList",
         }});
         assert_eq!(links, json!({"alicloud-image": [link]}));
     }

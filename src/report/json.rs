@@ -33,6 +33,7 @@
 
 use super::Renderer;
 use super::entry::Entry;
+use super::sanitize;
 use super::sink::Sink;
 
 /// Writes JSON lines.
@@ -42,7 +43,7 @@ impl Renderer for Json {
     fn render(&mut self, entry: &Entry) {
         // Maps have text keys and numbers are finite: it cannot fail.
         if let Ok(line) = serde_json::to_string(entry) {
-            self.0.line(&line);
+            self.0.line(&sanitize::json(&line));
         }
     }
 }

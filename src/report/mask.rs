@@ -5,6 +5,7 @@
 //! reversed or one letter per line is beyond it.
 
 use std::borrow::Cow;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -16,16 +17,34 @@ pub(super) const PLACEHOLDER: &str = "<sensitive>";
 /// output without protecting anything.
 const SHORTEST: usize = 4;
 
+/// A mask that several writers share: what one learns, all hide.
+#[derive(Debug, Default, Clone)]
+pub(super) struct SharedMask(Arc<RwLock<Mask>>);
+
+impl SharedMask {
+    /// As [`Mask::add`].
+    pub(super) fn add(&self, secret: &str) -> Vec<String> {
+        let mut mask = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        mask.add(secret)
+    }
+
+    /// As [`Mask::apply`].
+    pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mask = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        mask.apply(text)
+    }
+}
+
 /// All values to hide, the longest first, so that a secret that contains
 /// another one is replaced as a whole.
 #[derive(Debug, Default)]
-pub(super) struct Mask {
+struct Mask {
     forms: Vec<String>,
 }
 
 impl Mask {
     /// Hides a value from now on. Gives back the forms that are new.
-    pub(super) fn add(&mut self, secret: &str) -> Vec<String> {
+    fn add(&mut self, secret: &str) -> Vec<String> {
         let mut added = forms_of(secret);
         added.retain(|form| !self.forms.contains(form));
         self.forms.extend(added.iter().cloned());
@@ -35,7 +54,7 @@ impl Mask {
     }
 
     /// The text without secrets.
-    pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(mut next) = self.find(text, 0) else {
             return Cow::Borrowed(text);
         };
@@ -86,10 +105,25 @@ fn forms_of(secret: &str) -> Vec<String> {
         forms.extend(base64_forms(secret));
         // What `echo` and here-documents give to base64(1).
         forms.extend(base64_forms(&format!("{trimmed}\n")));
+        forms.extend(embedded(trimmed));
     }
     forms.sort_unstable();
     forms.dedup();
     forms
+}
+
+/// What base64 makes of a value in the midst of another text, as in
+/// `user:password`: three bytes are four letters, so it depends on where in a
+/// group of three the value begins. Letters that stand for a neighbour's bits,
+/// too, are left out.
+fn embedded(value: &str) -> impl Iterator<Item = String> {
+    let forms = (0..3).flat_map(move |before| {
+        let text = [&[0; 2][..before], value.as_bytes()].concat();
+        let letters = (before * 8).div_ceil(6)..text.len() * 8 / 6;
+        let engines = [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD];
+        engines.map(|engine| engine.encode(&text)[letters.clone()].to_owned())
+    });
+    forms.filter(|form| form.len() >= SHORTEST_LINE)
 }
 
 /// The encodings of a value; base64(1) breaks them into lines.
@@ -170,6 +204,25 @@ mod tests {
         let broken = STANDARD.encode(&long);
         for line in [&broken[..76], &broken[76..152], &broken[152..]] {
             assert_eq!(masked(&[&long], line), PLACEHOLDER, "{line}");
+        }
+    }
+
+    #[test]
+    fn base64_of_a_text_around_it_is_hidden() {
+        let secret = "p>ssw?rd~secret";
+        for before in ["", "u", "us", "user:"] {
+            for after in ["", "!", "!!", "!!!"] {
+                for engine in [&STANDARD, &URL_SAFE_NO_PAD] {
+                    let whole = engine.encode(format!("{before}{secret}{after}"));
+                    let shown = masked(&[secret], &whole);
+                    let (start, end) = shown.split_once(PLACEHOLDER).expect("it is hidden");
+                    // What is left are letters that neighbours have a part in.
+                    let letters = |text: &str| (text.len() * 8).div_ceil(6);
+                    let is_outside =
+                        start.len() <= letters(before) && end.len() <= letters(after) + 3;
+                    assert!(is_outside, "{whole}: {shown}");
+                }
+            }
         }
     }
 

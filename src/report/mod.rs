@@ -18,6 +18,8 @@ use crate::engine::event::{Event, EventKind, Reporter};
 
 mod annotation;
 mod azure;
+mod console;
+mod developer_log;
 mod diagnostics;
 mod duration;
 mod entry;
@@ -42,6 +44,7 @@ mod sink;
 mod summary;
 mod text;
 
+pub use developer_log::DeveloperLog;
 pub use exit::ExitStatus;
 pub use settings::{Format, Settings, System};
 
@@ -90,6 +93,11 @@ impl Report {
     /// A report that writes to the given streams and the configured files.
     pub fn new(settings: &Settings, writers: Writers) -> Self {
         Self::with_time(settings, writers, Timestamp::now)
+    }
+
+    /// A writer for the developers' log, which hides what this report hides.
+    pub fn developer_log(&self, out: Box<dyn Write + Send>) -> DeveloperLog {
+        DeveloperLog::new(self.safe.mask(), Sink::new(out))
     }
 
     fn with_time(settings: &Settings, writers: Writers, now: fn() -> Timestamp) -> Self {
@@ -143,7 +151,8 @@ fn renderers(settings: &Settings, writers: Writers) -> Vec<Box<dyn Renderer>> {
     let ci = settings.ci.iter();
     renderers.extend(ci.flat_map(|ci| results(ci, settings, &for_people)));
     for path in &settings.output_files {
-        renderers.push(Box::new(outputs::OutputFile::new(path)));
+        let manifest = settings.manifest.clone();
+        renderers.push(Box::new(outputs::OutputFile::new(path, manifest)));
     }
     renderers
 }

@@ -256,6 +256,7 @@ impl Outputs {
         if let Some(status) = self.status {
             lines.push(("STATUS".to_owned(), status.word().to_owned()));
         }
+        lines.push(("MANIFEST".to_owned(), self.manifest_path()));
         if let Some(first) = self.images.first() {
             lines.push(("IMAGE_ID".to_owned(), first.image_id.clone()));
             lines.push(("IMAGE_NAME".to_owned(), first.image_name.clone()));
@@ -286,11 +287,11 @@ pub(super) struct OutputFile {
 }
 
 impl OutputFile {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, manifest: Option<PathBuf>) -> Self {
         Self {
             // The working directory may change before it is written.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            outputs: Outputs::default(),
+            outputs: Outputs::default().with_manifest(manifest),
         }
     }
 }
@@ -332,6 +333,7 @@ mod tests {
         let path = |name: &str| directory.path().join(name);
         let settings = Settings {
             output_files: vec![path("out.env"), path("out.json")],
+            manifest: Some(path("manifest.json")),
             ..Settings::default()
         };
         shown(&settings, |events| {
@@ -348,10 +350,12 @@ mod tests {
     fn a_dotenv_file_has_no_more_lines_than_gitlab_takes() {
         let regions: Vec<_> = (0..30).map(|number| format!("cn-{number}")).collect();
         let (dotenv, json) = files(&regions);
-        assert_eq!(dotenv.lines().count(), MOST_VARIABLES);
-        assert!(
-            dotenv.contains("IMAGE_COUNT=30\nLEFTOVER_COUNT=0\nSTATUS=success\nIMAGE_ID=m-1\n")
-        );
+        let mut lines: Vec<_> = dotenv.lines().collect();
+        assert_eq!(lines.len(), MOST_VARIABLES);
+        let manifest = lines.remove(4);
+        assert!(manifest.starts_with("MANIFEST=/") && manifest.ends_with("/manifest.json"));
+        let known = "IMAGE_COUNT=30\nLEFTOVER_COUNT=0\nSTATUS=success\nIMAGE_ID=m-1";
+        assert_eq!(lines[1..5].join("\n"), known);
         let results: Results = serde_json::from_str(&json).unwrap();
         assert_eq!(results.images.len(), 30);
     }

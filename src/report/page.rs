@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use super::Writers;
+use super::{Writers, sanitize};
 use crate::cloud::credential::{Found, PassedOver};
 use crate::secret::Secret;
 
@@ -15,6 +15,17 @@ use crate::secret::Secret;
 pub use crate::template::PACKER_VERSION;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Writes a text with parts of a template or of a file to standard output:
+/// nothing in it is obeyed by a terminal or a CI system.
+pub fn print_text(writers: Writers, text: &str) {
+    print(writers, &sanitize::text(text));
+}
+
+/// The same for JSON, or YAML whose strings are JSON; it keeps its meaning.
+pub fn print_json(writers: Writers, text: &str) {
+    print(writers, &sanitize::json(text));
+}
 
 /// Writes a text to standard output. A reader that went away is no failure.
 pub fn print(mut writers: Writers, text: &str) {

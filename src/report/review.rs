@@ -14,6 +14,10 @@ use super::summary::{Summary, joined};
 use crate::github::check_run::{self, Completion, Conclusion, Level};
 use crate::github::comment::LONGEST;
 
+/// What the state of a check run begins with whose id is not known: its key
+/// follows.
+pub const ASKED: &str = "asked:";
+
 /// Where a run's page is left for whoever sends it.
 #[derive(Debug, Clone, Default)]
 pub struct Review {

@@ -12,11 +12,12 @@ use super::entry::{
     Api, ArtifactEnd, BuildEnd, BuildName, Entry, EntryKind, Failure, Finding, Place, RunEnd,
     Start, Status,
 };
-use super::mask::Mask;
+use super::mask::SharedMask;
+use super::review::ASKED;
 use super::sanitize;
 use crate::artifact::{Artifact, Image};
 use crate::engine::event::{
-    BuildResult, Event, EventKind, Leftover, Resource, RunResult, RunStarted, Stream,
+    BuildResult, CheckRun, Event, EventKind, Leftover, Resource, RunResult, RunStarted, Stream,
 };
 use crate::error::{Error, Kind, one_line};
 use crate::secret::Secret;
@@ -26,12 +27,17 @@ use crate::template::source::{SourceFile, SourceId, Sources, Span};
 /// What is needed to make an event safe.
 #[derive(Debug, Default)]
 pub(super) struct Safe {
-    mask: Mask,
+    mask: SharedMask,
     started: Option<Arc<RunStarted>>,
     nothing: Sources,
 }
 
 impl Safe {
+    /// What is hidden, now and later.
+    pub(super) fn mask(&self) -> SharedMask {
+        self.mask.clone()
+    }
+
     /// Hides a value from now on. Gives back the forms that are new.
     pub(super) fn hide(&mut self, secret: &Secret) -> Vec<String> {
         self.mask.add(secret.expose())
@@ -98,7 +104,7 @@ impl Safe {
                 address: self.line(address),
                 commit: self.line(commit),
             },
-            EventKind::CheckRun(id) => EntryKind::CheckRun { id: *id },
+            EventKind::CheckRun(check_run) => self::check_run(check_run),
             EventKind::BuildFinished(result) => EntryKind::BuildFinished(self.build_end(result)),
             EventKind::RunFinished(result) => EntryKind::RunFinished(self.run_end(result)),
         })
@@ -341,6 +347,15 @@ fn status(result: &RunResult) -> Status {
         (failed, all) if failed < all => Status::Partial,
         _ => Status::Failure,
     }
+}
+
+fn check_run(check_run: &CheckRun) -> EntryKind {
+    let (id, state) = match check_run {
+        CheckRun::Asked(key) => (None, format!("{ASKED}{key}")),
+        CheckRun::Open(id) => (Some(*id), id.to_string()),
+        CheckRun::Done => (None, String::new()),
+    };
+    EntryKind::CheckRun { id, state }
 }
 
 fn kind_name(kind: Kind) -> &'static str {

@@ -20,6 +20,13 @@ pub(super) fn text(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A JSON text with the same meaning in which no CI system finds a command.
+/// Two `#` are only ever together inside of a string.
+pub(super) fn json(text: &str) -> String {
+    text.replace("##[", "##\\u005b")
+        .replace("##vso[", "##vso\\u005b")
+}
+
 /// The line, cut at [`LONGEST_LINE`].
 pub(super) fn cut(line: &str) -> Cow<'_, str> {
     if line.len() <= LONGEST_LINE {
@@ -147,6 +154,17 @@ mod tests {
     #[test]
     fn every_line_of_a_text_is_made_safe() {
         assert_eq!(text("a\n::b\r\n c"), "a\n\\::b\n c");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({"##[a]": ["##vso[b]c", "[", "##", "::d"]});
+        let text = json(&value.to_string());
+        assert!(!text.contains("##[") && !text.contains("##vso["), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

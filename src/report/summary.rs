@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::console;
 use super::duration::short;
 use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
 use super::outputs::append;
@@ -176,6 +177,7 @@ impl Summary {
     pub(super) fn results(&self, end: &RunEnd) -> Vec<String> {
         let mut sections = vec![format!("## {}\n\n", escape(&self.title(end)))];
         sections.extend(images_table(end));
+        sections.extend(files_table(end));
         sections.extend(end.error.iter().map(|error| error_block(None, error)));
         sections.extend(mistakes(&self.mistakes));
         for build in &end.builds {
@@ -210,7 +212,6 @@ impl Summary {
             .iter()
             .filter(|build| build.error.is_some())
             .collect();
-        let images = end.builds.iter().flat_map(BuildEnd::images).count();
         let text = match failed.as_slice() {
             _ if end.cancelled && end.error.is_none() => "✗ cancelled".to_owned(),
             [build] => format!(
@@ -220,13 +221,27 @@ impl Summary {
             ),
             [_, _, ..] => format!("✗ {} builds failed", failed.len()),
             [] if end.error.is_some() => "✗ failed".to_owned(),
-            [] if matches!(self.command, "build" | "merge") => {
-                let plural = if images == 1 { "" } else { "s" };
-                format!("{images} image{plural} built in {}", short(end.elapsed))
-            }
+            [] if matches!(self.command, "build" | "merge" | "import") => self.success(end),
             [] => format!("{} succeeded", self.command),
         };
         format!("alicloud-image: {text}")
+    }
+
+    /// What was made, and how long it took.
+    fn success(&self, end: &RunEnd) -> String {
+        let images = end.builds.iter().flat_map(BuildEnd::images).count();
+        let local = end.builds.iter().filter(|build| is_local(build)).count();
+        let (count, what) = match images {
+            0 if local > 0 => (local, "local image"),
+            _ => (images, "image"),
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        let done = if self.command == "import" {
+            "imported"
+        } else {
+            "built"
+        };
+        format!("{count} {what}{plural} {done} in {}", short(end.elapsed))
     }
 
     fn failed_step(&self, build: &str) -> String {
@@ -422,21 +437,35 @@ fn images_table(end: &RunEnd) -> Option<String> {
     (!rows.is_empty()).then(|| format!("{head}{rows}\n"))
 }
 
+/// Whether all that a build made is on this machine.
+fn is_local(build: &BuildEnd) -> bool {
+    build.images().next().is_none() && build.files().next().is_some()
+}
+
+/// What is on this machine only, as disks of `qemu` are.
+fn files_table(end: &RunEnd) -> Option<String> {
+    let row = |build: &BuildEnd| {
+        let mark = if build.error.is_some() { "✗" } else { "✓" };
+        let files: Vec<_> = build.files().map(code).collect();
+        format!(
+            "| {mark} | {} | {} | {} |\n",
+            escape(&build.name),
+            files.join("<br>"),
+            short(build.elapsed)
+        )
+    };
+    let local = end.builds.iter().filter(|build| is_local(build));
+    let rows: String = local.map(row).collect();
+    let head = "| | Build | Files | Time |\n|---|---|---|---|\n";
+    (!rows.is_empty()).then(|| format!("{head}{rows}\n"))
+}
+
 /// The id, as a link to the list of the region's images in the console.
 fn linked(image: &Image) -> String {
-    let Image {
-        region, image_id, ..
-    } = image;
-    let is_plain = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    match is_plain(region) && is_plain(image_id) {
-        true => format!(
-            "<a href=\"https://ecs.console.aliyun.com/image/region/{region}/imageList?imageId={image_id}\">{}</a>",
-            code(image_id)
-        ),
-        false => code(image_id),
+    let id = code(&image.image_id);
+    match console::images(image) {
+        Some(address) => format!("<a href=\"{address}\">{id}</a>"),
+        None => id,
     }
 }
 

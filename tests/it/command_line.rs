@@ -273,7 +273,7 @@ async fn a_successful_run_sets_outputs_and_writes_a_summary() {
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-ID"><code>m-ID</code></a> | web | DURATION |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList"><code>m-ID</code></a> | web | DURATION |
 
     <details><summary>Timeline</summary>
 

@@ -122,11 +122,13 @@ fn expanded(lab: &Lab, text: &str) -> String {
 }
 
 /// A component's job, with its inputs filled in: its name and its definition.
+/// As GitLab does, they are put into the text before it is read as YAML.
 pub(crate) fn component(name: &str, inputs: &Value) -> (String, Value) {
-    let documents = documents(&repository(&format!("templates/{name}.yml")));
-    let [spec, jobs] = documents.as_slice() else {
-        panic!("a component has a head and a body");
-    };
+    let text = repository(&format!("templates/{name}.yml"));
+    let (spec, jobs) = text
+        .split_once("\n---\n")
+        .expect("it has a head and a body");
+    let spec = document(spec);
     let declared = spec["spec"]["inputs"].as_object().unwrap();
     for given in inputs.as_object().into_iter().flatten() {
         assert!(declared.contains_key(given.0), "unknown input {}", given.0);
@@ -144,7 +146,7 @@ pub(crate) fn component(name: &str, inputs: &Value) -> (String, Value) {
             other => other.to_string(),
         }
     };
-    let jobs = map_texts(jobs, &|text| replaced(text, "$[[", "]]", value));
+    let jobs = document(&replaced(jobs, "$[[", "]]", value));
     let mut jobs = jobs.as_object().unwrap().clone().into_iter();
     jobs.next().unwrap()
 }

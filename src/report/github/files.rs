@@ -40,9 +40,8 @@ impl Files {
 
     /// The later value wins: the post step has nothing to do for a check run
     /// that has its result.
-    fn write_check_run(&self, id: Option<u64>) {
-        let id = id.map_or_else(String::new, |id| id.to_string());
-        append(self.state.as_deref(), &assignment("check_run", &id));
+    fn write_check_run(&self, state: &str) {
+        append(self.state.as_deref(), &assignment("check_run", state));
     }
 
     fn write_outputs(&self, is_last: bool) {
@@ -59,7 +58,7 @@ impl Renderer for Files {
     fn render(&mut self, entry: &Entry) {
         match &entry.kind {
             EntryKind::RunStarted(start) => self.write_state(start),
-            EntryKind::CheckRun { id } => self.write_check_run(*id),
+            EntryKind::CheckRun { state, .. } => self.write_check_run(state),
             _ => {}
         }
         if self.outputs.take(entry) {

@@ -8,7 +8,8 @@ use super::super::tests::{
     build, finish, image, mixed_run, no_stock, result, shown, span_of, start, start_command, vpc,
 };
 use super::*;
-use crate::engine::event::{EventKind, Events, RunResult};
+use crate::artifact::Artifact;
+use crate::engine::event::{BuildResult, CheckRun, EventKind, Events, RunResult};
 use crate::error::{Error, Kind};
 use crate::template::diagnostic::Diagnostic;
 
@@ -355,8 +356,8 @@ fn the_summary_of_a_mixed_run() {
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-1"><code>m-1</code></a> | web-1 | 1 m 2 s |
-    | ✓ | web | cn-hangzhou | <a href="https://ecs.console.aliyun.com/image/region/cn-hangzhou/imageList?imageId=m-2"><code>m-2</code></a> | web-1 | 1 m 2 s |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList"><code>m-1</code></a> | web-1 | 1 m 2 s |
+    | ✓ | web | cn-hangzhou | <a href="https://ecs.console.aliyun.com/image/region/cn-hangzhou/imageList"><code>m-2</code></a> | web-1 | 1 m 2 s |
 
     > **db**: Failed to create an instance in &#96;cn-beijing&#96;: OperationDenied.NoStock: The requested resource is sold out (RunInstances in cn-beijing, HTTP 403, RequestId 4AFE)
     >
@@ -430,7 +431,7 @@ fn the_summary_of_a_good_run_shows_what_was_deleted() {
 
     | | Build | Region | Image ID | Name | Time |
     |---|---|---|---|---|---|
-    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList?imageId=m-1"><code>m-1</code></a> | a&#124;b&lt;script&gt; | 1 m 2 s |
+    | ✓ | web | cn-beijing | <a href="https://ecs.console.aliyun.com/image/region/cn-beijing/imageList"><code>m-1</code></a> | a&#124;b&lt;script&gt; | 1 m 2 s |
 
     <details><summary>Temporary resources</summary>
 
@@ -449,6 +450,32 @@ fn the_summary_of_a_good_run_shows_what_was_deleted() {
 
     <sub>alicloud-image 0.1.0 · run <code>0c9d</code> · template SHA-256 <code>8917a7aca9506cceba94c4af93c87d00f3aedfe7138c230a64da6acc2a14f465</code> · commit <code>abc123</code> · [workflow run](./77)</sub>
     "#);
+}
+
+#[test]
+fn the_summary_of_a_local_image_names_its_files() {
+    let written = run(
+        |_| {},
+        |events| {
+            start(events, &["vm"]);
+            let artifact = Artifact {
+                builder_id: "transcend.qemu".into(),
+                id: "VM".into(),
+                description: "VM files in directory: output-vm".into(),
+                files: vec!["output-vm/vm".into(), "output-vm/efivars.fd".into()],
+                images: vec![],
+            };
+            let vm = BuildResult {
+                artifacts: vec![artifact],
+                ..Arc::into_inner(build("vm", vec![], None)).unwrap()
+            };
+            finish(events, result(vec![Arc::new(vm)], vec![]));
+        },
+    );
+    let page = "## alicloud-image: 1 local image built in 1 m 2 s\n\n\
+        | | Build | Files | Time |\n|---|---|---|---|\n\
+        | ✓ | vm | <code>output-vm/vm</code><br><code>output-vm/efivars.fd</code> | 1 m 2 s |\n";
+    assert!(written.summary.starts_with(page), "{}", written.summary);
 }
 
 #[test]
@@ -568,14 +595,19 @@ fn a_warning_after_the_end_is_an_annotation_too() {
 
 #[test]
 fn the_post_step_learns_of_an_open_check_run_only() {
-    let opened = run(|_| {}, |events| events.emit(EventKind::CheckRun(Some(12))));
-    assert_eq!(assigned(&opened.state)["check_run"], "12");
-    let closed = run(
-        |_| {},
-        |events| {
-            events.emit(EventKind::CheckRun(Some(12)));
-            events.emit(EventKind::CheckRun(None));
-        },
-    );
-    assert_eq!(assigned(&closed.state)["check_run"], "");
+    let told = [
+        (CheckRun::Asked("key".into()), "asked:key"),
+        (CheckRun::Open(12), "12"),
+        (CheckRun::Done, ""),
+    ];
+    for number in 1..=told.len() {
+        let so_far = &told[..number];
+        let all = |events: &Events| {
+            so_far
+                .iter()
+                .for_each(|(fact, _)| events.emit(EventKind::CheckRun(fact.clone())));
+        };
+        let state = run(|_| {}, all).state;
+        assert_eq!(assigned(&state)["check_run"], so_far[number - 1].1);
+    }
 }

@@ -1,5 +1,6 @@
 //! The check run, from its beginning to its end.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::fake::GitHub;
@@ -53,6 +54,17 @@ async fn a_build_is_a_check_run() {
     hand_state_over(&mut lab);
     run(&lab, POST).await.success();
     assert_eq!(github.changes().len(), changes.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_run_whose_id_was_lost_is_found() {
+    let github = GitHub::start("").await;
+    let inputs = [("command", "validate"), ("check-run", "true")];
+    let lab = lab_at(&github, &inputs).await;
+    github.world().lost.push((Method::POST, "/check-runs"));
+    let outcome = run(&lab, MAIN).await.success();
+    assert!(!outcome.stdout.contains("::warning"), "{}", outcome.shown());
+    assert_eq!(check_run(&github)["conclusion"], "success");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +127,22 @@ async fn the_post_step_ends_the_check_run_of_a_killed_step() {
     );
     assert_eq!(check_run(&github)["conclusion"], "cancelled");
     lab.assert_empty();
+    // It died before it heard the id; somebody else's is none of its business.
+    let mut foreign = check_run(&github);
+    foreign["id"] = 1.into();
+    foreign["external_id"] = "another".into();
+    foreign["status"] = "in_progress".into();
+    let key = check_run(&github)["external_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    github.world().check_runs.get_mut(&4000).unwrap()["status"] = "in_progress".into();
+    github.world().check_runs.insert(1, foreign);
+    lab.set("STATE_check_run", &format!("asked:{key}"));
+    run(&lab, POST).await.success();
+    let foreign = github.world().check_runs.remove(&1).unwrap();
+    assert_eq!(foreign["status"], "in_progress");
+    assert_eq!(check_run(&github)["status"], "completed");
     // What a killed validation leaves is nothing but the check run.
     github.world().check_runs.get_mut(&4000).unwrap()["status"] = "in_progress".into();
     lab.unset("STATE_journal");

@@ -1,5 +1,6 @@
 //! The comment on the pull request.
 
+use alicloud_image_sandbox::SeedBucket;
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -58,6 +59,52 @@ async fn a_pull_request_keeps_one_comment_with_the_images() {
     assert_eq!(comments[0], foreign);
     let methods: Vec<_> = github.changes().into_iter().map(|one| one.method).collect();
     assert_eq!(methods, [Method::POST, Method::PATCH]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_and_a_merge_are_told_too() {
+    let github = GitHub::start("").await;
+    let told = [("pr-comment", "always"), ("check-run", "true")];
+    let import = [
+        ("command", "import"),
+        ("file", "disk.raw"),
+        ("image-name", "imported"),
+        ("oss-bucket-name", "images"),
+        ("region", "cn-beijing"),
+        ("output-files", "leg.json"),
+    ];
+    let mut lab = lab_at(&github, &[&told[..], &import].concat()).await;
+    let bucket = SeedBucket {
+        region: "cn-beijing".to_owned(),
+        name: "images".to_owned(),
+        ..SeedBucket::default()
+    };
+    lab.sandbox.seed().import_role().bucket(&bucket);
+    let mut disk = vec![0; 1 << 20];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(lab.path("disk.raw"), disk).unwrap();
+    let outcome = run(&lab, MAIN).await.success();
+    let id = outcome.outputs["image-id"].clone();
+    for (name, value) in [("COMMAND", "merge"), ("FILES", "leg.json")] {
+        lab.set(&format!("INPUT_{name}"), value);
+    }
+    run(&lab, MAIN).await.success();
+    let world = github.world();
+    for (number, (marker, title)) in [
+        ("CI/image/disk.raw", "1 image imported in "),
+        ("CI/image/merge", "1 image built in "),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let text = body(&world.comments[number]);
+        let head = format!("<!-- alicloud-image:{marker} -->\n");
+        assert!(text.starts_with(&head), "{text}");
+        let title = format!("## alicloud-image: {title}");
+        assert!(text.contains(&title) && text.contains(&id), "{text}");
+    }
+    let ends = world.check_runs.values().map(|one| &one["conclusion"]);
+    assert_eq!(ends.collect::<Vec<_>>(), ["success", "success"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,11 @@ async fn an_endless_line_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn marks_of_other_systems_have_no_effect_there() {
-    for (variable, value) in [("GITLAB_CI", "true"), ("TF_BUILD", "True")] {
+    for (variable, value) in [
+        ("GITLAB_CI", "true"),
+        ("TF_BUILD", "True"),
+        ("JENKINS_URL", "http://jenkins"),
+    ] {
         let mut lab = Lab::quick().await;
         lab.unset("GITHUB_ACTIONS").set(variable, value);
         lab.write_template(&crate::template::provisioned(
@@ -106,4 +110,39 @@ async fn marks_of_other_systems_have_no_effect_there() {
             }
         }
     }
+}
+
+/// A template may come from a stranger's pull request, and be looked at there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_template_says_is_obeyed_by_nobody() {
+    let lab = Lab::quick().await;
+    let hostile = "x\n::error::pwned ##[set-output name=image-id;]pwned ##vso[task.debug]pwned";
+    let mut template = crate::template::silent(json!({"tags": {"k": hostile}}));
+    template["description"] = hostile.into();
+    template["variables"] = json!({"name": hostile});
+    template["builders"][0]["name"] = "##[error]pwned".into();
+    template["provisioners"] =
+        json!([{"type": "shell-local", "inline": ["echo '##[error]pwned'"]}]);
+    lab.write_template(&template);
+    let mut said = 0;
+    for command in [
+        &["inspect"][..],
+        &["plan"],
+        &["policy"],
+        &["matrix"],
+        &["build", "-vvv", "--format=json"],
+    ] {
+        let outcome = lab.run(&[command, &["template.json"]].concat()).await;
+        let text = outcome.success().text();
+        for line in text.lines() {
+            assert!(
+                !line.trim_start().starts_with("::error"),
+                "{command:?}: {line}"
+            );
+            assert!(!line.contains("##["), "{command:?}: {line}");
+            assert!(!line.contains("##vso["), "{command:?}: {line}");
+        }
+        said += usize::from(text.contains("pwned"));
+    }
+    assert_eq!(said, 4, "all but `policy` say it");
 }
