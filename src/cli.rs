@@ -422,6 +422,9 @@ pub struct Cleanup {
     /// Where to look for tagged resources; may be repeated
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     pub region: Vec<String>,
+    /// A bucket in which imports may have left something; may be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub oss_bucket_name: Vec<String>,
     /// Show what would be deleted
     #[arg(long)]
     pub dry_run: bool,

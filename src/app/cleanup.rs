@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
+use buckets::Search;
+
 use super::review;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
@@ -16,10 +18,12 @@ use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::inputs::{CleanupArgs, CleanupScope, GuardArgs};
-use crate::journal::sweep::{self, Found, Scope};
+use crate::journal::sweep::{self, Found, Scope, Whose};
 use crate::journal::{Entry, Journal, path_of};
 use crate::report::ExitStatus;
 use crate::template::source::Sources;
+
+mod buckets;
 
 /// Where to ask which regions there are.
 const REGION_TO_ASK: &str = "cn-hangzhou";
@@ -121,7 +125,9 @@ async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result
             let mut leftovers = Vec::new();
             if path.exists() {
                 match sweep_journal(&path, args, events, stop).await {
-                    Ok(left) if args.regions.is_empty() => return Ok(left),
+                    Ok(left) if args.regions.is_empty() && args.buckets.is_empty() => {
+                        return Ok(left);
+                    }
                     Ok(left) => leftovers = left,
                     Err(error) if error.kind() == Kind::Io => {
                         events.warn(format!("{}; going by tags", one_line(&error)));
@@ -252,12 +258,19 @@ async fn sweep_tagged(
         found.extend(in_region?);
     }
     drop(searches);
-    if run.is_none() {
-        // Not by this machine's clock: an hour off, it would let a build that
-        // is still running look like one of yesterday.
-        let now = cloud.now();
-        found.retain(|one| one.expires_at.is_some_and(|end| end < now));
-    }
+    // Not by this machine's clock: an hour off, it would let a build that is
+    // still running look like one of yesterday.
+    let whose = run.map_or_else(|| Whose::ExpiredBy(cloud.now()), Whose::Run);
+    found.retain(|one| whose.includes(&one.run, one.expires_at));
+    let search = Search {
+        cloud: &cloud,
+        regions: &regions,
+        whose,
+        events,
+        stop,
+    };
+    let (in_buckets, failure) = search.run(&args.buckets, &found).await;
+    found.extend(in_buckets);
     events.say(format!(
         "Found {} in {}",
         counted(found.len(), "resource"),
@@ -265,9 +278,10 @@ async fn sweep_tagged(
     ));
     if args.dry_run {
         show(&found, events);
-        return Ok(Vec::new());
+        return failure.map(|()| Vec::new());
     }
-    Ok(sweep::sweep_found(found, &cloud, events, stop).await)
+    let leftovers = sweep::sweep_found(found, &cloud, events, stop).await;
+    failure.map(|()| leftovers)
 }
 
 fn show(found: &[Found], events: &Events) {

@@ -25,6 +25,7 @@ use crate::publish::Publisher;
 
 mod check;
 mod check_disk;
+mod mark;
 mod role;
 pub mod source;
 mod task;

@@ -14,6 +14,7 @@ use crate::cloud::oss::{Crc64, Oss};
 use crate::engine::event::{EventKind, Resource};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::journal::Journal;
+use crate::journal::marker::METADATA;
 use crate::journal::resource::Kind;
 use crate::journal::upload::{Adopted, Wanted, upload_id, upload_name};
 
@@ -67,8 +68,9 @@ impl Importer<'_> {
         made.await.map_err(|error| error.at(bucket.span))
     }
 
-    fn object_options(&self) -> ObjectOptions {
+    fn object_options(&self, marker: String) -> ObjectOptions {
         ObjectOptions {
+            metadata: vec![(METADATA, marker)],
             encryption: self.options.object_encryption.clone(),
             tags: self.options.object_tags.clone().into_iter().collect(),
             ..ObjectOptions::default()
@@ -127,7 +129,8 @@ impl Transfer<'_> {
             .parts(SMALLEST_PART, Box::new(|_, level| Ok(level)))?;
         let bytes = upload::collect(parts, cx.stop).await?;
         let crc64 = Crc64::of(&bytes);
-        let (id, options) = (object.id(), self.importer.object_options());
+        let marker = self.importer.mark(cx, self.oss, &object).await?;
+        let (id, options) = (object.id(), self.importer.object_options(marker));
         let intent = self.importer.intent(cx, Kind::OssObject, &id);
         let put = cx.journal.create(cx.events, intent, async |slot| {
             let Object { bucket, key } = &object;
@@ -143,7 +146,7 @@ impl Transfer<'_> {
 
     async fn send_in_parts(&self, cx: &BuildContext<'_>) -> Result<(Object, Crc64)> {
         let part_size = part_size(self.source.size().most());
-        let (Adopted { upload, levels }, present) = self.begin(cx, part_size).await?;
+        let (Adopted { upload, levels, .. }, present) = self.begin(cx, part_size).await?;
         let object = Object {
             bucket: upload.bucket.clone(),
             key: upload.key.clone(),
@@ -183,6 +186,7 @@ impl Transfer<'_> {
                     "Going on with an upload that was interrupted: {} parts are there",
                     present.len()
                 ));
+                self.importer.mark_again(cx, self.oss, &adopted).await?;
                 return Ok((adopted, present));
             }
             cx.journal.used_up(&upload_id(upload))?;
@@ -194,7 +198,8 @@ impl Transfer<'_> {
         let object = self.object(cx);
         let Object { bucket, key } = &object;
         let name = upload_name(bucket, key, source);
-        let options = self.importer.object_options();
+        let marker = self.importer.mark(cx, self.oss, &object).await?;
+        let options = self.importer.object_options(marker.clone());
         let intent = self.importer.intent(cx, Kind::OssUpload, name);
         let begun = cx.journal.create(cx.events, intent, async |slot| {
             let upload = self
@@ -207,6 +212,7 @@ impl Transfer<'_> {
         Ok(Adopted {
             upload,
             levels: Vec::new(),
+            marker: Some(marker),
         })
     }
 
@@ -252,7 +258,7 @@ impl Transfer<'_> {
         parts: &[SentPart],
         object: &Object,
     ) -> Result<()> {
-        let (id, options) = (object.id(), self.importer.object_options());
+        let (id, options) = (object.id(), ObjectOptions::default());
         let intent = self.importer.intent(cx, Kind::OssObject, &id);
         let completed = cx.journal.create(cx.events, intent, async |slot| {
             self.oss

@@ -330,6 +330,8 @@ impl Inputs<'_> {
                 .map_or_else(|| "--expired".into(), |run| assigned("--run", run)),
         );
         arguments.extend(self.lines("region").map(|line| assigned("--region", line)));
+        let buckets = self.lines("oss-bucket-name");
+        arguments.extend(buckets.map(|line| assigned("--oss-bucket-name", line)));
         if self.flag("fail-on-leftovers")? {
             arguments.push("--fail-on-leftovers".into());
         }

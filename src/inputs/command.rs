@@ -193,6 +193,8 @@ pub struct CleanupArgs {
     pub scope: CleanupScope,
     /// Where to look for tagged resources; empty for the known regions.
     pub regions: Vec<String>,
+    /// Buckets to look into; those of unfinished images are without saying.
+    pub buckets: Vec<String>,
     /// Only show it.
     pub dry_run: bool,
     /// How long it may take, nominal.

@@ -264,6 +264,7 @@ fn cleanup(typed: cli::Cleanup, environment: &Environment) -> Result<CleanupArgs
             (None, None) => CleanupScope::Expired,
         },
         regions: names(typed.region),
+        buckets: names(typed.oss_bucket_name),
         dry_run: typed.dry_run,
         deadline: None,
         is_post_step: false,

@@ -60,7 +60,7 @@ impl Deleter<'_> {
             Kind::Vpc => self.unless_gone(&DeleteVpc { vpc_id: id.into() }).await,
             Kind::ImageImport => self.image_import(id).await,
             Kind::OssUpload => self.oss_upload(id).await,
-            Kind::OssObject => {
+            Kind::OssObject | Kind::OssMarker => {
                 let (bucket, key) = id.split_once('/').unwrap_or((id, ""));
                 let oss = self.cloud.oss(self.region)?;
                 oss.delete_object(bucket, key, self.stop).await

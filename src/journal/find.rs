@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::log::{Entry, Intent};
+use super::marker::marker_id_of;
 use super::resource::Kind;
 use super::tags;
 use super::upload::{self, upload_id};
@@ -65,6 +66,7 @@ pub(super) async fn resolve(
         Kind::EipAssociation | Kind::OssObject | Kind::OssBucket => {
             return Ok(Some(intent.name.clone()));
         }
+        Kind::OssMarker => return Ok(marker_id_of(&intent.name).map(str::to_owned)),
         Kind::OssUpload => return newest_upload(cloud, intent, stop).await,
         _ => {}
     }
@@ -172,6 +174,7 @@ async fn list(
         Kind::EipAssociation
         | Kind::OssUpload
         | Kind::OssObject
+        | Kind::OssMarker
         | Kind::OssBucket
         | Kind::LocalProcess
         | Kind::LocalDirectory => Vec::new(),

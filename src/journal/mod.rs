@@ -19,6 +19,7 @@ mod delete;
 mod find;
 pub mod local;
 mod log;
+pub mod marker;
 pub mod permit;
 mod replace;
 pub mod resource;

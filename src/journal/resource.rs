@@ -36,6 +36,9 @@ pub enum Kind {
     OssUpload,
     /// The object an image is imported from. Its id is `<bucket>/<key>`.
     OssObject,
+    /// What names the object to those who have no journal, see
+    /// [`super::marker`]. Its id is `<bucket>/<key>`.
+    OssMarker,
     /// A bucket made for the object; its id is its name. It is only deleted
     /// when it is empty.
     OssBucket,
@@ -51,7 +54,8 @@ impl Kind {
     /// same time; a wave begins when the one before is done. The instance is
     /// in the first one because it costs the most. Its network interface stays
     /// for a moment and holds the vSwitch and the security group; trying one
-    /// of them is enough to see that it is gone.
+    /// of them is enough to see that it is gone. A marker outlives what is found
+    /// with it, and the bucket outlives all that is in it.
     pub const WAVES: [&[Kind]; 4] = [
         &[
             Self::Instance,
@@ -69,9 +73,9 @@ impl Kind {
             Self::KeyPair,
             Self::VSwitch,
             Self::Snapshot,
-            Self::OssBucket,
+            Self::OssMarker,
         ],
-        &[Self::SecurityGroup],
+        &[Self::SecurityGroup, Self::OssBucket],
         &[Self::Vpc],
     ];
 
@@ -96,6 +100,7 @@ impl Kind {
             Self::ImageImport => "imported image",
             Self::OssUpload => "OSS upload",
             Self::OssObject => "OSS object",
+            Self::OssMarker => "OSS marker",
             Self::OssBucket => "OSS bucket",
             Self::LocalProcess => "process",
             Self::LocalDirectory => "directory",
@@ -127,6 +132,10 @@ mod tests {
         assert!(wave(Kind::Instance) < wave(Kind::SecurityGroup));
         assert!(wave(Kind::EipAssociation) < wave(Kind::Eip));
         assert!(wave(Kind::Image) < wave(Kind::Snapshot));
+        for inside in [Kind::OssUpload, Kind::OssObject] {
+            assert!(wave(inside) < wave(Kind::OssMarker));
+        }
+        assert!(wave(Kind::OssMarker) < wave(Kind::OssBucket));
         assert!(wave(Kind::LocalProcess) < wave(Kind::LocalDirectory));
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::delete::Deleter;
 pub use super::find::{Found, by_tags};
 use super::log::Entry;
+pub use super::marker::{Whose, buckets_of, by_markers};
 use super::resource::Kind;
 use super::{Intent, Journal};
 use super::{find, local, replace};
@@ -86,13 +87,25 @@ pub async fn sweep(
 ) -> Vec<Leftover> {
     let mut leftovers = Vec::new();
     for wave in Kind::WAVES {
-        let entries = entries_in(journal, scope, |kind| wave.contains(&kind));
+        let mut entries = entries_in(journal, scope, |kind| wave.contains(&kind));
+        entries.retain(|entry| !is_needed(entry.intent.kind, &leftovers));
         let deletions = entries
             .iter()
             .map(|entry| delete(journal, entry, cloud, events, stop));
         leftovers.extend(join_all(deletions).await.into_iter().flatten());
     }
     leftovers
+}
+
+/// Whether it leads to what could not be deleted: a marker stays as long as
+/// there is something to find with it.
+fn is_needed(kind: Kind, leftovers: &[Leftover]) -> bool {
+    let stays = |kind: Kind| {
+        leftovers
+            .iter()
+            .any(|left| left.resource.kind == kind.name())
+    };
+    kind == Kind::OssMarker && (stays(Kind::OssUpload) || stays(Kind::OssObject))
 }
 
 /// What a sweep would have to delete.
@@ -214,7 +227,9 @@ pub async fn sweep_found(
 ) -> Vec<Leftover> {
     let mut leftovers = Vec::new();
     for wave in Kind::WAVES {
-        let in_wave = found.iter().filter(|found| wave.contains(&found.kind));
+        let in_wave = found
+            .iter()
+            .filter(|found| wave.contains(&found.kind) && !is_needed(found.kind, &leftovers));
         let deletions = in_wave.map(|found| delete_found(found, cloud, events, stop));
         leftovers.extend(join_all(deletions).await.into_iter().flatten());
     }

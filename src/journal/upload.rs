@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::log::{Intent, Record};
+use super::marker::{marker_key_of, marker_name};
 use super::resource::Kind;
 use super::{Entry, Journal};
 use crate::cloud::oss::multipart::Upload;
@@ -62,6 +63,8 @@ pub struct Adopted {
     pub upload: Upload,
     /// The levels its parts were compressed with, see [`Journal::note_level`].
     pub levels: Vec<u8>,
+    /// The name of its [`super::marker`], if it has one.
+    pub marker: Option<String>,
 }
 
 impl Wanted<'_> {
@@ -97,12 +100,17 @@ impl Journal {
                 .iter()
                 .find_map(|entry| Some((entry, wanted.upload(entry)?)));
             if let Some((entry, upload)) = found {
+                let marker = marker_of(&entries, &upload);
                 let adopted = Adopted {
                     upload,
                     levels: entry.levels.clone(),
+                    marker: marker.map(|(_, key)| key.to_owned()),
                 };
                 self.take_over(wanted, &adopted)?;
                 other.deleted(entry.number)?;
+                if let Some((number, _)) = marker {
+                    other.deleted(number)?;
+                }
                 other.close();
                 return Ok(Some(adopted));
             }
@@ -128,21 +136,39 @@ impl Journal {
     }
 
     fn take_over(&self, wanted: &Wanted<'_>, adopted: &Adopted) -> Result<()> {
-        let upload = &adopted.upload;
-        let intent = Intent {
-            build: wanted.build.to_owned(),
-            kind: Kind::OssUpload,
-            region: wanted.region.to_owned(),
-            name: upload_name(&upload.bucket, &upload.key, wanted.source),
-        };
-        let number = self.lock().intend(intent)?;
-        self.settle(&Record::Created {
-            number,
-            id: upload_id(upload),
-        })?;
+        let Upload { bucket, key, .. } = &adopted.upload;
+        if let Some(marker) = &adopted.marker {
+            let name = marker_name(bucket, marker, key);
+            self.inherit(wanted, Kind::OssMarker, name, format!("{bucket}/{marker}"))?;
+        }
+        let name = upload_name(bucket, key, wanted.source);
+        let number = self.inherit(wanted, Kind::OssUpload, name, upload_id(&adopted.upload))?;
         let levels = adopted.levels.clone();
         self.settle(&Record::Levels { number, levels })
     }
+
+    fn inherit(&self, wanted: &Wanted<'_>, kind: Kind, name: String, id: String) -> Result<u64> {
+        let intent = Intent {
+            build: wanted.build.to_owned(),
+            kind,
+            region: wanted.region.to_owned(),
+            name,
+        };
+        let number = self.lock().intend(intent)?;
+        self.settle(&Record::Created { number, id })?;
+        Ok(number)
+    }
+}
+
+/// Number and name of the marker of an upload.
+fn marker_of<'a>(entries: &'a [Entry], upload: &Upload) -> Option<(u64, &'a str)> {
+    let mut markers = entries
+        .iter()
+        .filter(|entry| entry.intent.kind == Kind::OssMarker);
+    markers.find_map(|entry| {
+        let key = marker_key_of(&entry.intent.name, &upload.bucket, &upload.key)?;
+        Some((entry.number, key))
+    })
 }
 
 fn journals_beside(own: &Path) -> Vec<PathBuf> {
@@ -240,6 +266,7 @@ mod tests {
         let adopted = Adopted {
             upload: upload("0A"),
             levels: vec![2, 4],
+            marker: None,
         };
         // A program that a test beside this one starts may hold the dead run's
         // lock for the moment between fork and exec.

@@ -69,6 +69,7 @@ const IMPORT: &[&str] = &[
     "oss:GetBucketInfo",
     "oss:GetObject",
     "oss:ListMultipartUploads",
+    "oss:ListObjects",
     "oss:ListParts",
     "oss:PutBucket",
     "oss:PutObject",

@@ -1,13 +1,14 @@
-//! Images of runs that were killed while they made them and whose journals are
-//! lost: only their tags say that nobody was told of them.
+//! What runs leave that were killed and whose journals are lost: images that only
+//! their tags say are not finished, and uploads that only a marker names.
 
 use std::time::Duration;
 
 use alicloud_image_sandbox::{Effect, Fault, SandboxOptions, SeedBucket, SeedImage, When};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::process::Child;
 
-use crate::harness::{Lab, quick_options};
+use crate::harness::{Lab, Outcome, quick_options};
 use crate::web::{everything, web};
 
 const TEMPORARY: &str = "alicloud-image:temporary";
@@ -75,11 +76,8 @@ async fn a_copy_is_cancelled_without_its_journal() {
     assert_eq!(lab.call("CancelCopyImage").code, "OK");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_is_cancelled_without_its_journal() {
-    let mut lab = slow_lab().await;
-    // The object carries no tags that could be listed.
-    lab.may_leave_resources();
+/// Prepares a lab for [`IMPORT`].
+fn prepare_import(lab: &Lab) {
     lab.sandbox.seed().import_role().bucket(&SeedBucket {
         region: "cn-beijing".to_owned(),
         name: "images".to_owned(),
@@ -88,17 +86,196 @@ async fn an_import_is_cancelled_without_its_journal() {
     let mut disk = vec![7; 2 << 20];
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     std::fs::write(lab.path("disk.raw"), disk).unwrap();
+}
+
+const IMPORT: [&str; 6] = [
+    "import",
+    "disk.raw",
+    "--region=cn-beijing",
+    "--image-name=imported",
+    "--oss-bucket-name=images",
+    "--oss-key-name=disk.qcow2",
+];
+
+async fn clean_bucket(lab: &Lab, run: &str) -> Outcome {
+    let here = ["--region=cn-beijing", "--oss-bucket-name=images"];
+    let arguments: Vec<_> = ["cleanup", "--run", run].into_iter().chain(here).collect();
+    lab.run(&arguments).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_killed_anywhere_is_cleaned_up_without_its_journal() {
+    let actions = [
+        // The marker.
+        "PutObject",
+        "InitiateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+        "ImportImage",
+        // The object.
+        "DeleteObject",
+    ];
+    for action in actions {
+        let lab = Lab::quick().await;
+        prepare_import(&lab);
+        let run = killed_in(&lab, &IMPORT, action).await;
+        let outcome = clean_bucket(&lab, &run).await;
+        let mut left = lab.sandbox.alive();
+        if action == "DeleteObject" {
+            // By then the image was finished.
+            left = lab.temporary();
+        }
+        assert_eq!(left, vec![], "{action} {}", outcome.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_image_tells_the_bucket_it_is_imported_from() {
+    let lab = slow_lab().await;
+    prepare_import(&lab);
+    let run = killed_in(&lab, &IMPORT, "ImportImage").await;
+    let here = ["cleanup", "--run", &run, "--region", "cn-beijing"];
+    let dry: Vec<_> = here.into_iter().chain(["--dry-run"]).collect();
+    let dry = lab.run(&dry).await.success();
+    let object = "Would delete OSS object images/disk.qcow2 in cn-beijing";
+    assert!(dry.stdout.contains(object), "{}", dry.stdout);
+    let outcome = lab.run(&here).await.success();
+    assert_eq!(lab.sandbox.alive(), vec![], "{}", outcome.text());
+}
+
+/// Starts an import and has it wait in its first part.
+async fn held_import(lab: &Lab, more: &[&'static str]) -> Child {
+    lab.sandbox.inject(Fault {
+        action: "UploadPart".to_owned(),
+        when: When::Nth(1),
+        effect: Effect::HoldBefore,
+    });
+    let arguments: Vec<_> = IMPORT.iter().chain(more).copied().collect();
+    let child = lab.start(&arguments);
+    lab.sandbox.wait_for_held().await;
+    child
+}
+
+async fn go_on(lab: &Lab, child: Child) -> Outcome {
+    lab.sandbox.release();
+    lab.sandbox.clear_faults();
+    lab.finish(child).await.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upload_of_a_run_that_lives_is_not_touched() {
+    let mut lab = Lab::quick().await;
+    prepare_import(&lab);
+    let lost = killed_in(&lab, &IMPORT, "UploadPart").await;
+    let child = held_import(&lab, &["--skip-clean"]).await;
+    lab.run(&["cleanup", "--expired", "--oss-bucket-name=images"])
+        .await
+        .success();
+    // Both upload the same object.
+    clean_bucket(&lab, &lost).await;
+    go_on(&lab, child).await;
+    clean_bucket(&lab, &lost).await;
+    lab.may_leave_resources();
+    let left = lab.temporary().into_iter().map(|one| one.id);
+    assert_eq!(left.collect::<Vec<_>>(), ["images/disk.qcow2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_was_taken_over_belongs_to_the_run_that_took_it() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    let mut first = held_import(&lab, &[]).await;
+    first.kill().await.unwrap();
+    lab.sandbox.release();
+    let journals = std::fs::read_dir(lab.path("journals")).unwrap();
+    let journal = journals.last().unwrap().unwrap().path();
+    let run = journal.file_stem().unwrap().to_str().unwrap().to_owned();
+    lab.sandbox.clear_faults();
+    let second = held_import(&lab, &[]).await;
+    assert!(!journal.exists());
+    clean_bucket(&lab, &run).await;
+    let outcome = go_on(&lab, second).await;
+    assert!(outcome.stdout.contains("Going on with an upload"));
+    assert_eq!(lab.temporary(), vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_kept_stays_although_its_run_was_lost() {
+    let mut lab = Lab::quick().await;
+    prepare_import(&lab);
+    lab.may_leave_resources();
+    let keep: Vec<_> = IMPORT.into_iter().chain(["--skip-clean"]).collect();
+    let run = killed_in(&lab, &keep, "UntagResources").await;
+    clean_bucket(&lab, &run).await;
+    let left = lab.temporary().into_iter().map(|one| one.id);
+    assert_eq!(left.collect::<Vec<_>>(), ["images/disk.qcow2"]);
+}
+
+#[tokio::test]
+async fn the_janitor_goes_by_expired_markers_and_never_by_names_alone() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    let (past, future) = ("2001-02-03T04:05:06Z", "2999-02-03T04:05:06Z");
+    let marker = |end: &str, key: &str| {
+        json!({"about": "", "run": "r", "expires_at": end, "key": key, "keep": false}).to_string()
+    };
+    let directory = "alicloud-image-unfinished";
+    let objects = [
+        ("expired", marker(past, "somebodys.raw"), false),
+        ("of-today", marker(future, "other.raw"), true),
+        ("shared", marker(past, "other.raw"), true),
+        ("no-end", marker("soon", "third.raw"), true),
+        ("of-later-versions", "{\"format\": 2}".to_owned(), true),
+    ];
+    let seed = lab.sandbox.seed();
+    for (name, content, _) in &objects {
+        let key = format!("{directory}/{name}");
+        seed.object("images", &key, content.as_bytes()).unwrap();
+    }
+    seed.object("images", "somebodys.raw", b"disk").unwrap();
+    let expired = ["cleanup", "--expired", "--region=cn-hangzhou,cn-beijing"];
+    let buckets = "--oss-bucket-name=images,no-longer-there";
+    let arguments: Vec<_> = expired.into_iter().chain([buckets]).collect();
+    let outcome = lab.run(&arguments).await.success();
+    let warning = "There is no OSS bucket no-longer-there";
+    assert!(outcome.text().contains(warning), "{}", outcome.text());
+    for (name, _, stays) in objects {
+        let key = format!("{directory}/{name}");
+        let object = lab.sandbox.object("images", &key);
+        assert_eq!(object.is_some(), stays, "{name}");
+    }
+    assert!(lab.sandbox.object("images", "somebodys.raw").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_may_not_be_searched_is_a_failure_that_names_the_right() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    lab.refuse("ListObjects", "AccessDenied");
     let arguments = [
-        "import",
-        "disk.raw",
+        "cleanup",
+        "--expired",
         "--region=cn-beijing",
-        "--image-name=imported",
         "--oss-bucket-name=images",
     ];
-    let run = killed_in(&lab, &arguments, "ImportImage").await;
-    let here = ["cleanup", "--run", &run, "--region", "cn-beijing"];
-    let outcome = lab.run(&here).await.success();
-    assert_eq!(lab.sandbox.images(), [] as [Value; 0], "{}", outcome.text());
+    let outcome = lab.run(&arguments).await;
+    assert_ne!(outcome.code, 0);
+    assert!(
+        outcome.text().contains("oss:ListObjects"),
+        "{}",
+        outcome.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_put_a_marker_imports_all_the_same() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    lab.refuse("PutObject", "AccessDenied");
+    let outcome = lab.run(&IMPORT).await.success();
+    let warning = "Should this run be lost, no clean-up finds what it leaves in OSS bucket images";
+    assert!(outcome.text().contains(warning), "{}", outcome.text());
+    assert_eq!(lab.temporary(), vec![]);
 }
 
 /// An image with the tags of an old run, in part.

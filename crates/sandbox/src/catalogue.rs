@@ -269,6 +269,7 @@ impl PublicImage {
                 device: "/dev/xvda".to_owned(),
                 size: self.size,
                 kind: "system",
+                imported_from: None,
             }],
             status: ImageStatus::Available,
             transition: None,

@@ -301,6 +301,7 @@ impl<'a> Seed<'a> {
                 device: "/dev/xvda".to_owned(),
                 size: image.size,
                 kind: "system",
+                imported_from: None,
             });
         }
         let key = (seed.region.clone(), seed.id.clone());

@@ -144,6 +144,9 @@ pub struct DiskDeviceMapping {
     pub progress: Option<u8>,
     #[serde(deserialize_with = "flag")]
     pub encrypted: bool,
+    /// Of an image that is imported.
+    #[serde(rename = "ImportOSSBucket")]
+    pub import_oss_bucket: String,
 }
 
 /// The newest available image of a family.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::object::ObjectOptions;
 use super::{Ask, Crc64, Oss, xml};
@@ -233,7 +234,23 @@ impl Oss {
         key: &str,
         stop: &Stop,
     ) -> Result<Option<Upload>> {
-        let mut newest: Option<xml::Upload> = None;
+        let uploads = self.uploads_of(bucket, key, stop).await?;
+        let newest = uploads.into_iter().max_by_key(|(_, initiated)| *initiated);
+        Ok(newest.map(|(upload, _)| upload))
+    }
+
+    /// The uploads of this object that are under way, and when each began, by
+    /// OSS's clock.
+    ///
+    /// # Errors
+    /// When OSS refuses.
+    pub async fn uploads_of(
+        &self,
+        bucket: &str,
+        key: &str,
+        stop: &Stop,
+    ) -> Result<Vec<(Upload, Option<Timestamp>)>> {
+        let mut all = Vec::new();
         let (mut key_marker, mut id_marker) = (String::new(), String::new());
         loop {
             let ask = Ask {
@@ -248,22 +265,24 @@ impl Oss {
             let answer = self.ask(ask, stop).await?;
             let page: xml::Uploads = xml::content(&answer, "ListMultipartUploads")?;
             let of_key = page.uploads.into_iter().filter(|upload| upload.key == key);
-            newest = newest
-                .into_iter()
-                .chain(of_key)
-                .max_by(|a, b| a.initiated.cmp(&b.initiated));
+            all.extend(of_key.map(|upload| under_way(bucket, upload)));
             let next = (page.next_key_marker, page.next_upload_id_marker);
             if !page.is_truncated || next == (key_marker.clone(), id_marker.clone()) {
-                break;
+                return Ok(all);
             }
             (key_marker, id_marker) = next;
         }
-        Ok(newest.map(|upload| Upload {
-            bucket: bucket.to_owned(),
-            key: upload.key,
-            id: upload.upload_id,
-        }))
     }
+}
+
+fn under_way(bucket: &str, upload: xml::Upload) -> (Upload, Option<Timestamp>) {
+    let initiated = upload.initiated.parse().ok();
+    let upload = Upload {
+        bucket: bucket.to_owned(),
+        key: upload.key,
+        id: upload.upload_id,
+    };
+    (upload, initiated)
 }
 
 fn sent(part: xml::Part) -> SentPart {

@@ -1,14 +1,17 @@
 //! Objects in one piece: putting small ones, looking, deleting.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
-use super::{Ask, Crc64, Oss};
+use super::{Ask, Crc64, Oss, xml};
 use crate::cloud::sign::encode;
 use crate::cloud::transport::Method;
 use crate::cloud::{is_code, is_gone};
 use crate::engine::stop::Stop;
 use crate::error::Result;
 use crate::journal::permit::Permit;
+
+const OBJECTS_PER_PAGE: &str = "1000";
 
 /// How an object is stored. It is always private and of class Standard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct ObjectOptions {
     pub encryption: Option<String>,
     /// At most ten.
     pub tags: Vec<(String, String)>,
+    /// Headers `x-oss-meta-…`, without underscores; 8 KB at most.
+    pub metadata: Vec<(&'static str, String)>,
     /// Whether an object of that name may be there already.
     pub overwrite: bool,
 }
@@ -37,6 +42,7 @@ impl ObjectOptions {
         if !self.tags.is_empty() {
             headers.push(("x-oss-tagging", tagging(&self.tags)));
         }
+        headers.extend(self.metadata.iter().cloned());
         headers
     }
 }
@@ -49,12 +55,23 @@ fn tagging(tags: &[(String, String)]) -> String {
 }
 
 /// What is known of an object.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectInfo {
     /// Bytes.
     pub size: u64,
     /// Its CRC-64, when OSS knows it.
     pub crc64: Option<u64>,
+    /// Its headers `x-oss-meta-…`.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its name.
+    pub key: String,
+    /// When it was put, by OSS's clock.
+    pub modified: Option<Timestamp>,
 }
 
 impl Oss {
@@ -96,9 +113,56 @@ impl Oss {
             Ok(answer) => Ok(Some(ObjectInfo {
                 size: answer.number("content-length").unwrap_or_default(),
                 crc64: answer.crc64(),
+                metadata: answer.headers_from("x-oss-meta-"),
             })),
             Err(error) if is_code(&error, &["NoSuchKey", "HTTP 404"]) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The content of a small object, if it is there.
+    ///
+    /// # Errors
+    /// When OSS refuses.
+    pub async fn get_object(&self, bucket: &str, key: &str, stop: &Stop) -> Result<Option<Bytes>> {
+        let ask = Ask::of_object("GetObject", Method::Get, bucket, key);
+        match self.ask(ask, stop).await {
+            Ok(answer) => Ok(Some(Bytes::copy_from_slice(answer.body()))),
+            Err(error) if is_code(&error, &["NoSuchKey"]) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All objects whose names begin so. A bucket that is gone has none.
+    ///
+    /// # Errors
+    /// When OSS refuses.
+    pub async fn list_objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        stop: &Stop,
+    ) -> Result<Vec<ListedObject>> {
+        let (mut all, mut marker) = (Vec::new(), String::new());
+        loop {
+            let ask = Ask {
+                query: vec![
+                    ("prefix", prefix.to_owned()),
+                    ("marker", marker.clone()),
+                    ("max-keys", OBJECTS_PER_PAGE.to_owned()),
+                ],
+                ..Ask::new("ListObjects", Method::Get, bucket)
+            };
+            let answer = match self.ask(ask, stop).await {
+                Err(error) if is_code(&error, &["NoSuchBucket"]) => return Ok(all),
+                outcome => outcome?,
+            };
+            let page: xml::Objects = xml::content(&answer, "ListObjects")?;
+            all.extend(page.objects.into_iter().map(listed));
+            if !page.is_truncated || page.next_marker <= marker {
+                return Ok(all);
+            }
+            marker = page.next_marker;
         }
     }
 
@@ -112,5 +176,12 @@ impl Oss {
             Err(error) if is_gone(&error, "DeleteObject") => Ok(()),
             outcome => outcome.map(drop),
         }
+    }
+}
+
+fn listed(object: xml::Object) -> ListedObject {
+    ListedObject {
+        key: object.key,
+        modified: object.last_modified.parse().ok(),
     }
 }

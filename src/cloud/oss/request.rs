@@ -43,6 +43,13 @@ impl Answer {
         self.0.header(name)
     }
 
+    /// The headers whose names begin so.
+    pub(super) fn headers_from(&self, start: &str) -> Vec<(String, String)> {
+        let headers = self.0.headers.iter();
+        let found = headers.filter(|(name, _)| name.starts_with(start));
+        found.cloned().collect()
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.header(name)?.parse().ok()
     }
@@ -182,7 +189,8 @@ fn permission(action: &str) -> &str {
         "InitiateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" | "PutObject" => {
             "oss:PutObject"
         }
-        "HeadObject" => "oss:GetObject",
+        "GetObject" | "HeadObject" => "oss:GetObject",
+        "ListObjects" => "oss:ListObjects",
         "GetBucketInfo" => "oss:GetBucketInfo",
         "PutBucket" => "oss:PutBucket",
         "DeleteBucket" => "oss:DeleteBucket",

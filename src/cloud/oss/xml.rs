@@ -112,6 +112,22 @@ pub(super) struct Upload {
     pub(super) initiated: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Objects {
+    #[serde(rename = "Contents")]
+    pub(super) objects: Vec<Object>,
+    pub(super) is_truncated: bool,
+    pub(super) next_marker: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Object {
+    pub(super) key: String,
+    pub(super) last_modified: String,
+}
+
 /// The body that creates a bucket.
 pub(super) const CREATE_BUCKET: &str =
     "<CreateBucketConfiguration><StorageClass>Standard</StorageClass></CreateBucketConfiguration>";

@@ -294,6 +294,9 @@ fn cleanup_is_of_a_run_or_of_everything_expired() {
     assert_eq!(scope(&of_run), (CleanupScope::Run("r1".into()), vec![]));
     let regions = vec!["cn-a".to_owned(), "cn-b".to_owned()];
     assert_eq!(scope(&expired), (CleanupScope::Expired, regions));
+    let in_buckets = [expired[0], ("INPUT_OSS-BUCKET-NAME", "a\nb")];
+    let command = run(MAIN_PROGRAM, &in_buckets).unwrap();
+    assert!(matches!(command, Command::Cleanup(args) if args.buckets == ["a", "b"]));
 }
 
 /// The entries of a section of `action.yml` with their defaults. The file has

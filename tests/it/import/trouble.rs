@@ -166,14 +166,16 @@ async fn a_killed_upload_sends_no_part_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_fault_of_setting_up_costs_only_time() {
+    // The first object is the marker.
     let calls = [
-        "PutBucket",
-        "CreateRole",
-        "AttachPolicyToRole",
-        "PutObject",
-        "ListPoliciesForRole",
+        ("PutBucket", 1),
+        ("CreateRole", 1),
+        ("AttachPolicyToRole", 1),
+        ("PutObject", 1),
+        ("PutObject", 2),
+        ("ListPoliciesForRole", 1),
     ];
-    for action in calls {
+    for (action, nth) in calls {
         for effect in [
             Effect::DropAfter,
             Effect::DropBefore,
@@ -185,8 +187,8 @@ async fn one_fault_of_setting_up_costs_only_time() {
                 lab.sandbox.seed().import_role();
             }
             std::fs::write(lab.path("disk.raw"), super::raw_disk(MIB)).unwrap();
-            let what = format!("{action}: {effect:?}");
-            lab.sandbox.inject(fault(action, When::Once, effect));
+            let what = format!("{action} {nth}: {effect:?}");
+            lab.sandbox.inject(fault(action, When::Nth(nth), effect));
             let outcome = import(&lab, &["--option=skip_conversion=true"]).await;
             assert_eq!(outcome.code, 0, "{what}\n{}", outcome.text());
             assert_eq!(images(&lab), ["imported"], "{what}");

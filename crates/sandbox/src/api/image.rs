@@ -165,6 +165,7 @@ pub(super) fn mapping_of(snapshot: &Snapshot, device: String) -> Mapping {
         device,
         size: snapshot.size,
         kind: snapshot.disk_kind,
+        imported_from: None,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::machine::DiskImage;
 use crate::oss::content::Content;
 use crate::state::Common;
 use crate::state::bucket::Object;
-use crate::state::image::Image;
+use crate::state::image::{Image, Mapping};
 use crate::state::instance::Disk;
 use crate::state::role::IMPORT_ROLE;
 use crate::state::task::{Task, TaskStatus};
@@ -293,7 +293,10 @@ fn add_disks(
             _ => ("data", device_name(index - 1)),
         };
         let snapshot = snapshot_for(context, image, &blank_disk(image, kind, size), transition);
-        image.mappings.push(mapping_of(&snapshot, device));
+        image.mappings.push(Mapping {
+            imported_from: Some((source.bucket.clone(), source.key.clone())),
+            ..mapping_of(&snapshot, device)
+        });
         let id = snapshot.common.id.clone();
         context.cloud.snapshots.insert(id, snapshot);
         if index == 0 {

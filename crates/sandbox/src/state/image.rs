@@ -57,6 +57,8 @@ pub(crate) struct Mapping {
     pub(crate) device: String,
     pub(crate) size: u64,
     pub(crate) kind: &'static str,
+    /// Bucket and object, of what was imported.
+    pub(crate) imported_from: Option<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,6 +160,7 @@ impl Image {
     pub(crate) fn to_json(&self, now: Moment, in_use: bool) -> Value {
         let percent = format!("{}%", self.percent(now));
         let mapping = |mapping: &Mapping| {
+            let (bucket, object) = mapping.imported_from.clone().unwrap_or_default();
             json!({
                 "Type": mapping.kind,
                 "SnapshotId": mapping.snapshot,
@@ -165,8 +168,8 @@ impl Image {
                 "Size": mapping.size.to_string(),
                 "Progress": percent,
                 "Format": "",
-                "ImportOSSBucket": "",
-                "ImportOSSObject": "",
+                "ImportOSSBucket": bucket,
+                "ImportOSSObject": object,
             })
         };
         let mappings: Vec<Value> = self.mappings.iter().map(mapping).collect();
