@@ -334,6 +334,7 @@ async fn the_reusable_workflow_spreads_and_merges() {
     let mut inputs = page["jobs"]["images"]["with"].clone();
     inputs["working-directory"] = "infra".into();
     inputs["only"] = "web".into();
+    inputs["artifact"] = "images".into();
     // The lab's environment has keys.
     inputs["role-to-assume"] = "".into();
     inputs["oidc-provider-arn"] = "".into();
@@ -344,10 +345,20 @@ async fn the_reusable_workflow_spreads_and_merges() {
         .as_array()
         .unwrap();
     let upload = &steps.last().unwrap()["with"];
+    let download = &workflow.definition["jobs"]["merge"]["steps"][0]["with"]["pattern"];
+    let pattern = workflow.evaluated(download, matrix, &Value::Null);
+    let start = pattern.as_str().unwrap().strip_suffix('*').unwrap();
+    let glob = |name: &str| name.starts_with(start);
     for leg in parsed(matrix)["include"].as_array().unwrap() {
         workflow.run(&lab, "build", matrix, leg).await;
         let upload = workflow.evaluated(upload, matrix, leg);
-        let artifact = format!("legs/{}", upload["name"].as_str().unwrap());
+        let name = upload["name"].as_str().unwrap();
+        // Another call of the workflow has other legs.
+        assert!(
+            glob(name) && !glob(&name.replace("images", "images-2")),
+            "{name}"
+        );
+        let artifact = format!("legs/{name}");
         std::fs::create_dir_all(lab.path(&artifact)).unwrap();
         let file = lab.path(upload["path"].as_str().unwrap());
         std::fs::rename(file, lab.path(&artifact).join("leg.json")).unwrap();

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use alicloud_image::communicator::ssh::key::KeyPair;
+use alicloud_image::plan::communicator::KeyType;
 use alicloud_image_sandbox::{AccessKey, SandboxOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::harness::{Lab, Outcome, guests, options, quick_options};
-use crate::template::{provisioned, web};
+use crate::template::{builder, provisioned, silent, template, web};
 
 /// The secrets of a run by the input they came from. Each has characters that
 /// look different in URLs.
@@ -91,6 +93,7 @@ async fn lab(canaries: &Canaries, options: SandboxOptions) -> Lab {
     let mut template = provisioned(
         web(json!({
             "ssh_password": canaries.of("password"),
+            "ssh_timeout": "1h",
             "user_data": format!("#!/bin/sh\n# {}", canaries.of("user-data")),
             // No place for a secret, and yet people put them there.
             "image_description": "made with {{user `token`}}",
@@ -257,16 +260,15 @@ fn canaries_are_found_in_every_form() {
 
 /// What a run gave to anyone, but for the lines that have secrets masked.
 fn shown(outcome: &Outcome, lab: &Lab) -> String {
-    let lines = outcome.stdout.lines();
-    let lines: Vec<_> = lines
-        .filter(|line| !line.starts_with("::add-mask::"))
-        .collect();
+    let text = outcome.text();
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("::add-mask::"));
     let files = ["outputs", "state", "summary.md", "journal"];
     let files = files.map(|name| std::fs::read_to_string(lab.path(name)).unwrap_or_default());
     format!(
-        "{}\n{}\n{}",
-        lines.join("\n"),
-        outcome.stderr,
+        "{}\n{}",
+        lines.collect::<Vec<_>>().join("\n"),
         files.join("\n")
     )
 }
@@ -328,4 +330,137 @@ async fn the_password_of_windows_stays_inside() {
         lab.call("RunInstances").params["Password"],
         canaries.of("password")
     );
+}
+
+/// The canaries of these names alone.
+fn canaries_of(names: &[&'static str]) -> Canaries {
+    let fresh = Canaries::new();
+    let mut spare = fresh.0.into_values();
+    let pairs = names.iter().map(|name| (*name, spare.next().unwrap()));
+    Canaries(pairs.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inputs_of_the_action_stay_inside() {
+    let canaries = canaries_of(&["access-key-secret", "github-token", "variable"]);
+    let key = AccessKey::new("LTAI5tCanary", canaries.of("access-key-secret"));
+    let mut lab = Lab::with(SandboxOptions {
+        access_keys: vec![key],
+        ..quick_options()
+    })
+    .await;
+    for variable in ["ALICLOUD_ACCESS_KEY", "ALICLOUD_SECRET_KEY"] {
+        lab.unset(variable);
+    }
+    let look = "env > environment; cat /proc/[0-9]*/cmdline > processes 2> /dev/null || true";
+    let provisioners = json!([{"type": "shell-local", "inline": [
+        look, COPY_JOURNAL, "printf %s 'it is {{user `token`}}' | base64",
+    ]}]);
+    let mut template = provisioned(silent(json!({})), provisioners);
+    template["variables"] = json!({"token": ""});
+    template["sensitive-variables"] = json!(["token"]);
+    lab.write_template(&template);
+    let inputs = json!({
+        "template": "template.json",
+        "access-key-id": "LTAI5tCanary",
+        "access-key-secret": canaries.of("access-key-secret"),
+        "github-token": canaries.of("github-token"),
+        "vars": format!("token={}", canaries.of("variable")),
+        "log-level": "trace",
+    });
+    let outcome = lab.run_action(&inputs).await.success();
+    let mut text = shown(&outcome, &lab);
+    for file in ["environment", "alicloud-image-manifest.json"] {
+        text += &lab.read(file);
+    }
+    text += &String::from_utf8_lossy(&std::fs::read(lab.path("processes")).unwrap());
+    assert_eq!(canaries.found_in(&text), Vec::<&str>::new(), "{text}");
+}
+
+/// What a template's secret options hold is hidden even where the template has
+/// it in an option that is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_at_a_template_shows_none_of_its_secrets() {
+    let canaries = canaries_of(&[
+        "secret_key",
+        "security_token",
+        "ssh_password",
+        "ssh_bastion_password",
+        "ssh_proxy_password",
+        "winrm_password",
+        "elevated_password",
+        "import",
+        "user_data",
+    ]);
+    let tags = || {
+        let values = canaries.0.values();
+        let tags = values
+            .enumerate()
+            .map(|(number, value)| (format!("t{number}"), json!(value)));
+        serde_json::Value::Object(tags.collect())
+    };
+    let secret = |name: &str| (name.to_owned(), json!(canaries.of(name)));
+    let with = |mut options: serde_json::Value, names: &[&str]| {
+        let object = options.as_object_mut().unwrap();
+        object.extend(names.iter().map(|name| secret(name)));
+        options
+    };
+    let keys = ["secret_key", "security_token", "user_data", "ssh_password"];
+    let bastion = json!({
+        "access_key": "LTAI5tCanary", "tags": tags(),
+        "ssh_bastion_host": "127.0.0.1", "ssh_bastion_username": "x",
+    });
+    let proxy = json!({"tags": tags(), "ssh_proxy_host": "127.0.0.1", "ssh_proxy_username": "x"});
+    let windows = json!({"communicator": "winrm", "winrm_username": "x", "tags": tags()});
+    let names = [&keys[..], &["ssh_bastion_password"]].concat();
+    let mut template = template(&[
+        builder("bastion", with(bastion, &names)),
+        builder("proxy", with(proxy, &["ssh_proxy_password"])),
+        builder("windows", with(windows, &["winrm_password"])),
+    ]);
+    let disk = json!({
+        "type": "qemu", "name": "disk", "iso_url": "disk.img", "iso_checksum": "none",
+        "disk_image": true, "communicator": "none",
+    });
+    let builders = template["builders"].as_array_mut().unwrap();
+    builders.push(disk);
+    template["provisioners"] = json!([{
+        "type": "powershell", "only": ["windows"], "inline": ["x"],
+        "elevated_user": "x", "elevated_password": canaries.of("elevated_password"),
+    }]);
+    template["post-processors"] = json!([{
+        "type": "alicloud-import", "only": ["disk"], "region": "cn-beijing",
+        "image_name": "imported", "oss_bucket_name": "images",
+        "access_key": "LTAI5tCanary", "secret_key": canaries.of("import"),
+    }]);
+    let lab = Lab::quick().await;
+    lab.write_template(&template).write("disk.img", "");
+    for command in ["inspect", "plan", "policy", "validate", "matrix"] {
+        let outcome = lab.run(&[command, "template.json"]).await.success();
+        let text = shown(&outcome, &lab);
+        assert_eq!(
+            canaries.found_in(&text),
+            Vec::<&str>::new(),
+            "{command}: {text}"
+        );
+        let is_told = outcome.stdout.contains("<sensitive>");
+        assert_eq!(is_told, command == "plan", "{command}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_key_stays_inside() {
+    let key = KeyPair::generate(KeyType::Ed25519).unwrap();
+    let lab = Lab::quick().await;
+    lab.write("id", key.private.expose());
+    let options = json!({"ssh_private_key_file": "id", "ssh_timeout": "2m"});
+    lab.write_template(&web(options));
+    let outcome = lab
+        .run(&["build", "-vvv", "template.json"])
+        .await
+        .failure(1);
+    let text = shown(&outcome, &lab);
+    for line in key.private.expose().lines().filter(|line| line.len() > 20) {
+        assert!(line.starts_with("-----") || !text.contains(line), "{text}");
+    }
 }
