@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -14,19 +15,9 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::harness::Lab;
+use crate::template::silent;
 
 const HOSTS: [&str; 2] = ["ecs.cn-beijing.aliyuncs.com", "vpc.cn-beijing.aliyuncs.com"];
-
-const TEMPLATE: &str = r#"{
-  "builders": [{
-    "type": "alicloud-ecs",
-    "region": "cn-beijing",
-    "image_name": "web",
-    "source_image": "aliyun_3_x64_20G_alibase_20240819.vhd",
-    "instance_type": "ecs.g6.large",
-    "communicator": "none"
-  }]
-}"#;
 
 /// A proxy that leads every host to the sandbox, behind TLS of our own.
 struct Proxy {
@@ -111,7 +102,7 @@ async fn lab_behind_proxy() -> (Lab, Proxy) {
     for product in ["ECS", "VPC", "STS"] {
         lab.unset(&format!("ALIBABA_CLOUD_ENDPOINT_{product}"));
     }
-    lab.write("web.json", TEMPLATE)
+    lab.write_template(&silent(json!({})))
         .write("ca.pem", &proxy.authority);
     lab.set("HTTPS_PROXY", &format!("http://{}", proxy.address));
     (lab, proxy)
@@ -122,7 +113,7 @@ async fn https_goes_through_the_proxy_and_trusts_ssl_cert_file() {
     let (mut lab, proxy) = lab_behind_proxy().await;
     let authority = lab.path("ca.pem").display().to_string();
     lab.set("SSL_CERT_FILE", &authority);
-    let outcome = lab.run(&["build", "web.json"]).await.success();
+    let outcome = lab.run(&["build", "template.json"]).await.success();
     assert!(outcome.outputs["image-id"].starts_with("m-"));
     let asked_for = proxy.asked_for.lock().unwrap().clone();
     assert_eq!(asked_for, HOSTS.map(|host| format!("{host}:443")).into());
@@ -131,7 +122,7 @@ async fn https_goes_through_the_proxy_and_trusts_ssl_cert_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_authority_is_refused() {
     let (lab, _proxy) = lab_behind_proxy().await;
-    let outcome = lab.run(&["build", "web.json"]).await.failure(1);
+    let outcome = lab.run(&["build", "template.json"]).await.failure(1);
     assert!(
         outcome.text().contains("ecs.cn-beijing.aliyuncs.com"),
         "{}",

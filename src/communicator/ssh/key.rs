@@ -51,7 +51,7 @@ impl KeyPair {
         Self::from_key(key)
     }
 
-    /// Reads a private key from its text; see [`parse_private_key`].
+    /// Reads an unencrypted private key: OpenSSH, PKCS#1, PKCS#8 or SEC1.
     pub fn parse(text: &str) -> Result<Self> {
         Self::from_key(parse_private_key(text)?)
     }
@@ -103,7 +103,6 @@ fn curve(bits: u32) -> Result<EcdsaCurve> {
     }
 }
 
-/// Reads an unencrypted private key: OpenSSH, PKCS#1, PKCS#8 or SEC1.
 fn parse_private_key(text: &str) -> Result<PrivateKey> {
     if is_encrypted_pem(text) {
         return Err(encrypted());
