@@ -344,6 +344,10 @@ pub struct Import {
     /// Stop and clean up after this time; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub timeout_minutes: u32,
+    /// When `cleanup --expired` may delete what this run creates
+    #[arg(long, value_name = "N", default_value_t = 6,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub resource_ttl_hours: u32,
     /// Exit with 6 when something temporary could not be deleted
     #[arg(long)]
     pub fail_on_leftovers: bool,

@@ -22,6 +22,7 @@ pub mod importer;
 pub mod init;
 pub mod inputs;
 pub mod journal;
+pub mod owner;
 pub mod plan;
 pub mod postprocessor;
 pub mod process;

@@ -1,6 +1,7 @@
 //! `build`: plan, journal, engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use crate::journal::Journal;
 use crate::journal::tags::{self, RunTags};
 use crate::plan::alicloud_ecs::ProfileReading;
 use crate::plan::{OnError, Plan, check};
-use crate::report::{ExitStatus, System};
+use crate::report::{self, ExitStatus, System};
 
 pub(super) fn run(args: &BuildArgs) -> ExitStatus {
     let events = super::events(&args.report);
@@ -170,18 +171,22 @@ fn signature(typed: crate::cli::Signature) -> SignatureAlgorithm {
 }
 
 fn settings(args: &BuildArgs, embedded: Option<&Embedded>, run_id: &str) -> Settings {
-    let ci = args.report.ci.as_ref().map(job_tags).unwrap_or_default();
-    let tags = RunTags::new(run_id, Timestamp::now(), args.resource_ttl, ci);
     Settings {
         on_error: args.on_error,
         force: args.force,
         parallel: args.parallel_builds,
         deadline: args.deadline,
-        tags,
+        tags: run_tags(run_id, args.resource_ttl, &args.report),
         agent_socket: args.agent_socket.clone(),
         guest_port: embedded.map(Embedded::guest_port).or(args.cloud.guest_port),
         environment: args.children.clone(),
     }
+}
+
+/// The tags of all that a run creates.
+pub(super) fn run_tags(run_id: &str, ttl: Duration, report: &report::Settings) -> RunTags {
+    let ci = report.ci.as_ref().map(job_tags).unwrap_or_default();
+    RunTags::new(run_id, Timestamp::now(), ttl, ci)
 }
 
 /// Tags that say whose job it is. What cannot be the value of a tag, as a path

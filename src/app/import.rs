@@ -1,10 +1,9 @@
 //! `import`: a disk image becomes an ECS image, without a template.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,7 +18,6 @@ use crate::importer::source::DiskSource;
 use crate::importer::{self, TYPE};
 use crate::inputs::ImportArgs;
 use crate::journal::Journal;
-use crate::journal::tags::RunTags;
 use crate::plan::alicloud_ecs::{Defaults, ProfileReading};
 use crate::plan::files::Places;
 use crate::plan::import::{self as plan, Import};
@@ -31,9 +29,6 @@ use crate::template::source::Sources;
 
 /// The name of the one build there is.
 const BUILD: &str = "import";
-
-/// When anyone may delete what carries tags.
-const RESOURCE_TTL: Duration = Duration::from_secs(6 * 3600);
 
 pub(super) fn run(args: &ImportArgs) -> ExitStatus {
     let events = super::events(&args.report);
@@ -84,7 +79,10 @@ async fn import(
     // Nothing is noted before it is known that the file can be imported.
     let files = [&args.file].into_iter().chain(&args.data_disks);
     let disks: Vec<_> = files
-        .map(|file| DiskSource::open(file, &options))
+        .map(|file| {
+            check_there(file)?;
+            DiskSource::open(file, &options)
+        })
         .collect::<Result<_>>()?;
     let journal = Journal::start(&args.cloud.journal_dir, &run_id)?;
     events.emit(started(Some(&journal)));
@@ -108,6 +106,15 @@ async fn import(
     let must_be_clean = args.report.fail_on_leftovers;
     let signal = signals.first().map(Signal::number);
     Ok(ExitStatus::of_run(&result, must_be_clean, signal))
+}
+
+/// A file that is not there is a mistake of whoever named it.
+fn check_there(file: &Path) -> Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let message = format!("There is no disk image `{}`", file.display());
+    Err(Error::new(Kind::Usage, message).with_hint(template::what_is_beside(file)))
 }
 
 /// What the summary says of the command line: the disks, and which options were
@@ -149,7 +156,7 @@ async fn import_disks(
     let connections = super::build::connections(&args.cloud, None, stop.clock(), events)?;
     let cloud = connections.for_import(options)?;
     let events = events.for_build(BUILD);
-    let tags = RunTags::new(journal.run(), Timestamp::now(), RESOURCE_TTL, Vec::new());
+    let tags = super::build::run_tags(journal.run(), args.resource_ttl, &args.report);
     let cx = BuildContext {
         build: BUILD,
         events: &events,

@@ -1,6 +1,7 @@
 //! `inspect`: what a template consists of, without building it.
 
-use crate::engine::event::{EventKind, Events};
+use crate::engine::event::Events;
+use crate::error::Result;
 use crate::inputs::InspectArgs;
 use crate::report::{ExitStatus, Format, Writers, page};
 use crate::template::diagnostic::Diagnostics;
@@ -11,44 +12,36 @@ use crate::template::{self, Loaded};
 
 pub(super) fn run(args: &InspectArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    let fetched = match super::remote::fetch_now(&args.template, &events) {
-        Ok(fetched) => fetched,
-        Err(error) => return super::fail(&events, error),
-    };
+    inspect(args, &events).unwrap_or_else(|error| super::fail(&events, error))
+}
+
+fn inspect(args: &InspectArgs, events: &Events) -> Result<ExitStatus> {
+    let fetched = super::remote::fetch_now(&args.template, events)?;
     let wanted = &fetched.template;
+    super::template::enter_directory_of(wanted)?;
     let environment = |name: &str| wanted.variables.environment.get(name).cloned();
     let inputs = super::template::variable_inputs(wanted, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let opened = template::file::open(&wanted.path, &mut std::io::stdin(), &mut sources);
-    let source = match opened {
-        Ok(source) => source,
-        Err(error) => return super::fail(&events, error),
-    };
+    let source = super::template::open(&wanted.path, &mut sources)?;
     let loaded = template::inspect(source, &inputs, &mut sources, &mut diagnostics);
-    super::template::start(&events, "inspect", &sources);
+    super::template::start(events, "inspect", &sources);
     let secrets = loaded.as_ref().map(|loaded| loaded.variables.secrets());
-    super::template::hide(&secrets.unwrap_or_default(), &events);
-    let failed = diagnostics.has_errors();
-    show_findings(diagnostics, &events);
-    let Some(Loaded {
+    super::template::hide(&secrets.unwrap_or_default(), events);
+    let findings = diagnostics.into_sorted();
+    super::template::report(&findings, events);
+    let errors = super::template::errors_in(&findings);
+    let Loaded {
         template,
         variables,
-    }) = loaded.filter(|_| !failed)
-    else {
-        return ExitStatus::Usage;
-    };
+    } = loaded
+        .filter(|_| errors == 0)
+        .ok_or_else(|| super::template::has_errors(errors))?;
     let text = match args.report.format {
         Format::MachineReadable => machine_readable(&template, &variables),
         Format::Text | Format::Json => for_people(&template, &variables),
     };
     page::print_text(Writers::of_process(), &text);
-    ExitStatus::Success
-}
-
-fn show_findings(diagnostics: Diagnostics, events: &Events) {
-    for finding in diagnostics.into_sorted() {
-        events.emit(EventKind::Diagnostic(finding));
-    }
+    Ok(super::succeed(events))
 }
 
 fn for_people(template: &Template, variables: &ResolvedVariables) -> String {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::remote;
 use super::template::{self, Around};
 use crate::cli::Scheduler;
 use crate::engine::event::{EventKind, Events};
@@ -9,7 +10,6 @@ use crate::error::{Error, Kind, Result};
 use crate::fanout::legs::legs;
 use crate::inputs::{MatrixArgs, TemplateArgs};
 use crate::plan::Plan;
-use crate::plan::alicloud_ecs::ProfileReading;
 use crate::report::matrix::{self, Pipeline};
 use crate::report::{ExitStatus, Report, System, Writers, page};
 use crate::secret::Secret;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &MatrixArgs) -> ExitStatus {
             page::print_json(Writers::of_process(), &text);
             let name = "matrix";
             events.emit(EventKind::Answer { name, text });
-            ExitStatus::Success
+            super::succeed(&events)
         }
         Err(error) => super::fail(&events, error),
     }
@@ -54,9 +54,11 @@ fn plans<'a>(args: &'a MatrixArgs, events: &Events) -> Result<Vec<(Option<&'a st
         let message = "A template on standard input can be read for one region only";
         return Err(Error::new(Kind::Usage, message).with_hint("Give the template as a file"));
     }
+    // Once for all regions; the jobs of a child pipeline fetch it themselves.
+    let fetched = remote::fetch_now(&args.validate.template, events)?;
     let mut said = Vec::new();
     let plans = asked.into_iter().map(|region| {
-        let plan = planned(args, region, events, &mut said)?;
+        let plan = planned(args, &fetched.template, region, events, &mut said)?;
         Ok((region, plan))
     });
     plans.collect()
@@ -65,19 +67,17 @@ fn plans<'a>(args: &'a MatrixArgs, events: &Events) -> Result<Vec<(Option<&'a st
 /// The plan for a region. What was said of an earlier one is not repeated.
 fn planned(
     args: &MatrixArgs,
+    template: &TemplateArgs,
     region: Option<&str>,
     events: &Events,
     said: &mut Vec<Diagnostic>,
 ) -> Result<Plan> {
+    let unbuilt = Around::unbuilt(&args.validate);
     let around = Around {
-        force: false,
-        region: region.or(args.validate.region.as_deref()),
-        profiles: Some(ProfileReading {
-            profiles: &args.validate.profiles,
-            is_needed: false,
-        }),
+        region: region.or(unbuilt.region),
+        ..unbuilt
     };
-    let mut reading = template::read(&of_region(args, region), &around)?;
+    let mut reading = template::read(&of_region(args, template, region), &around)?;
     template::start(events, "matrix", &reading.sources);
     if reading.errors() == 0 {
         reading.findings.retain(|finding| !said.contains(finding));
@@ -86,8 +86,8 @@ fn planned(
     reading.into_plan(events)
 }
 
-fn of_region(args: &MatrixArgs, region: Option<&str>) -> TemplateArgs {
-    let mut template = args.validate.template.clone();
+fn of_region(args: &MatrixArgs, template: &TemplateArgs, region: Option<&str>) -> TemplateArgs {
+    let mut template = template.clone();
     if let (Some(name), Some(region)) = (&args.region_variable, region) {
         template
             .variables

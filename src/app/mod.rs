@@ -108,6 +108,13 @@ fn fail(events: &Events, error: Error) -> ExitStatus {
     status
 }
 
+/// Reports the good end of a command that builds nothing.
+fn succeed(events: &Events) -> ExitStatus {
+    let end = Arc::new(RunResult::without_builds());
+    events.emit(EventKind::RunFinished(end));
+    ExitStatus::Success
+}
+
 /// Waits for async work on this thread; connections get threads of their own.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

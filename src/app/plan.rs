@@ -16,7 +16,7 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
                 text: outline.to_string(),
             });
             page::print_json(Writers::of_process(), &format!("{outline:#}\n"));
-            ExitStatus::Success
+            super::succeed(&events)
         }
         Err(error) => super::fail(&events, error),
     }

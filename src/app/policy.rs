@@ -11,7 +11,7 @@ pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
         Ok(plan) => {
             let text = format!("{:#}\n", policy::document(&plan));
             page::print_json(Writers::of_process(), &text);
-            ExitStatus::Success
+            super::succeed(&events)
         }
         Err(error) => super::fail(&events, error),
     }

@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::github::source::{self, Tree};
 use crate::github::{Address, Api, Repository};
 use crate::inputs::TemplateArgs;
+use crate::owner;
 
 /// Where a template and its variables are, with what had to be fetched for
 /// them.
@@ -49,9 +50,10 @@ impl Fetched {
                 self.bring_back_of(tree, &place)?;
             } else if !tree.places.contains(&place) {
                 let to = self.here.join(&place);
-                to.parent().map_or(Ok(()), fs::create_dir_all)?;
+                owner::make_directories_above(&to)?;
                 // Not a rename: it may be another file system.
-                fs::copy(entry.path(), to)?;
+                fs::copy(entry.path(), &to)?;
+                owner::hand_over(&to);
             }
         }
         Ok(())

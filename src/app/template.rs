@@ -14,7 +14,8 @@ use crate::plan::build::{self, NoPlan};
 use crate::plan::files::Places;
 use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::template::source::Sources;
+use crate::template::nearest::did_you_mean;
+use crate::template::source::{SourceId, Sources};
 use crate::template::variables::VariableInputs;
 use crate::template::{self, Loaded};
 
@@ -36,6 +37,20 @@ pub(super) struct Around<'a> {
     pub(super) profiles: Option<ProfileReading<'a>>,
 }
 
+impl<'a> Around<'a> {
+    /// For a template that is not built: there may be no credentials.
+    pub(super) fn unbuilt(args: &'a ValidateArgs) -> Self {
+        Self {
+            force: false,
+            region: args.region.as_deref(),
+            profiles: Some(ProfileReading {
+                profiles: &args.profiles,
+                is_needed: false,
+            }),
+        }
+    }
+}
+
 impl Reading {
     /// The plan, or the error that says why there is none; findings are
     /// reported either way.
@@ -49,22 +64,29 @@ impl Reading {
                 "Names for `-only` and `-except` are listed by `alicloud-image inspect`",
             ));
         }
-        let plural = if errors == 1 {
-            "1 error".to_owned()
-        } else {
-            format!("{errors} errors")
-        };
         self.plan
             .filter(|_| errors == 0)
-            .ok_or_else(|| Error::new(Kind::Template, format!("The template has {plural}")))
+            .ok_or_else(|| has_errors(errors))
     }
 
     pub(super) fn errors(&self) -> usize {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error)
-            .count()
+        errors_in(&self.findings)
     }
+}
+
+pub(super) fn errors_in(findings: &[Diagnostic]) -> usize {
+    let findings = findings.iter();
+    let errors = findings.filter(|finding| finding.severity == Severity::Error);
+    errors.count()
+}
+
+/// The end of a run that has reported so many errors.
+pub(super) fn has_errors(count: usize) -> Error {
+    let plural = if count == 1 { "" } else { "s" };
+    Error::new(
+        Kind::Template,
+        format!("The template has {count} error{plural}"),
+    )
 }
 
 /// Tells reporters the texts that findings point into.
@@ -100,13 +122,11 @@ pub(super) fn report(findings: &[Diagnostic], events: &Events) {
 /// When the template cannot be read at all; what is wrong inside of it is
 /// among the findings.
 pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> {
-    if let Some(directory) = &args.directory {
-        enter(directory)?;
-    }
+    enter_directory_of(args)?;
     let environment = |name: &str| args.variables.environment.get(name).cloned();
     let inputs = variable_inputs(args, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = template::file::open(&args.path, &mut std::io::stdin(), &mut sources)?;
+    let source = open(&args.path, &mut sources)?;
     let loaded = template::load(source, &inputs, &mut sources, &mut diagnostics);
     let plan = loaded.as_ref().map(|loaded| {
         let settings = build::Settings {
@@ -141,7 +161,37 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
     })
 }
 
-/// The plan of a template that is not built: there may be no credentials.
+/// Reads a template's text. Whoever named a file that is not there is told
+/// what is.
+pub(super) fn open(path: &Path, sources: &mut Sources) -> Result<SourceId> {
+    let opened = template::file::open(path, &mut std::io::stdin(), sources);
+    opened.map_err(|error| match error.kind() {
+        Kind::Usage => error.with_hint(what_is_beside(path)),
+        _ => error,
+    })
+}
+
+/// What helps to find a file that is not there.
+pub(super) fn what_is_beside(path: &Path) -> String {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = parent.unwrap_or(Path::new("."));
+    let here = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let here = here.display();
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return format!("There is no directory {here}");
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    if names.is_empty() {
+        return format!("{here} is empty; in a workflow, `actions/checkout` comes first");
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let known = names.iter().map(String::as_str);
+    did_you_mean(&name, known).unwrap_or_else(|| format!("It is looked for in {here}"))
+}
+
+/// The plan of a template that is not built.
 ///
 /// # Errors
 /// When it cannot be read or planned; what is wrong inside of it is reported.
@@ -150,18 +200,15 @@ pub(super) fn plan_for_show(
     command: &'static str,
     events: &Events,
 ) -> Result<Plan> {
-    let around = Around {
-        force: false,
-        region: args.region.as_deref(),
-        profiles: Some(ProfileReading {
-            profiles: &args.profiles,
-            is_needed: false,
-        }),
-    };
     let fetched = super::remote::fetch_now(&args.template, events)?;
-    let reading = read(&fetched.template, &around)?;
+    let reading = read(&fetched.template, &Around::unbuilt(args))?;
     start(events, command, &reading.sources);
     reading.into_plan(events)
+}
+
+/// Makes all paths relative to the directory that the user named, if any.
+pub(super) fn enter_directory_of(args: &TemplateArgs) -> Result<()> {
+    args.directory.as_deref().map_or(Ok(()), enter)
 }
 
 /// Makes all paths relative to a directory.

@@ -1,14 +1,11 @@
 //! `validate`: every problem of a template at once, without any call.
 
-use std::sync::Arc;
-
 use super::template::{self, Around};
 use super::{remote, review};
 use crate::clock::Clock;
-use crate::engine::event::{EventKind, Events, RunResult};
+use crate::engine::event::Events;
 use crate::engine::stop::Stop;
 use crate::inputs::{TemplateArgs, ValidateArgs};
-use crate::plan::alicloud_ecs::ProfileReading;
 use crate::report::ExitStatus;
 
 pub(super) fn run(args: &ValidateArgs) -> ExitStatus {
@@ -31,16 +28,7 @@ async fn told_check(args: &ValidateArgs, events: &Events) -> ExitStatus {
 }
 
 fn check(args: &ValidateArgs, template: &TemplateArgs, events: &Events) -> ExitStatus {
-    let around = Around {
-        force: false,
-        region: args.region.as_deref(),
-        // Where a template is only checked, there may be no credentials.
-        profiles: Some(ProfileReading {
-            profiles: &args.profiles,
-            is_needed: false,
-        }),
-    };
-    let reading = match template::read(template, &around) {
+    let reading = match template::read(template, &Around::unbuilt(args)) {
         Ok(reading) => reading,
         Err(error) => return super::fail(events, error),
     };
@@ -59,7 +47,5 @@ fn check(args: &ValidateArgs, template: &TemplateArgs, events: &Events) -> ExitS
 
 fn succeed(events: &Events, text: &str) -> ExitStatus {
     events.message(text);
-    let end = Arc::new(RunResult::without_builds());
-    events.emit(EventKind::RunFinished(end));
-    ExitStatus::Success
+    super::succeed(events)
 }

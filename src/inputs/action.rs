@@ -5,13 +5,18 @@
 //! Every declared input is there, perhaps empty. No input reaches a shell.
 //! Facts: GitHub's metadata syntax and the runner's source.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue};
+
 use super::command::{CleanupArgs, Command, GuardArgs, ImportArgs, TemplateArgs};
 use super::env::Environment;
-use super::github;
+use super::{github, resolve};
+use crate::cli::Cli;
 use crate::error::{Error, Kind, Result};
 use crate::report::{Settings, System};
 
@@ -26,6 +31,11 @@ mod trust;
 /// GitHub ends a cancelled job after five minutes; the sweep of the post step
 /// must be done before.
 const POST_DEADLINE: Duration = Duration::from_secs(240);
+
+/// How to give keys.
+const ADVICE: &str = "Give the inputs `role-to-assume` and `oidc-provider-arn`, or `access-key-id` and \
+     `access-key-secret`; one made of a variable or secret that the repository has not is empty. \
+     `sandbox: true` tries a template without an account";
 
 /// An input of the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +104,7 @@ pub const INPUTS: &[Input] = &[
 /// What the main step does.
 pub(super) fn main(environment: &Environment) -> Result<Command> {
     let inputs = Inputs(environment);
+    inputs.check_sandbox()?;
     let environment = inputs.overlay()?;
     let arguments = match inputs.get("command") {
         "build" => inputs.build()?,
@@ -112,8 +123,10 @@ pub(super) fn main(environment: &Environment) -> Result<Command> {
             ));
         }
     };
-    let command = super::command_line(arguments, &environment)?;
-    Ok(in_directory(command, &inputs.working_directory()?))
+    let typed = Cli::try_parse_from(arguments).map_err(|error| of_input(&error))?;
+    let command = resolve::command(typed.command, &environment)?;
+    let directory = inputs.working_directory()?;
+    Ok(advised(in_directory(command, &directory)))
 }
 
 /// What the post step does: delete what the main step left, if anything.
@@ -190,6 +203,17 @@ impl Inputs<'_> {
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
     }
 
+    /// Nobody who asks for a simulated cloud may get the real one.
+    fn check_sandbox(&self) -> Result<()> {
+        let command = self.get("command");
+        if self.flag("sandbox")? && ["import", "cleanup"].contains(&command) {
+            let message = format!("There is no sandbox for the command `{command}`");
+            return Err(Error::new(Kind::Usage, message)
+                .with_hint("Input `sandbox` is for `build`; leave it out here"));
+        }
+        Ok(())
+    }
+
     fn build(&self) -> Result<Vec<OsString>> {
         let mut arguments = self.of_template("build")?;
         for (option, name) in [
@@ -217,10 +241,9 @@ impl Inputs<'_> {
         for (option, name) in [("--data-disk", "data-disks"), ("--option", "options")] {
             arguments.extend(self.lines(name).map(|line| assigned(option, line)));
         }
-        arguments.push(assigned(
-            "--timeout-minutes",
-            self.get("timeout-minutes").trim(),
-        ));
+        for name in ["timeout-minutes", "resource-ttl-hours"] {
+            arguments.push(assigned(&format!("--{name}"), self.get(name).trim()));
+        }
         for name in ["force", "fail-on-leftovers"] {
             arguments.extend(self.flag(name)?.then(|| format!("--{name}").into()));
         }
@@ -232,7 +255,7 @@ impl Inputs<'_> {
 
     fn guard(&self, environment: &Environment) -> Command {
         Command::Guard(Box::new(GuardArgs {
-            journal_dir: super::resolve::journal_dir(environment),
+            journal_dir: resolve::journal_dir(environment),
             report: super::fallback_settings(environment),
         }))
     }
@@ -500,6 +523,46 @@ fn variable_of(name: &str) -> String {
 
 fn assigned(option: &str, value: &str) -> OsString {
     format!("{option}={value}").into()
+}
+
+/// What is wrong with an option, said of the input that it was made from.
+fn of_input(error: &clap::Error) -> Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let named = text(ContextKind::InvalidArg).zip(text(ContextKind::InvalidValue));
+    let Some((option, value)) = named else {
+        return super::usage_error(error);
+    };
+    let option = option.trim_start_matches('-');
+    let name = match option.split(' ').next().unwrap_or_default() {
+        "parallel-builds" => "parallel",
+        "run" => "run-id",
+        "var" => "vars",
+        "option" => "options",
+        same => same,
+    };
+    let bad = bad_input(name, value);
+    match (error.get(ContextKind::ValidValue), error.source()) {
+        (Some(ContextValue::Strings(words)), _) if !words.is_empty() => {
+            bad.with_hint(format!("Use one of `{}`", words.join("`, `")))
+        }
+        (_, Some(reason)) => bad.with_source(reason.to_string()),
+        _ => bad,
+    }
+}
+
+/// The command with what helps whoever has no keys in a workflow.
+fn advised(mut command: Command) -> Command {
+    let cloud = match &mut command {
+        Command::Build(args) => &mut args.cloud,
+        Command::Import(args) => &mut args.cloud,
+        Command::Cleanup(args) => &mut args.cloud,
+        _ => return command,
+    };
+    cloud.ambient.advice = Some(ADVICE);
+    command
 }
 
 fn bad_input(name: &str, value: &str) -> Error {

@@ -138,6 +138,8 @@ pub struct ImportArgs {
     pub force: bool,
     /// How long it may take, nominal.
     pub deadline: Option<Duration>,
+    /// When `cleanup --expired` may delete what this run creates.
+    pub resource_ttl: Duration,
     /// The home directory, for paths.
     pub home: Option<PathBuf>,
     /// What the user should know.

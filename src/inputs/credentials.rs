@@ -48,6 +48,7 @@ impl Environment {
             assumed_role: role.map(|role| (role, session)),
             sts_region: self.get("ALIBABA_CLOUD_STS_REGION").map(str::to_owned),
             environment: self.for_children(),
+            advice: None,
         })
     }
 

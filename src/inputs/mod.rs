@@ -23,6 +23,7 @@ mod github;
 pub mod reference;
 mod resolve;
 mod spelling;
+mod variables;
 
 pub use command::{
     BuildArgs, CleanupArgs, CleanupScope, CloseCheckRunArgs, CloudArgs, Command, DiskAction,

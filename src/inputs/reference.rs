@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{action, definitions, env};
+use super::{action, definitions, variables};
 use crate::report::outputs::OUTPUTS;
 
 /// The width of help texts on the page.
@@ -51,7 +51,7 @@ fn variables() -> String {
          first family that has both halves; families are never mixed.\n\n| Variable | Purpose |\n\
          |---|---|\n",
     );
-    for variable in env::VARIABLES {
+    for variable in variables::VARIABLES {
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| `{}` | {} |", variable.name, variable.purpose);
     }

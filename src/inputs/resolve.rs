@@ -66,7 +66,7 @@ fn build(typed: cli::Build, environment: &Environment) -> Result<BuildArgs> {
         on_error,
         parallel_builds: parallel(typed.parallel_builds, typed.debug),
         deadline: minutes(typed.timeout_minutes),
-        resource_ttl: Duration::from_secs(u64::from(typed.resource_ttl_hours) * 3600),
+        resource_ttl: hours(typed.resource_ttl_hours),
         sandbox: typed.sandbox.then_some(typed.sandbox_time_scale),
         agent_socket: environment.path("SSH_AUTH_SOCK"),
         children: environment.for_children(),
@@ -103,6 +103,10 @@ fn parallel(builds: i64, is_debug: bool) -> Option<usize> {
 
 fn minutes(minutes: u32) -> Option<Duration> {
     (minutes > 0).then(|| Duration::from_secs(u64::from(minutes) * 60))
+}
+
+fn hours(hours: u32) -> Duration {
+    Duration::from_secs(u64::from(hours) * 3600)
 }
 
 fn validate(typed: cli::Validate, environment: &Environment) -> Result<ValidateArgs> {
@@ -162,6 +166,7 @@ fn import(typed: cli::Import, environment: &Environment) -> Result<ImportArgs> {
         options,
         force: typed.force,
         deadline: minutes(typed.timeout_minutes),
+        resource_ttl: hours(typed.resource_ttl_hours),
         home: environment.path("HOME"),
         warnings: warnings.chain(review_warnings).collect(),
         cloud: cloud(typed.cloud, environment)?,
@@ -241,7 +246,8 @@ fn matrix(typed: cli::Matrix, environment: &Environment) -> Result<MatrixArgs> {
 }
 
 fn merge(typed: cli::Merge, environment: &Environment) -> MergeArgs {
-    let report = report(typed.output, environment);
+    let mut report = report(typed.output, environment);
+    report.manifest.clone_from(&typed.manifest);
     let (reviewing, warnings) = github::reviewing(environment, "merge", &report);
     MergeArgs {
         directory: None,

@@ -10,6 +10,7 @@ use sha2::digest::DynDigest;
 
 use crate::artifact::Artifact;
 use crate::error::{Error, Kind, Result};
+use crate::owner;
 use crate::plan::post_processor::{Checksum, ChecksumType};
 use crate::provisioner::{Context, late};
 
@@ -105,14 +106,13 @@ fn digest_file(
 
 fn append_line(output: &Path, digest: &str, file: &Path) -> Result<()> {
     let unwritable = |error| io_error("write", output, error);
-    if let Some(directory) = output.parent() {
-        std::fs::create_dir_all(directory).map_err(unwritable)?;
-    }
+    owner::make_directories_above(output).map_err(unwritable)?;
     let mut target = std::fs::File::options()
         .append(true)
         .create(true)
         .open(output)
         .map_err(unwritable)?;
+    owner::hand_over(output);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     // One write, so that lines of builds side by side stay whole.
     target

@@ -17,6 +17,7 @@ use self::gzip::{Framing, Gzip};
 use crate::artifact::Artifact;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result};
+use crate::owner;
 use crate::plan::post_processor::{Codec, Compress, Format};
 use crate::provisioner::{Context, late};
 
@@ -118,17 +119,14 @@ struct Job {
 impl Job {
     fn run(&self) -> Result<()> {
         let unwritable = |error| self.unwritable(error);
-        let directory = match self.target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(directory).map_err(unwritable)?;
+        owner::make_directories_above(&self.target).map_err(unwritable)?;
         let file = tempfile::Builder::new()
             .prefix(".compress")
             .permissions(std::fs::Permissions::from_mode(0o666))
-            .tempfile_in(directory)
+            .tempfile_in(owner::directory_of(&self.target))
             .map_err(unwritable)?;
         self.write(file.as_file())?;
+        owner::hand_over(file.path());
         file.persist(&self.target)
             .map_err(|error| self.unwritable(error.error))?;
         Ok(())

@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::artifact::Artifact;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::owner;
 use crate::plan::post_processor::Manifest;
 use crate::provisioner::{Context, late};
 
@@ -135,10 +136,7 @@ fn custom_data(manifest: &Manifest, cx: &Context<'_>) -> Result<Option<BTreeMap<
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(parent) => fs::create_dir_all(parent).map_err(|error| unwritable(path, error)),
-        None => Ok(()),
-    }
+    owner::make_directories_above(path).map_err(|error| unwritable(path, error))
 }
 
 fn read(path: &Path) -> Result<File> {
@@ -188,14 +186,11 @@ fn unwritable(path: &Path, error: io::Error) -> Error {
 /// link and the mode of the old file stay.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(MODE))
-        .tempfile_in(directory)?;
+        .tempfile_in(owner::directory_of(&path))?;
     file.write_all(text.as_bytes())?;
+    owner::hand_over(file.path());
     if let Ok(metadata) = fs::metadata(&path) {
         fs::set_permissions(file.path(), metadata.permissions())?;
     }

@@ -5,13 +5,13 @@
 //! an imported image for example. Beside Packer's fields there is `images`.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Renderer;
 use super::entry::{ArtifactEnd, BuildEnd, Entry, EntryKind};
+use crate::owner;
 
 /// Keeps the file up to date, build by build.
 pub(super) struct Manifest {
@@ -74,19 +74,14 @@ fn files(artifact: &ArtifactEnd) -> Option<Vec<Value>> {
     (!files.is_empty()).then_some(files)
 }
 
-/// In one step, for whoever reads it meanwhile. It belongs to the owner of its
-/// directory: in a container we are root, and the next step is not.
+/// In one step, for whoever reads it meanwhile.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    owner::make_directories_above(path)?;
     let mut file = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(directory)?;
+        .tempfile_in(owner::directory_of(path))?;
     file.write_all(text.as_bytes())?;
-    let owner = std::fs::metadata(directory)?;
-    let _ = std::os::unix::fs::chown(file.path(), Some(owner.uid()), Some(owner.gid()));
+    owner::hand_over(file.path());
     file.persist(path)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::entry::{BuildEnd, Entry, EntryKind, RunEnd, Start, Status};
 use crate::artifact::Image;
 use crate::engine::event::Leftover;
 use crate::fanout::results::{self, Results};
+use crate::owner;
 
 /// The names of the action's outputs, in the order of `action.yml`.
 pub const OUTPUTS: &[&str] = &[
@@ -47,6 +48,8 @@ pub(super) struct Outputs {
     screenshots: Vec<String>,
     answers: Vec<(&'static str, String)>,
     manifest: Option<PathBuf>,
+    /// Whether this run wrote it: another one may have left one there.
+    has_manifest: bool,
     workspace: Option<PathBuf>,
 }
 
@@ -72,6 +75,10 @@ impl Outputs {
             EntryKind::RunStarted(start) => self.start(start),
             EntryKind::ImageReady { image } => self.add(image),
             EntryKind::Screenshot { path } => self.screenshots.push(self.relative(path)),
+            EntryKind::BuildFinished(_) => {
+                self.has_manifest = true;
+                return self.manifest.is_some();
+            }
             EntryKind::Leftover(leftover) => self.leftovers.push(leftover.clone()),
             EntryKind::Answer { name, text } => self.answers.push((name, text.clone())),
             EntryKind::RunFinished(end) => self.finish(end),
@@ -119,6 +126,7 @@ impl Outputs {
         let ends = end.builds.iter().map(|build| self.end_of(build));
         let ends: Vec<_> = ends.collect();
         if !ends.is_empty() {
+            self.has_manifest = true;
             self.builds = ends;
         }
         self.error = end.error.as_ref().map(|error| error.chain.clone());
@@ -164,7 +172,7 @@ impl Outputs {
             "manifest-path" => self.manifest_path(),
             "status" => self.status_word(),
             "build-run-id" => self.run_id.clone(),
-            "leftovers" => json!(self.leftovers).to_string(),
+            "leftovers" => self.leftovers(),
             "duration-seconds" => self
                 .status
                 .map_or_else(String::new, |_| self.duration_seconds.to_string()),
@@ -175,9 +183,19 @@ impl Outputs {
         OUTPUTS.iter().map(|name| (*name, value(name))).collect()
     }
 
+    /// Empty while something may yet be left: `[]` says that all is clean.
+    fn leftovers(&self) -> String {
+        let is_known = self.status.is_some() || !self.leftovers.is_empty();
+        match is_known {
+            true => json!(self.leftovers).to_string(),
+            false => String::new(),
+        }
+    }
+
     /// Empty until there is a manifest, which begins with a build's end.
     fn manifest_path(&self) -> String {
-        let manifest = self.manifest.as_deref().filter(|path| path.exists());
+        let manifest = self.manifest.as_deref();
+        let manifest = manifest.filter(|path| self.has_manifest && path.exists());
         manifest.map_or_else(String::new, |path| self.relative(&path.to_string_lossy()))
     }
 
@@ -305,9 +323,19 @@ impl Renderer for OutputFile {
                 false => self.outputs.dotenv(),
             };
             // A report that cannot be written does not fail the build.
-            let _ = std::fs::write(&self.path, text);
+            let _ = write(&self.path, &text);
         }
     }
+}
+
+/// As it is, because it may be a pipe or a device.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    owner::make_directories_above(path)?;
+    std::fs::write(path, text)?;
+    if path.is_file() {
+        owner::hand_over(path);
+    }
+    Ok(())
 }
 
 /// Adds text to a file of the CI system, if there is one.

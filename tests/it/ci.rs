@@ -150,7 +150,6 @@ async fn azure_gets_variables_groups_and_a_summary() {
     ##vso[task.setvariable variable=images;isOutput=true][]
     ##vso[task.setvariable variable=snapshotIds;isOutput=true][]
     ##vso[task.setvariable variable=buildRunId;isOutput=true]UUID
-    ##vso[task.setvariable variable=leftovers;isOutput=true][]
     ##[group]Check
     ==> web: Checking region, image name and source image...
         web: Found source image: aliyun_3_x64_20G_alibase_20240819.vhd

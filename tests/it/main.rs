@@ -1,6 +1,7 @@
 //! The program as users run it: the real binary against the sandbox.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod action;
 mod build;
 mod chaos;
 mod ci;

@@ -367,6 +367,14 @@ async fn the_reusable_workflow_spreads_and_merges() {
     let ids = parsed(&merged.outputs["image-ids"]);
     assert_eq!(ids.as_object().unwrap().len(), 2, "{ids}");
     assert_eq!(merged.outputs["status"], "success");
+    let manifest = &merged.outputs["manifest-path"];
+    assert_eq!(
+        parsed(&lab.read(manifest))["builds"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
     let declared = workflow.definition["jobs"]["merge"]["outputs"]
         .as_object()
         .unwrap();

@@ -48,7 +48,10 @@ fn fault(action: &str, when: When, effect: Effect) -> Fault {
 async fn a_template_that_is_not_there() {
     let lab = Lab::quick().await;
     let outcome = lab.run(&["build", "web.json"]).await.failure(2);
-    assert_snapshot!(outcome.end(), @"Error: Cannot read template web.json: No such file or directory (os error 2)");
+    assert_snapshot!(outcome.end(), @"
+    Error: Cannot read template web.json: No such file or directory (os error 2)
+    hint: DIR is empty; in a workflow, `actions/checkout` comes first
+    ");
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ async fn cancelled_at(moment: Moment, kill: bool) {
         let mut posts = posts.into_iter();
         drop(posts.next().expect("the post step ran").success());
         assert!([0, 130, 143].contains(&code), "{context}");
+        // None when it was cancelled before it began.
+        let status = outcome.outputs.get("status").map(String::as_str);
+        let expected = if code == 0 { "success" } else { "cancelled" };
+        assert!(status.is_none_or(|status| status == expected), "{context}");
         let told = outcome.outputs.get("image-id").filter(|id| !id.is_empty());
         assert_eq!(images, Vec::from_iter(told), "{context}");
     }

@@ -25,6 +25,9 @@ pub(crate) const BUSYBOX: &str = "/bin/busybox";
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) entrypoint: String,
+    pub(crate) arguments: Vec<String>,
+    /// What process 1 becomes.
+    pub(crate) program: String,
     pub(crate) environment: BTreeMap<String, String>,
     /// Host directories and where they are mounted.
     pub(crate) mounts: Vec<(PathBuf, String)>,
@@ -63,7 +66,7 @@ pub(crate) async fn run(image: &Image, run: &Run) -> Client {
     let (sender, lines) = mpsc::unbounded_channel();
     let stdout = tokio::spawn(forward(child.stdout.take().unwrap(), sender.clone()));
     let stderr = tokio::spawn(forward(child.stderr.take().unwrap(), sender));
-    let init = init_of(&mut child, &run.entrypoint).await;
+    let init = init_of(&mut child, &run.program).await;
     let (ended, exit) = watch::channel(None);
     tokio::spawn(async move {
         let status = child.wait().await.unwrap();
@@ -96,6 +99,7 @@ fn command(image: &Image, run: &Run, root: &TempDir) -> Command {
     }
     command
         .args(["--", &run.entrypoint])
+        .args(&run.arguments)
         .env_clear()
         .envs(image.environment())
         .envs(&run.environment)
@@ -119,10 +123,10 @@ async fn forward(stream: impl AsyncRead + Unpin, lines: mpsc::UnboundedSender<St
 /// The container's process 1 as the host sees it, once it is the program:
 /// before that, signals would be lost as they are before `docker run` has
 /// started anything.
-async fn init_of(child: &mut Child, entrypoint: &str) -> Option<Pid> {
+async fn init_of(child: &mut Child, program: &str) -> Option<Pid> {
     let parent = child.id().unwrap();
     let children = format!("/proc/{parent}/task/{parent}/children");
-    let name = entrypoint.rsplit('/').next().unwrap();
+    let name = program.rsplit('/').next().unwrap();
     let name = &name[..name.len().min(15)];
     for _ in 0..20_000 {
         let text = std::fs::read_to_string(&children).unwrap_or_default();

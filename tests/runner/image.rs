@@ -73,7 +73,9 @@ fn assembled() -> Image {
     }
     fs::create_dir_all(rootfs.join("bin")).unwrap();
     let shell = "the tests need the package busybox-static";
-    fs::copy(crate::container::BUSYBOX, rootfs.join("bin/sh")).expect(shell);
+    for applet in ["bin/sh", "bin/env"] {
+        fs::copy(crate::container::BUSYBOX, rootfs.join(applet)).expect(shell);
+    }
     fs::create_dir_all(rootfs.join("etc")).unwrap();
     fs::write(rootfs.join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
     Image {

@@ -47,6 +47,8 @@ pub(crate) struct Job {
     steps: usize,
     /// The machine's, in the runner's words.
     pub(crate) architecture: &'static str,
+    /// Whether the runner's hook for Kubernetes starts the containers.
+    pub(crate) is_on_kubernetes: bool,
     /// Seconds that a second of the runner's patience takes.
     pub(crate) scale: f64,
 }
@@ -104,6 +106,7 @@ impl Job {
             id_token: None,
             steps: 0,
             architecture: "X64",
+            is_on_kubernetes: false,
             scale: 1.0,
         };
         for directory in ["_temp/_runner_file_commands", "_temp/_github_home", "home"] {
@@ -274,18 +277,49 @@ impl Job {
             *value = self.translated(value);
         }
         environment.insert("HOME".to_owned(), "/github/home".to_owned());
-        let run = Run {
+        let mut run = Run {
+            program: entrypoint.clone(),
             entrypoint,
+            arguments: Vec::new(),
             environment,
             mounts: self.mounts(),
             directory: "/github/workspace".to_owned(),
         };
+        if self.is_on_kubernetes {
+            self.start_by_shell(&mut run);
+        }
         Running {
             client: container::run(Image::under_test(), &run).await,
             log: Log::hiding(&self.masks),
             files,
             post,
         }
+    }
+
+    /// The hook for Kubernetes has a login shell set the variables.
+    fn start_by_shell(&self, run: &mut Run) {
+        let quoted = |(name, value): (String, String)| {
+            let special = ['\\', '"', '$', '`'];
+            let escape = |letter| special.contains(&letter).then_some('\\');
+            let value = value
+                .chars()
+                .flat_map(|letter| escape(letter).into_iter().chain([letter]));
+            format!("\"{name}={}\"", value.collect::<String>())
+        };
+        let variables: Vec<_> = std::mem::take(&mut run.environment)
+            .into_iter()
+            .map(quoted)
+            .collect();
+        let script = format!(
+            "#!/bin/sh -l\n\ncd {} && \\\nexec env {} {}\n",
+            run.directory,
+            variables.join(" "),
+            run.entrypoint
+        );
+        let name = format!("step-{}.sh", self.steps);
+        fs::write(self.temp().join(&name), script).unwrap();
+        run.entrypoint = "/bin/sh".to_owned();
+        run.arguments = vec!["-l".to_owned(), format!("/github/runner_temp/{name}")];
     }
 
     /// Runs the main step of an action to its end.

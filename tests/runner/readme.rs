@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use alicloud_image_sandbox::SeedImage;
 use serde_json::{Value, json};
 
 use crate::action::Action;
@@ -163,6 +164,31 @@ async fn the_documented_workflow_for_forks_plans_without_keys() {
     let ran = run(&world, &workflow, prepare).await;
     assert!(ran.actions[0].outputs["plan"].contains("cn-beijing"));
     assert_eq!(world.sandbox.calls().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_janitor_to_copy_deletes_what_has_expired() {
+    let world = trusting_world().await;
+    let tags = [
+        ("alicloud-image:run-id", "lost"),
+        ("alicloud-image:temporary", "true"),
+        ("alicloud-image:expires-at", "2001-02-03T04:05:06Z"),
+    ];
+    let unfinished = SeedImage {
+        region: "cn-hangzhou".to_owned(),
+        id: "m-unfinished".to_owned(),
+        name: "web".to_owned(),
+        tags: tags
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..SeedImage::default()
+    };
+    world.sandbox.seed().image(&unfinished);
+    let text = include_str!("../../examples/workflows/janitor.yml");
+    let workflow: Workflow = serde_saphyr::from_str(text).unwrap();
+    let ran = run(&world, &workflow, |job| job).await;
+    assert_eq!(ran.actions[0].outputs["status"], "success");
+    assert_eq!(world.sandbox.images(), Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,9 @@ pub struct Ambient {
     pub sts_region: Option<String>,
     /// What external processes see.
     pub environment: Environment,
+    /// How to give keys, for whoever started the program in another way than
+    /// by its command line.
+    pub advice: Option<&'static str>,
 }
 
 impl From<Keys> for Ambient {

@@ -69,6 +69,10 @@ enum Look {
     Nothing(String),
 }
 
+/// How to give keys on the command line.
+const USUAL_ADVICE: &str = "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and \
+     `secret_key` in the template; to try a template without an account use `build --sandbox`";
+
 /// The places, in the order of the official SDKs.
 const PLACES: [fn(&Ambient) -> Candidate; 6] =
     [environment, oidc, cli_profile, ini_profile, instance, uri];
@@ -131,7 +135,7 @@ impl Chain {
             }
         }
         Err(Nothing {
-            error: nothing(&passed_over),
+            error: nothing(&passed_over, ambient.advice.unwrap_or(USUAL_ADVICE)),
             passed_over,
         })
     }
@@ -164,17 +168,27 @@ impl Chain {
         };
         Ok(Inner { found, provider })
     }
+
+    fn told(&self, nothing: Nothing) -> Error {
+        match self.ambient.advice {
+            // There is no command line to type this into.
+            Some(_) => nothing.error,
+            None => nothing
+                .error
+                .with_hint("`alicloud-image whoami` shows where they were looked for"),
+        }
+    }
 }
 
 #[async_trait]
 impl CredentialProvider for Chain {
     async fn get(&self) -> Result<Arc<Credential>> {
-        let inner = self.inner().await.map_err(told)?;
+        let inner = self.inner().await.map_err(|nothing| self.told(nothing))?;
         inner.provider.get().await
     }
 
     async fn refresh(&self, refused: &Credential) -> Result<Arc<Credential>> {
-        let inner = self.inner().await.map_err(told)?;
+        let inner = self.inner().await.map_err(|nothing| self.told(nothing))?;
         inner.provider.refresh(refused).await
     }
 }
@@ -286,7 +300,7 @@ fn uri(ambient: &Ambient) -> Candidate {
 }
 
 /// What was meant to have keys is the cause; the rest is not worth a word.
-fn nothing(passed_over: &[PassedOver]) -> Error {
+fn nothing(passed_over: &[PassedOver], advice: &str) -> Error {
     let failures: Vec<_> = passed_over
         .iter()
         .filter(|passed| passed.is_failure)
@@ -297,16 +311,7 @@ fn nothing(passed_over: &[PassedOver]) -> Error {
         "No credentials for Alibaba Cloud were found",
     );
     match failures.is_empty() {
-        true => error.with_hint(
-            "Set `ALICLOUD_ACCESS_KEY` and `ALICLOUD_SECRET_KEY`, or `access_key` and \
-             `secret_key` in the template; to try a template without an account use \
-             `build --sandbox`",
-        ),
+        true => error.with_hint(advice),
         false => error.with_source(failures.join("; ")),
     }
-}
-
-fn told(nothing: Nothing) -> Error {
-    let hint = "`alicloud-image whoami` shows where they were looked for";
-    nothing.error.with_hint(hint)
 }

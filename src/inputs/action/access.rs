@@ -20,6 +20,12 @@ impl Inputs<'_> {
         let role = self.optional("role-to-assume");
         let provider = self.optional("oidc-provider-arn");
         let policy = self.role_policy()?;
+        for (name, kind) in [
+            ("role-to-assume", "role"),
+            ("oidc-provider-arn", "oidc-provider"),
+        ] {
+            self.check_arn(name, kind)?;
+        }
         let (mut pairs, names) = match (role, provider) {
             (None, None) if policy.is_some() => {
                 let message = "Input `role-policy` is set without `role-to-assume`";
@@ -50,13 +56,40 @@ impl Inputs<'_> {
             ("ALIBABA_CLOUD_ROLE_SESSION_NAME", name.as_str()),
             (
                 "ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION",
-                self.get("role-session-expiration"),
+                self.session_expiration()?,
             ),
         ];
         let named = names.into_iter().chain(session);
         pairs.extend(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
         pairs.extend(policy.map(|policy| ("ALICLOUD_IMAGE_ROLE_POLICY".to_owned(), policy)));
         Ok(pairs)
+    }
+
+    /// Before anybody is asked: ARNs of other clouds look much the same.
+    fn check_arn(&self, name: &str, kind: &str) -> Result<()> {
+        let Some(arn) = self.optional(name) else {
+            return Ok(());
+        };
+        let account_and_name = arn.strip_prefix("acs:ram::");
+        let parts = account_and_name.and_then(|rest| rest.split_once(&format!(":{kind}/")));
+        let is_arn = parts.is_some_and(|(account, name)| {
+            account.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty()
+        });
+        if is_arn {
+            return Ok(());
+        }
+        let hint = format!("Use an ARN of the form `acs:ram::ACCOUNT:{kind}/NAME`");
+        Err(bad_input(name, arn).with_hint(hint))
+    }
+
+    fn session_expiration(&self) -> Result<&str> {
+        const NAME: &str = "role-session-expiration";
+        let seconds = self.get(NAME);
+        let is_usable = |seconds| (900..=43_200_u32).contains(&seconds);
+        if seconds.parse().is_ok_and(is_usable) {
+            return Ok(seconds);
+        }
+        Err(bad_input(NAME, seconds).with_hint("Use a number of seconds between 900 and 43200"))
     }
 
     /// By default one that leads from the cloud's logs to the run.
@@ -116,7 +149,10 @@ impl Inputs<'_> {
                     Kind::Usage,
                     "Only one of the inputs `access-key-id` and `access-key-secret` is set",
                 )
-                .with_hint("Set both, or neither and use the environment"));
+                .with_hint("Set both, or neither and use the environment")
+                .with_hint(
+                    "A secret that the repository has not is empty, and so is every one for a fork",
+                ));
             }
         };
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());

@@ -362,6 +362,7 @@ fn an_import_takes_its_inputs() {
                 "image_os_type=linux\ntags={\"app\":\"a=b\"}\nx={{timestamp}}",
             ),
             ("INPUT_OSS-ENDPOINT", "https://oss.example"),
+            ("INPUT_OUTPUT-FILES", "made/image.json"),
             ("INPUT_FORCE", "true"),
         ],
     );
@@ -373,6 +374,8 @@ fn an_import_takes_its_inputs() {
     assert_eq!(args.data_disks, [directory.join("data.raw")]);
     let manifest = directory.join("alicloud-image-manifest.json");
     assert_eq!(args.report.manifest, Some(manifest));
+    let files = [directory.join("made/image.json")];
+    assert_eq!(args.report.output_files, files);
     let endpoint = args.cloud.endpoints.oss.as_deref();
     assert_eq!(endpoint, Some("https://oss.example"));
     assert!(args.force);
@@ -381,6 +384,134 @@ fn an_import_takes_its_inputs() {
         "tags": {"app": "a=b"}, "x": "{{timestamp}}",
     });
     assert_eq!(args.options, expected);
+}
+
+/// For every input a value, and what else must be set for it to matter.
+const EFFECTS: &[(&str, &str, &[(&str, &str)])] = &[
+    ("command", "validate", &[]),
+    ("template", "other.json", &[]),
+    ("working-directory", "images", &[]),
+    ("vars", "a=b", &[]),
+    ("var-files", "vars.json", &[]),
+    ("only", "web", &[]),
+    ("except", "web", &[]),
+    ("file", "other.raw", IMPORT),
+    ("data-disks", "data.raw", IMPORT),
+    ("image-name", "other", IMPORT),
+    ("oss-bucket-name", "other", IMPORT),
+    ("options", "image_platform=Debian", IMPORT),
+    ("region", "cn-beijing", &[]),
+    ("access-key-id", "other", KEYS),
+    ("access-key-secret", "", KEYS),
+    ("security-token", "t", KEYS),
+    ("role-to-assume", "acs:ram::1:role/other", ROLE),
+    ("oidc-provider-arn", "acs:ram::1:oidc-provider/p", ROLE),
+    ("audience", "other", OIDC),
+    ("role-session-name", "me", ROLE),
+    ("role-session-expiration", "900", ROLE),
+    ("role-policy", "preset:build", ROLE),
+    ("ecs-endpoint", "https://other.example", &[]),
+    ("vpc-endpoint", "https://other.example", &[]),
+    ("sts-endpoint", "https://other.example", &[]),
+    ("oss-endpoint", "https://other.example", &[]),
+    ("on-error", "abort", &[]),
+    ("force", "true", &[]),
+    ("parallel", "2", &[]),
+    ("timeout-minutes", "5", &[]),
+    ("timeout-minutes", "5", IMPORT),
+    ("resource-ttl-hours", "2", &[]),
+    ("resource-ttl-hours", "2", IMPORT),
+    ("allow-local-exec", "false", &[]),
+    ("manifest", "m.json", &[]),
+    ("manifest", "m.json", MERGE),
+    ("fail-on-leftovers", "true", &[]),
+    ("fail-on-leftovers", "true", IMPORT),
+    ("run-id", "r1", CLEANUP),
+    ("region", "cn-beijing", CLEANUP),
+    ("fail-on-leftovers", "true", CLEANUP),
+    ("output-files", "o.json", &[]),
+    ("output-files", "o.json", IMPORT),
+    ("output-files", "o.json", MERGE),
+    ("regions", "cn-beijing", MATRIX),
+    ("region-variable", "place", MATRIX),
+    ("files", "other", MERGE),
+    ("expect", "{}", MERGE),
+    ("sandbox", "true", &[]),
+    ("summary", "false", &[("GITHUB_STEP_SUMMARY", "/s")]),
+    ("annotations", "false", &[]),
+    ("pr-comment", "always", PULL_REQUEST),
+    ("check-run", "true", PULL_REQUEST),
+    ("github-token", "ghs_x", &[]),
+    ("log-level", "debug", &[]),
+];
+
+const IMPORT: &[(&str, &str)] = &[
+    ("INPUT_COMMAND", "import"),
+    ("INPUT_FILE", "disk.raw"),
+    ("INPUT_IMAGE-NAME", "web"),
+    ("INPUT_OSS-BUCKET-NAME", "images"),
+];
+const KEYS: &[(&str, &str)] = &[
+    ("INPUT_ACCESS-KEY-ID", "id"),
+    ("INPUT_ACCESS-KEY-SECRET", "secret"),
+];
+const ROLE: &[(&str, &str)] = &[("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r")];
+const OIDC: &[(&str, &str)] = &[
+    ("INPUT_ROLE-TO-ASSUME", "acs:ram::1:role/r"),
+    ("INPUT_OIDC-PROVIDER-ARN", "acs:ram::1:oidc-provider/p"),
+    ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://ci.example"),
+    ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "right"),
+];
+const CLEANUP: &[(&str, &str)] = &[("INPUT_COMMAND", "cleanup")];
+const MATRIX: &[(&str, &str)] = &[("INPUT_COMMAND", "matrix")];
+const MERGE: &[(&str, &str)] = &[("INPUT_COMMAND", "merge"), ("INPUT_FILES", "legs")];
+const PULL_REQUEST: &[(&str, &str)] = &[
+    ("GITHUB_REPOSITORY", "acme/images"),
+    ("INPUT_GITHUB-TOKEN", "ghs_x"),
+];
+
+/// The environment as a whole has the inputs, too.
+fn without_environment(mut command: Command) -> Command {
+    let (template, cloud) = match &mut command {
+        Command::Build(args) => {
+            args.children = crate::process::Environment::default();
+            (Some(&mut args.template), Some(&mut args.cloud))
+        }
+        Command::Validate(args) => (Some(&mut args.template), None),
+        Command::Matrix(args) => (Some(&mut args.validate.template), None),
+        Command::Import(args) => (None, Some(&mut args.cloud)),
+        Command::Cleanup(args) => (None, Some(&mut args.cloud)),
+        _ => (None, None),
+    };
+    if let Some(template) = template {
+        template.variables.environment.clear();
+    }
+    if let Some(cloud) = cloud {
+        cloud.ambient.environment = crate::process::Environment::default();
+    }
+    command
+}
+
+#[test]
+fn every_input_changes_what_is_done() {
+    let event = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(event.path(), r#"{"pull_request": {"number": 7}}"#).unwrap();
+    let event = ("GITHUB_EVENT_PATH", event.path().to_str().unwrap());
+    for (name, value, more) in EFFECTS {
+        let variable = variable_of(name);
+        let base = [("INPUT_TEMPLATE", "t.json"), event];
+        let base: Vec<_> = base.iter().chain(*more).copied().collect();
+        let with: Vec<_> = base.iter().copied().chain([(&*variable, *value)]).collect();
+        let shown = |variables: &[(&str, &str)]| {
+            let command = run(MAIN_PROGRAM, variables).map(without_environment);
+            format!("{command:?}")
+        };
+        assert_ne!(shown(&base), shown(&with), "{name} with {more:?}");
+    }
+    for input in INPUTS {
+        let is_there = EFFECTS.iter().any(|(name, _, _)| *name == input.name);
+        assert!(is_there, "{}", input.name);
+    }
 }
 
 #[test]

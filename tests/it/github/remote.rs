@@ -93,7 +93,7 @@ async fn the_command_line_takes_it_too() {
     let files = archive(&[("web.json", &template.to_string())]);
     let mut lab = lab_with(&github, &[], golden(false, files)).await;
     lab.unset("GITHUB_ACTIONS");
-    for command in ["validate", "inspect", "policy"] {
+    for command in ["validate", "inspect", "policy", "plan", "matrix"] {
         let outcome = lab.run(&[command, "acme/golden//web.json@v1"]).await;
         let is_read = outcome.text().contains("image_nam") || command == "inspect";
         assert!(is_read, "{command}: {}", outcome.text());
