@@ -25,6 +25,7 @@ pub mod evaluate;
 pub mod file;
 pub mod go_duration;
 pub mod go_time;
+mod hcl;
 pub mod interpolate;
 pub mod json;
 mod legacy;

@@ -1,0 +1,3 @@
+//! Packer's HCL2 templates.
+
+mod value;
