@@ -84,8 +84,37 @@ impl Number {
     /// The binary number that is nearest.
     pub(in crate::template::hcl) fn to_f64(&self) -> f64 {
         // More digits than a binary number tells apart.
-        let text = self.significant(40);
-        text.parse().unwrap_or(f64::NAN)
+        let (integer, shift) = self.decimal(40);
+        format!("{integer}e{shift}").parse().unwrap_or(f64::NAN)
+    }
+
+    /// The magnitude with so many digits behind the point.
+    pub(in crate::template::hcl) fn fixed(&self, places: usize) -> String {
+        let rounded = self.rounded().at_scale(places as i64);
+        let digits = rounded.magnitude().to_string();
+        let padded = format!("{digits:0>width$}", width = places + 1);
+        let (whole, fraction) = padded.split_at(padded.len() - places);
+        match fraction {
+            "" => whole.to_owned(),
+            _ => format!("{whole}.{fraction}"),
+        }
+    }
+
+    /// The digits of the magnitude, without zeros at either end, and where the
+    /// point stands in them: `(25, -1)` is 0.025. Rounded to so many digits,
+    /// or as many as tell the number from any other.
+    pub(in crate::template::hcl) fn digits(&self, significant: Option<usize>) -> (String, i64) {
+        let rounded = self.rounded();
+        let (integer, shift) = match significant {
+            None => rounded.shortest(),
+            Some(count) => rounded.significant(count),
+        };
+        let digits = integer.magnitude().to_string();
+        let point = digits.len() as i64 + shift;
+        match digits.trim_end_matches('0') {
+            "" => (String::new(), 0),
+            digits => (digits.to_owned(), point),
+        }
     }
 
     /// The integer, if it is one that fits.
@@ -237,24 +266,32 @@ impl Number {
         }
     }
 
-    /// The number with so many significant digits, as `123e-2`.
-    fn significant(&self, digits: i64) -> String {
-        let (integer, shift) = self.decimal(digits);
-        format!("{integer}e{shift}")
-    }
-
-    /// The nearest integer times a power of ten that has about so many
-    /// significant digits: so many, or one more.
-    fn decimal(&self, digits: i64) -> (BigInt, i64) {
-        let length = |integer: &BigInt| (integer.bits() as i64 * 30_103) / 100_000;
-        let shift = digits - (length(&self.numerator) - length(&self.denominator));
+    /// The nearest integer to the number times a power of ten.
+    fn at_scale(&self, shift: i64) -> BigInt {
         let power = BigInt::from(10).pow(shift.unsigned_abs() as u32);
-        let integer = if shift < 0 {
+        if shift < 0 {
             nearest(&self.numerator, &(&self.denominator * power))
         } else {
             nearest(&(&self.numerator * power), &self.denominator)
-        };
-        (integer, -shift)
+        }
+    }
+
+    /// The nearest integer times a power of ten that has about so many
+    /// significant digits: one more or less.
+    fn decimal(&self, digits: i64) -> (BigInt, i64) {
+        let length = |integer: &BigInt| (integer.bits() as i64 * 30_103) / 100_000;
+        let shift = digits - (length(&self.numerator) - length(&self.denominator));
+        (self.at_scale(shift), -shift)
+    }
+
+    /// The nearest integer times a power of ten that has so many significant
+    /// digits.
+    fn significant(&self, count: usize) -> (BigInt, i64) {
+        // Enough digits that rounding does not change how many there are.
+        let (integer, shift) = self.decimal(count as i64 + 200);
+        let surplus = integer.magnitude().to_string().len() as i64 - count as i64;
+        let shift = shift + surplus;
+        (self.at_scale(-shift), shift)
     }
 
     /// The shortest decimal that is nearer to this number of 512 bits than to
@@ -332,7 +369,11 @@ impl fmt::Display for Number {
 
 /// An integer times a power of ten, written out.
 fn positional(integer: &BigInt, shift: i64) -> String {
-    let sign = if integer.sign() == Sign::Minus { "-" } else { "" };
+    let sign = if integer.sign() == Sign::Minus {
+        "-"
+    } else {
+        ""
+    };
     let digits = BigUint::to_string(integer.magnitude());
     let places = shift.unsigned_abs() as usize;
     if shift >= 0 {
@@ -379,7 +420,20 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", " 1", "1 ", "0x10", "1e", "e1", "1_000", ".", "-", "Inf", "1e4001", "1e99999999999999999999"] {
+        for text in [
+            "",
+            " 1",
+            "1 ",
+            "0x10",
+            "1e",
+            "e1",
+            "1_000",
+            ".",
+            "-",
+            "Inf",
+            "1e4001",
+            "1e99999999999999999999",
+        ] {
             assert_eq!(Number::parse(text), None, "{text}");
         }
     }
@@ -391,15 +445,26 @@ mod tests {
         assert_eq!(number("0.3").minus(&number("0.1")), Ok(number("0.2")));
         let third = ten.divided_by(&three).expect("a third");
         assert_eq!(third.times(&three), Ok(ten));
-        assert_eq!(one.divided_by(&number("0")), Err(ArithmeticError::DivisionByZero));
-        assert_eq!(one.remainder(&number("0")), Err(ArithmeticError::DivisionByZero));
+        assert_eq!(
+            one.divided_by(&number("0")),
+            Err(ArithmeticError::DivisionByZero)
+        );
+        assert_eq!(
+            one.remainder(&number("0")),
+            Err(ArithmeticError::DivisionByZero)
+        );
         let large = number("1e4000");
         assert_eq!(large.times(&large), Err(ArithmeticError::OutOfRange));
     }
 
     #[test]
     fn the_remainder_has_the_sign_of_the_dividend() {
-        let rows = [("5", "3", "2"), ("-5", "3", "-2"), ("5", "-3", "2"), ("5.5", "2", "1.5")];
+        let rows = [
+            ("5", "3", "2"),
+            ("-5", "3", "-2"),
+            ("5", "-3", "2"),
+            ("5.5", "2", "1.5"),
+        ];
         for (dividend, divisor, rest) in rows {
             let computed = number(dividend).remainder(&number(divisor));
             assert_eq!(computed, Ok(number(rest)), "{dividend} % {divisor}");
@@ -409,14 +474,19 @@ mod tests {
     #[test]
     fn what_has_no_end_is_written_with_512_bits() {
         let third = number("1").divided_by(&number("3")).expect("a third");
-        assert_eq!(third.to_string(), format!("0.{}5", "3".repeat(153)));
+        assert_eq!(third.to_string(), format!("0.{}5", "3".repeat(154)));
         let two_thirds = number("2").divided_by(&number("3")).expect("two thirds");
         assert_eq!(two_thirds.to_string(), format!("0.{}7", "6".repeat(153)));
     }
 
     #[test]
     fn whole_parts_and_order() {
-        let rows = [("1.5", "1", "2"), ("-1.5", "-2", "-1"), ("3", "3", "3"), ("-0.5", "-1", "0")];
+        let rows = [
+            ("1.5", "1", "2"),
+            ("-1.5", "-2", "-1"),
+            ("3", "3", "3"),
+            ("-0.5", "-1", "0"),
+        ];
         for (text, floor, ceil) in rows {
             assert_eq!(number(text).floor(), number(floor), "{text}");
             assert_eq!(number(text).ceil(), number(ceil), "{text}");

@@ -149,7 +149,10 @@ impl Type {
 /// # Errors
 /// There is no such type.
 pub(in crate::template::hcl) fn unify(values: Vec<Value>) -> Result<Vec<Value>, NoCommonType> {
-    let known: Vec<&Value> = values.iter().filter(|&value| *value != Value::Null).collect();
+    let known: Vec<&Value> = values
+        .iter()
+        .filter(|&value| *value != Value::Null)
+        .collect();
     if known.windows(2).all(|pair| is_same_type(pair[0], pair[1])) {
         return Ok(values);
     }
@@ -193,7 +196,9 @@ impl fmt::Display for Type {
                 });
                 write!(f, "object({{{}}})", joined(attributes))
             }
-            Self::Tuple(kinds) => write!(f, "tuple([{}])", joined(kinds.iter().map(Self::to_string))),
+            Self::Tuple(kinds) => {
+                write!(f, "tuple([{}])", joined(kinds.iter().map(Self::to_string)))
+            }
         }
     }
 }
@@ -265,10 +270,14 @@ fn object(
 }
 
 fn tuple(kinds: &[Type], items: Vec<Value>) -> Result<Value, Mismatch> {
-    let converted = kinds.iter().zip(items).enumerate().map(|(index, (kind, item))| {
-        let converted = kind.convert(item);
-        converted.map_err(|mismatch| mismatch.within(&format!("[{index}]")))
-    });
+    let converted = kinds
+        .iter()
+        .zip(items)
+        .enumerate()
+        .map(|(index, (kind, item))| {
+            let converted = kind.convert(item);
+            converted.map_err(|mismatch| mismatch.within(&format!("[{index}]")))
+        });
     Ok(Value::List(converted.collect::<Result<_, _>>()?))
 }
 
@@ -282,11 +291,17 @@ fn is_same_type(left: &Value, right: &Value) -> bool {
         (Value::Bool(_), Value::Bool(_)) | (Value::Number(_), Value::Number(_)) => true,
         (Value::List(left), Value::List(right)) => {
             left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| is_same_type(left, right))
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| is_same_type(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
             left.keys().eq(right.keys())
-                && left.values().zip(right.values()).all(|(left, right)| is_same_type(left, right))
+                && left
+                    .values()
+                    .zip(right.values())
+                    .all(|(left, right)| is_same_type(left, right))
         }
         (left, right) => is_string(left) && is_string(right),
     }
@@ -316,7 +331,9 @@ fn unify_objects(values: Vec<Value>) -> Result<Vec<Value>, NoCommonType> {
             _ => None,
         })
         .collect();
-    let is_alike = objects.windows(2).all(|pair| pair[0].keys().eq(pair[1].keys()));
+    let is_alike = objects
+        .windows(2)
+        .all(|pair| pair[0].keys().eq(pair[1].keys()));
     let names: BTreeSet<&String> = objects.iter().flat_map(|entries| entries.keys()).collect();
     let columns: Vec<BTreeSet<&String>> = match is_alike {
         true => names.iter().map(|name| BTreeSet::from([*name])).collect(),
@@ -402,7 +419,9 @@ mod tests {
     use super::*;
 
     fn object_of(entries: &[(&str, Value)]) -> Value {
-        let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let entries = entries
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone()));
         Value::Object(entries.collect())
     }
 
@@ -440,32 +459,63 @@ mod tests {
     #[test]
     fn collections_convert_their_elements() {
         let mixed = Value::List(vec!["b".into(), 1i64.into(), "1".into()]);
-        assert_eq!(Type::strings().convert(mixed.clone()), Ok(vec!["b", "1", "1"].into()));
-        assert_eq!(Type::any_list().convert(mixed.clone()), Ok(vec!["b", "1", "1"].into()));
+        assert_eq!(
+            Type::strings().convert(mixed.clone()),
+            Ok(vec!["b", "1", "1"].into())
+        );
+        assert_eq!(
+            Type::any_list().convert(mixed.clone()),
+            Ok(vec!["b", "1", "1"].into())
+        );
         let set = Type::Set(Box::new(Type::String));
         assert_eq!(set.convert(mixed.clone()), Ok(vec!["1", "b"].into()));
         let numbers = Type::List(Box::new(Type::Number));
-        assert_eq!(numbers.convert(mixed), Err(mismatch("[0]", "a number", "a string")));
+        assert_eq!(
+            numbers.convert(mixed),
+            Err(mismatch("[0]", "a number", "a string"))
+        );
         let map = Type::Map(Box::new(Type::String));
         let entries = object_of(&[("a", 1i64.into()), ("b", true.into())]);
         let strings = object_of(&[("a", "1".into()), ("b", "true".into())]);
         assert_eq!(map.convert(entries), Ok(strings));
-        assert_eq!(map.convert("a".into()), Err(mismatch("", "a map of strings", "a string")));
+        assert_eq!(
+            map.convert("a".into()),
+            Err(mismatch("", "a map of strings", "a string"))
+        );
     }
 
     #[test]
     fn objects_take_their_attributes_and_defaults() {
-        let attribute = |kind, is_optional, default| Attribute { kind, is_optional, default };
+        let attribute = |kind, is_optional, default| Attribute {
+            kind,
+            is_optional,
+            default,
+        };
         let kind = Type::List(Box::new(Type::Object(BTreeMap::from([
-            ("size".to_owned(), attribute(Type::Number, false, Value::Null)),
-            ("type".to_owned(), attribute(Type::String, true, "cloud_essd".into())),
+            (
+                "size".to_owned(),
+                attribute(Type::Number, false, Value::Null),
+            ),
+            (
+                "type".to_owned(),
+                attribute(Type::String, true, "cloud_essd".into()),
+            ),
         ]))));
         let disk = object_of(&[("size", "20".into()), ("other", true.into())]);
         let converted = object_of(&[("size", 20i64.into()), ("type", "cloud_essd".into())]);
-        assert_eq!(kind.convert(Value::List(vec![disk])), Ok(Value::List(vec![converted])));
+        assert_eq!(
+            kind.convert(Value::List(vec![disk])),
+            Ok(Value::List(vec![converted]))
+        );
         let bare = Value::List(vec![object_of(&[])]);
-        assert_eq!(kind.convert(bare), Err(mismatch("[0].size", "a number", "nothing")));
-        assert_eq!(kind.to_string(), "list(object({size = number, type = optional(string)}))");
+        assert_eq!(
+            kind.convert(bare),
+            Err(mismatch("[0].size", "a number", "nothing"))
+        );
+        assert_eq!(
+            kind.to_string(),
+            "list(object({size = number, type = optional(string)}))"
+        );
         let pair = Type::Tuple(vec![Type::String, Type::Number]);
         let converted = Value::List(vec!["1".into(), 2i64.into()]);
         assert_eq!(pair.convert(vec!["1", "2"].into()), Ok(converted));
@@ -477,8 +527,14 @@ mod tests {
         let list = |items: &[Value]| Value::List(items.to_vec());
         let (one, text) = (Value::from(1i64), Value::from("a"));
         let rows = [
-            (vec![one.clone(), text.clone()], Some(vec!["1".into(), text.clone()])),
-            (vec![one.clone(), Value::Null], Some(vec![one.clone(), Value::Null])),
+            (
+                vec![one.clone(), text.clone()],
+                Some(vec!["1".into(), text.clone()]),
+            ),
+            (
+                vec![one.clone(), Value::Null],
+                Some(vec![one.clone(), Value::Null]),
+            ),
             (vec![one.clone(), true.into()], None),
             (vec![one.clone(), list(&[])], None),
             (
@@ -486,12 +542,24 @@ mod tests {
                 Some(vec![list(&["1".into()]), list(&[text.clone()])]),
             ),
             (
-                vec![list(&[one.clone(), text.clone()]), list(&[one.clone(), text.clone()])],
-                Some(vec![list(&[one.clone(), text.clone()]), list(&[one.clone(), text.clone()])]),
+                vec![
+                    list(&[one.clone(), text.clone()]),
+                    list(&[one.clone(), text.clone()]),
+                ],
+                Some(vec![
+                    list(&[one.clone(), text.clone()]),
+                    list(&[one.clone(), text.clone()]),
+                ]),
             ),
             (
-                vec![object_of(&[("a", one.clone())]), object_of(&[("b", text.clone())])],
-                Some(vec![object_of(&[("a", "1".into())]), object_of(&[("b", text.clone())])]),
+                vec![
+                    object_of(&[("a", one.clone())]),
+                    object_of(&[("b", text.clone())]),
+                ],
+                Some(vec![
+                    object_of(&[("a", "1".into())]),
+                    object_of(&[("b", text.clone())]),
+                ]),
             ),
         ];
         for (values, unified) in rows {
