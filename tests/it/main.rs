@@ -12,6 +12,7 @@ mod features;
 mod github;
 mod gitlab;
 mod harness;
+mod hcl;
 mod import;
 mod interrupt;
 mod iso;
