@@ -59,6 +59,7 @@ fn plan() -> Plan {
         template_dir: String::new(),
         pwd: String::new(),
         start: Timestamp::now(),
+        fence: &|_| None,
     };
     let loaded =
         alicloud_image::template::load(source, &inputs, &mut sources, &mut diagnostics).unwrap();

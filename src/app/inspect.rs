@@ -1,11 +1,13 @@
 //! `inspect`: what a template consists of, without building it.
 
+use std::path::Path;
+
 use crate::engine::event::Events;
 use crate::error::Result;
 use crate::inputs::InspectArgs;
 use crate::report::{ExitStatus, Format, Writers, page};
 use crate::template::diagnostic::Diagnostics;
-use crate::template::model::Template;
+use crate::template::model::{BuildOutline, Hcl, Template};
 use crate::template::source::Sources;
 use crate::template::variables::ResolvedVariables;
 use crate::template::{self, Loaded};
@@ -20,10 +22,12 @@ fn inspect(args: &InspectArgs, events: &Events) -> Result<ExitStatus> {
     let wanted = &fetched.template;
     super::template::enter_directory_of(wanted)?;
     let environment = |name: &str| wanted.variables.environment.get(name).cloned();
-    let inputs = super::template::variable_inputs(wanted, &environment);
+    let places = super::template::places(wanted);
+    let fence = |path: &Path| places.outside(path);
+    let inputs = super::template::variable_inputs(wanted, &environment, &fence);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = super::template::open(&wanted.path, &mut sources)?;
-    let loaded = template::inspect(source, &inputs, &mut sources, &mut diagnostics);
+    let text = super::template::open(wanted, &fence, &mut sources)?;
+    let loaded = template::inspect(text, &inputs, &mut sources, &mut diagnostics);
     super::template::start(events, "inspect", &sources);
     let secrets = loaded.as_ref().map(|loaded| loaded.variables.secrets());
     super::template::hide(&secrets.unwrap_or_default(), events);
@@ -36,9 +40,10 @@ fn inspect(args: &InspectArgs, events: &Events) -> Result<ExitStatus> {
     } = loaded
         .filter(|_| errors == 0)
         .ok_or_else(|| super::template::has_errors(errors))?;
-    let text = match args.report.format {
-        Format::MachineReadable => machine_readable(&template, &variables),
-        Format::Text | Format::Json => for_people(&template, &variables),
+    let text = match (&template.hcl, args.report.format) {
+        (Some(hcl), format) => hcl_page(hcl, &variables, format),
+        (None, Format::MachineReadable) => machine_readable(&template, &variables),
+        (None, Format::Text | Format::Json) => for_people(&template, &variables),
     };
     page::print_text(Writers::of_process(), &text);
     Ok(super::succeed(events))
@@ -130,6 +135,68 @@ fn machine_readable(template: &Template, variables: &ResolvedVariables) -> Strin
         .chain(provisioners)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// What Packer prints of an HCL2 template.
+fn hcl_page(hcl: &Hcl, variables: &ResolvedVariables, format: Format) -> String {
+    let mut parts = vec!["Packer Inspect: HCL2 mode\n".to_owned()];
+    let mut section = |title: &str, prefix: &str, values: &[(String, Option<String>)]| {
+        let line = |(name, value): &(String, Option<String>)| {
+            let value = match value {
+                _ if prefix == "var" && variables.sensitive.contains(name) => "<sensitive>",
+                Some(value) => value,
+                None => "<unknown>",
+            };
+            format!("{prefix}.{name}: {value:?}\n")
+        };
+        let lines: Vec<_> = values.iter().map(line).collect();
+        parts.push(format!("> {title}:\n\n{}", lines.concat()));
+    };
+    section("input-variables", "var", &hcl.variables);
+    section("local-variables", "local", &hcl.locals);
+    let builds = hcl.builds.iter().enumerate();
+    let builds: Vec<_> = builds
+        .map(|(index, build)| hcl_build(index, build))
+        .collect();
+    parts.push(format!("> builds:\n\n{}", builds.concat()));
+    match format {
+        Format::MachineReadable => {
+            let now = jiff::Timestamp::now().as_second();
+            let line =
+                |part: &String| format!("{now},,ui,say,{}", page::machine_readable_field(part));
+            parts.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        Format::Text | Format::Json => parts.join("\n"),
+    }
+}
+
+fn hcl_build(index: usize, build: &BuildOutline) -> String {
+    let name = match &build.name {
+        Some(name) => name.clone(),
+        None => format!("<unnamed build {index}>"),
+    };
+    let mut text = format!("  > {name}:\n\n");
+    if let Some(description) = &build.description {
+        text.push_str(&format!("  > Description: {description}\n\n"));
+    }
+    let listed = |title: &str, items: &[String], nothing: &str| {
+        let items: Vec<_> = match items {
+            [] => vec![format!("      <no {nothing}>\n\n")],
+            items => items
+                .iter()
+                .map(|item| format!("      {item}\n\n"))
+                .collect(),
+        };
+        format!("    {title}:\n\n{}", items.concat())
+    };
+    text.push_str(&listed("sources", &build.sources, "source"));
+    text.push_str(&listed("provisioners", &build.provisioners, "provisioner"));
+    let sequences = build.post_processors.iter().enumerate();
+    let sequences: Vec<_> = sequences
+        .map(|(number, names)| format!("{number}:\n        {}", names.join("\n        ")))
+        .collect();
+    text.push_str(&listed("post-processors", &sequences, "post-processor"));
+    text
 }
 
 fn shown<'a>(name: &str, variables: &'a ResolvedVariables) -> &'a str {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::cli::ConfigType;
 use crate::engine::event::{EventKind, Events, RunStarted};
 use crate::error::{Error, Kind, Result};
 use crate::inputs::{TemplateArgs, ValidateArgs};
@@ -14,9 +15,10 @@ use crate::plan::build::{self, NoPlan};
 use crate::plan::files::Places;
 use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::template::file::{Opening, Text};
 use crate::template::nearest::did_you_mean;
-use crate::template::source::{SourceId, Sources};
-use crate::template::variables::VariableInputs;
+use crate::template::source::Sources;
+use crate::template::variables::{Fence, VariableInputs};
 use crate::template::{self, Loaded};
 
 /// What was read, whether or not it can be built.
@@ -124,10 +126,12 @@ pub(super) fn report(findings: &[Diagnostic], events: &Events) {
 pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> {
     enter_directory_of(args)?;
     let environment = |name: &str| args.variables.environment.get(name).cloned();
-    let inputs = variable_inputs(args, &environment);
+    let places = places(args);
+    let fence = |path: &Path| places.outside(path);
+    let inputs = variable_inputs(args, &environment, &fence);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = open(&args.path, &mut sources)?;
-    let loaded = template::load(source, &inputs, &mut sources, &mut diagnostics);
+    let text = open(args, &fence, &mut sources)?;
+    let loaded = template::load(text, &inputs, &mut sources, &mut diagnostics);
     let plan = loaded.as_ref().map(|loaded| {
         let settings = build::Settings {
             template_path: args.path.clone(),
@@ -138,7 +142,7 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
             force: around.force,
             region: around.region.map(str::to_owned),
             profiles: around.profiles,
-            places: places(args, &inputs),
+            places: places.clone(),
             start: inputs.start,
         };
         build::plan(loaded, &settings, &mut diagnostics)
@@ -158,16 +162,6 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
         no_match,
         secrets,
         findings: diagnostics.into_sorted(),
-    })
-}
-
-/// Reads a template's text. Whoever named a file that is not there is told
-/// what is.
-pub(super) fn open(path: &Path, sources: &mut Sources) -> Result<SourceId> {
-    let opened = template::file::open(path, &mut std::io::stdin(), sources);
-    opened.map_err(|error| match error.kind() {
-        Kind::Usage => error.with_hint(what_is_beside(path)),
-        _ => error,
     })
 }
 
@@ -219,12 +213,32 @@ pub(super) fn enter(directory: &Path) -> Result<()> {
     })
 }
 
+/// Adds the template's texts to the sources. Whoever named a file that is not
+/// there is told what is.
+///
+/// # Errors
+/// When it cannot be read, or is no template.
+pub(super) fn open(args: &TemplateArgs, fence: Fence<'_>, sources: &mut Sources) -> Result<Text> {
+    let opening = Opening {
+        path: &args.path,
+        is_stdin_hcl: args.config_type == Some(ConfigType::Hcl2),
+        fence,
+    };
+    template::file::open(opening, &mut std::io::stdin(), sources).map_err(|error| {
+        match error.kind() {
+            Kind::Usage => error.with_hint(what_is_beside(&args.path)),
+            _ => error,
+        }
+    })
+}
+
 /// Everything outside the template that its variables depend on.
 pub(super) fn variable_inputs<'a>(
     args: &TemplateArgs,
     environment: &'a dyn Fn(&str) -> Option<String>,
+    fence: Fence<'a>,
 ) -> VariableInputs<'a> {
-    let pwd = std::env::current_dir().unwrap_or_default();
+    let pwd = working_directory();
     VariableInputs {
         vars: args.variables.vars.clone(),
         var_files: args.variables.files.clone(),
@@ -232,12 +246,18 @@ pub(super) fn variable_inputs<'a>(
         template_dir: directory_of(&args.path, &pwd),
         pwd: pwd.display().to_string(),
         start: Timestamp::now(),
+        fence,
     }
 }
 
-fn places(args: &TemplateArgs, inputs: &VariableInputs<'_>) -> Places {
+fn working_directory() -> PathBuf {
+    std::env::current_dir().unwrap_or_default()
+}
+
+/// Where relative paths lead.
+pub(super) fn places(args: &TemplateArgs) -> Places {
     Places {
-        working_directory: PathBuf::from(&inputs.pwd),
+        working_directory: working_directory(),
         home: args.variables.environment.get("HOME").map(PathBuf::from),
         confined_to: args.confined_to.clone(),
     }
@@ -248,6 +268,9 @@ fn directory_of(path: &Path, pwd: &Path) -> String {
         return String::new();
     }
     let path = pwd.join(path);
+    if path.is_dir() {
+        return path.display().to_string();
+    }
     path.parent()
         .map(|parent| parent.display().to_string())
         .unwrap_or_default()

@@ -103,7 +103,8 @@ pub(super) fn build_data(
     };
     BuildData {
         winrm,
-        build_name: build.name.clone(),
+        name: build.name.clone(),
+        build_name: build.source_name.clone(),
         builder_type: build.builder.type_name().to_owned(),
         run_id: run_id.to_owned(),
         values,

@@ -163,6 +163,7 @@ impl<'a> Planner<'a> {
         let (builder, communicator) = machine?;
         Some(Build {
             name: block.build_name.clone(),
+            source_name: block.source_name.clone(),
             span: block.span,
             builder,
             communicator,
@@ -204,7 +205,7 @@ impl<'a> Planner<'a> {
         let late = self.render(&late, block, Stage::Late);
         let body = join(early, late);
         let defaults = qemu::Defaults {
-            build: &block.build_name,
+            build: &block.source_name,
             force: self.settings.force,
         };
         let read = |reader: &mut Reader<'_, '_>| {
@@ -231,9 +232,9 @@ impl<'a> Planner<'a> {
         builder: &BuilderBlock,
         communicator: Option<&Communicator>,
     ) -> Option<Provisioner> {
-        let block = self.template.error_cleanup_provisioner.as_ref()?;
-        let applies = block.applies_to(builder);
-        applies.then(|| self.provisioner(block, builder, communicator))?
+        let mut blocks = self.template.error_cleanup_provisioners.iter();
+        let block = blocks.find(|block| block.applies_to(builder))?;
+        self.provisioner(block, builder, communicator)
     }
 
     fn provisioner(
@@ -369,7 +370,7 @@ impl<'a> Planner<'a> {
             missing_fields,
             ..Context::new(&self.variables.values, template_dir, &self.pwd, *start)
         };
-        let context = context.for_build(&builder.build_name, &builder.type_name.value);
+        let context = context.for_build(&builder.source_name, &builder.type_name.value);
         render_body(body, &context, &[], self.diagnostics)
     }
 

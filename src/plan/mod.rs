@@ -44,6 +44,8 @@ pub struct Plan {
 pub struct Build {
     /// The name after `==> `.
     pub name: String,
+    /// The name that scripts and files see: the source's in HCL2 templates.
+    pub source_name: String,
     /// Where the builder block stands.
     pub span: Span,
     /// What makes the machine and the image.

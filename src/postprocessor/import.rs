@@ -34,7 +34,7 @@ pub(super) async fn run(
     let key = key(import, cx)?;
     let cloud = services.connections.for_import(import)?;
     let build = BuildContext {
-        build: &cx.data.build_name,
+        build: &cx.data.name,
         events: cx.events,
         stop: cx.stop,
         journal: services.journal,

@@ -157,6 +157,7 @@ impl World {
             fake: Some(fake),
             stop: Stop::new(Clock::scaled(0.001)),
             data: BuildData {
+                name: "web".into(),
                 build_name: "web".into(),
                 builder_type: "alicloud-ecs".into(),
                 run_id: "run-1".into(),

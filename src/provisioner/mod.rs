@@ -53,7 +53,9 @@ pub struct Context<'a> {
 /// Facts about a running build, Packer's names to values.
 #[derive(Debug, Clone, Default)]
 pub struct BuildData {
-    /// The build's name.
+    /// The build's name, of which there is one in a run.
+    pub name: String,
+    /// The name that templates and scripts see; several builds may share it.
     pub build_name: String,
     /// The builder's type.
     pub builder_type: String,

@@ -15,7 +15,8 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::source::{SourceId, Sources, Span};
 use super::value::{Entry, Value, ValueKind};
 
-const STRICT: ParseOptions = ParseOptions {
+/// JSON as RFC 8259 has it, and nothing more.
+pub(super) const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
     allow_loose_object_property_names: false,
     allow_trailing_commas: false,

@@ -2,21 +2,23 @@
 //! in the source.
 //!
 //! ```text
-//! file → json → legacy ─┬→ variables ─┐
-//!                       └→ model ─────┴→ evaluate → decode → (plan)
+//! file ─┬→ json → legacy ─┬→ variables ─┐
+//!       └→ hcl            └─────────────┴→ model → evaluate → decode → (plan)
 //! ```
 //!
 //! `source` holds texts and spans, `value` the syntax-independent values,
 //! `diagnostic` what is said about them. `legacy` reads Packer's JSON
-//! templates into `model`, `interpolate` is the language inside strings, and
+//! templates into `model`, `hcl` its HCL2 templates, `meta` the keys that blocks
+//! of both have, `interpolate` is the language inside strings, and
 //! `decode` turns evaluated values into typed options for `plan`. [`load`]
 //! does everything up to the model.
 
 use self::diagnostic::Diagnostics;
+use self::file::Text;
 use self::interpolate::Context;
 use self::legacy::Root;
 use self::model::Template;
-use self::source::{SourceId, Sources};
+use self::source::Sources;
 use self::variables::{ResolvedVariables, Unset, VariableInputs};
 
 pub mod decode;
@@ -25,9 +27,11 @@ pub mod evaluate;
 pub mod file;
 pub mod go_duration;
 pub mod go_time;
+mod hcl;
 pub mod interpolate;
 pub mod json;
 mod legacy;
+mod meta;
 pub mod model;
 pub mod nearest;
 pub mod selection;
@@ -52,31 +56,35 @@ pub struct Loaded {
 /// errors, so that later stages can find theirs; nothing when the text is no
 /// object. Ask [`Diagnostics::has_errors`] before building.
 pub fn load(
-    source: SourceId,
+    text: impl Into<Text>,
     inputs: &VariableInputs<'_>,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Option<Loaded> {
-    read(source, inputs, Unset::Error, sources, diagnostics)
+    read(text.into(), inputs, Unset::Error, sources, diagnostics)
 }
 
 /// Reads a template to look at it: required variables need no value.
 pub fn inspect(
-    source: SourceId,
+    text: impl Into<Text>,
     inputs: &VariableInputs<'_>,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Option<Loaded> {
-    read(source, inputs, Unset::Empty, sources, diagnostics)
+    read(text.into(), inputs, Unset::Empty, sources, diagnostics)
 }
 
 fn read(
-    source: SourceId,
+    text: Text,
     inputs: &VariableInputs<'_>,
     unset: Unset,
     sources: &mut Sources,
     diagnostics: &mut Diagnostics,
 ) -> Option<Loaded> {
+    let source = match text {
+        Text::Json(source) => source,
+        Text::Hcl(files) => return hcl::read(&files, inputs, unset, sources, diagnostics),
+    };
     let value = json::parse(source, sources, diagnostics)?;
     let root = Root::new(&value, diagnostics)?;
     let (declared, sensitive) = root.variables(diagnostics);

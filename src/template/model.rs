@@ -26,10 +26,38 @@ pub struct Template {
     pub builders: Vec<BuilderBlock>,
     /// Its provisioners, in the order they run.
     pub provisioners: Vec<ProvisionerBlock>,
-    /// What runs when a provisioner failed.
-    pub error_cleanup_provisioner: Option<ProvisionerBlock>,
+    /// What runs when a provisioner failed: the first one that applies.
+    pub error_cleanup_provisioners: Vec<ProvisionerBlock>,
     /// Sequences that each start from the builder's artifact.
     pub post_processors: Vec<Vec<PostProcessorBlock>>,
+    /// What an HCL2 template says of itself; nothing for a JSON template.
+    pub hcl: Option<Hcl>,
+}
+
+/// The parts of an HCL2 template that its builds no longer show.
+#[derive(Debug, Clone, Default)]
+pub struct Hcl {
+    /// The variables with their values as text; nothing without a value.
+    pub variables: Vec<(String, Option<String>)>,
+    /// The locals, in the same way.
+    pub locals: Vec<(String, Option<String>)>,
+    /// The build blocks.
+    pub builds: Vec<BuildOutline>,
+}
+
+/// A build block, in names.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOutline {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its sources, as `type.name`.
+    pub sources: Vec<String>,
+    /// The types of its provisioners.
+    pub provisioners: Vec<String>,
+    /// The names of its post-processors, sequence by sequence.
+    pub post_processors: Vec<Vec<String>>,
 }
 
 /// A declared variable.
@@ -60,6 +88,9 @@ pub struct BuilderBlock {
     pub name: Spanned<String>,
     /// The name after interpolation: that of the build.
     pub build_name: String,
+    /// The name that templates and scripts see (`{{build_name}}`): the
+    /// source's in an HCL2 template, else that of the build.
+    pub source_name: String,
     /// The other keys.
     pub body: Value,
     /// The whole block.

@@ -57,6 +57,7 @@ fn load_in(world: &World, text: &str) -> (Option<Loaded>, Sources, Vec<Diagnosti
         template_dir: "/templates".to_owned(),
         pwd: "/work".to_owned(),
         start: "2024-02-03T04:05:06Z".parse().unwrap(),
+        fence: &|_| None,
     };
     let mut sources = Sources::default();
     let source = sources.add("t.json", text);
@@ -347,6 +348,7 @@ fn inspecting_needs_no_values() {
         template_dir: String::new(),
         pwd: String::new(),
         start: jiff::Timestamp::UNIX_EPOCH,
+        fence: &|_| None,
     };
     let mut diagnostics = Diagnostics::default();
     let loaded = inspect(source, &inputs, &mut sources, &mut diagnostics).unwrap();

@@ -34,7 +34,12 @@ pub struct VariableInputs<'a> {
     pub pwd: String,
     /// When the run began.
     pub start: Timestamp,
+    /// What a stranger's template may not read.
+    pub fence: Fence<'a>,
 }
+
+/// Says why a path may not be read; nothing when it may.
+pub type Fence<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// The values of all variables.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +48,8 @@ pub struct ResolvedVariables {
     pub values: BTreeMap<String, String>,
     /// Names of those that must not be shown.
     pub sensitive: BTreeSet<String>,
+    /// Further texts that must not be shown.
+    pub hidden: Vec<Secret>,
 }
 
 impl ResolvedVariables {
@@ -53,6 +60,7 @@ impl ResolvedVariables {
             .filter_map(|name| self.values.get(name))
             .filter(|value| !value.is_empty())
             .map(Secret::new)
+            .chain(self.hidden.iter().cloned())
             .collect()
     }
 }
@@ -92,6 +100,7 @@ pub(super) fn resolve(
     ResolvedVariables {
         sensitive: known_sensitive(sensitive, &values, diagnostics),
         values,
+        hidden: Vec::new(),
     }
 }
 

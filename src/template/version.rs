@@ -1,4 +1,5 @@
-//! `min_packer_version`: whether a template takes us for new enough.
+//! `min_packer_version` and `required_version`: whether a template takes us
+//! for new enough.
 
 use super::PACKER_VERSION;
 use super::diagnostic::Diagnostic;
@@ -20,6 +21,57 @@ pub(super) fn check_min_version(wanted: &Spanned<String>) -> Option<Diagnostic> 
         Diagnostic::error(message, wanted.span)
             .help("Lower `min_packer_version` if the template uses nothing newer")
     })
+}
+
+/// What a version is to a list of constraints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Constraint {
+    /// It fits all of them.
+    Met,
+    /// It does not fit one of them.
+    Unmet,
+    /// One of them is none.
+    Malformed,
+}
+
+/// Compares a version with constraints such as `>= 1.7.0, < 2.0.0`.
+pub(super) fn satisfies(version: &str, constraints: &str) -> Constraint {
+    let Some(version) = segments(version) else {
+        return Constraint::Malformed;
+    };
+    let fits: Option<Vec<bool>> = constraints
+        .split(',')
+        .map(|constraint| fits(&version, constraint.trim()))
+        .collect();
+    match fits {
+        None => Constraint::Malformed,
+        Some(fits) if fits.iter().all(|fits| *fits) => Constraint::Met,
+        Some(_) => Constraint::Unmet,
+    }
+}
+
+fn fits(version: &[u64], constraint: &str) -> Option<bool> {
+    let number = constraint.trim_start_matches(['=', '!', '<', '>', '~']);
+    let operator = &constraint[..constraint.len() - number.len()];
+    let number = number.trim();
+    let wanted = segments(number)?;
+    let wanted = wanted.as_slice();
+    match operator {
+        "" | "=" => Some(version == wanted),
+        "!=" => Some(version != wanted),
+        ">" => Some(version > wanted),
+        ">=" => Some(version >= wanted),
+        "<" => Some(version < wanted),
+        "<=" => Some(version <= wanted),
+        // All segments but the last one written stay as they are.
+        "~>" => {
+            let fixed = number.split('.').count() - 1;
+            let at = |segments: &[u64], index: usize| segments.get(index).copied().unwrap_or(0);
+            let same = (0..fixed).all(|index| at(version, index) == at(wanted, index));
+            Some(version >= wanted && same)
+        }
+        _ => None,
+    }
 }
 
 /// Major, minor, patch and so on without trailing zeros; pre-release and
@@ -48,6 +100,34 @@ fn segments(version: &str) -> Option<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constraints_compare_as_go_version_does() {
+        use Constraint::{Malformed, Met, Unmet};
+        let table = [
+            ("1.15.0", Met),
+            ("= 1.15", Met),
+            (">= 1.7.0, < 2.0.0", Met),
+            (">= 1.7.0, < 1.15", Unmet),
+            ("~> 1.7", Met),
+            ("~> 1.14.2", Unmet),
+            ("~> 1", Met),
+            ("~> 1.16", Unmet),
+            ("!= 1.15.0", Unmet),
+            ("> 1.15.0", Unmet),
+            ("<= 1.15.0", Met),
+            ("", Malformed),
+            (">= x", Malformed),
+            ("=> 1.2", Malformed),
+        ];
+        for (constraints, expected) in table {
+            assert_eq!(
+                satisfies(PACKER_VERSION, constraints),
+                expected,
+                "{constraints}"
+            );
+        }
+    }
 
     #[test]
     fn compares_as_packer_1_15_0() {

@@ -13,6 +13,7 @@ mod features;
 mod github;
 mod gitlab;
 mod harness;
+mod hcl;
 mod import;
 mod interrupt;
 mod iso;

@@ -60,8 +60,8 @@ async fn a_template_that_is_a_directory() {
     std::fs::create_dir(lab.path("web")).unwrap();
     let outcome = lab.run(&["build", "web"]).await.failure(2);
     assert_snapshot!(outcome.end(), @"
-    Error: web is a directory, as only HCL2 templates are, which are not supported
-    hint: Name the JSON template in it
+    Error: There is no template in web
+    hint: Files of an HCL2 template end in `.pkr.hcl`; name a JSON template by its file
     ");
 }
 

@@ -39,6 +39,7 @@ fn plan_in(
         template_dir: String::new(),
         pwd: String::new(),
         start: Timestamp::UNIX_EPOCH,
+        fence: &|_| None,
     };
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();

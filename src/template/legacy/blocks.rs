@@ -1,13 +1,11 @@
 //! Builders, provisioners and post-processors of a legacy template.
 
-use std::time::Duration;
-
-use super::meta::{self, check_names, divide, unknown_builder};
 use super::wrong_shape;
 use crate::template::decode::{Decoder, OptionSpec};
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::evaluate::{render_body, render_text};
 use crate::template::interpolate::Context;
+use crate::template::meta::{self, Timing, check_names, divide, timing, unknown_builder};
 use crate::template::model::{BuilderBlock, PostProcessorBlock, ProvisionerBlock, Scope};
 use crate::template::source::{Span, Spanned};
 use crate::template::value::{Value, ValueKind};
@@ -63,6 +61,7 @@ impl<'r, 'a> Reader<'r, 'a> {
         Some(BuilderBlock {
             type_name: type_name?,
             name,
+            source_name: build_name.clone(),
             build_name,
             body,
             span: value.span,
@@ -96,16 +95,18 @@ impl<'r, 'a> Reader<'r, 'a> {
             self.diagnostics,
         );
         let mut decoder = Decoder::new(&meta, meta::PROVISIONER_TABLES, label, self.diagnostics);
-        let pause_before = decoder.duration("pause_before").map(|d| d.value);
-        let timeout = decoder.duration("timeout").map(|d| d.value);
-        let max_retries = retries(&mut decoder);
-        let continue_on_error = decoder.bool("continue_on_error").is_some_and(|b| b.value);
+        let Timing {
+            pause_before,
+            timeout,
+            max_retries,
+            continue_on_error,
+        } = timing(&mut decoder);
         Some(ProvisionerBlock {
             type_name: type_name?,
             scope,
             overrides,
-            pause_before: pause_before.unwrap_or(Duration::ZERO),
-            timeout: timeout.unwrap_or(Duration::ZERO),
+            pause_before,
+            timeout,
             max_retries,
             continue_on_error,
             body,
@@ -288,22 +289,6 @@ impl<'r, 'a> Reader<'r, 'a> {
 
 fn is_wrong_shape(value: Option<&Value>) -> bool {
     value.is_some_and(|value| !matches!(value.kind, ValueKind::String(_) | ValueKind::Null))
-}
-
-fn retries(decoder: &mut Decoder<'_, '_>) -> u32 {
-    let Some(written) = decoder.int("max_retries") else {
-        return 0;
-    };
-    u32::try_from(written.value).unwrap_or_else(|_| {
-        let message = format!(
-            "`max_retries` of {} must not be negative or huge",
-            decoder.block()
-        );
-        decoder
-            .diagnostics()
-            .push(Diagnostic::error(message, written.span));
-        0
-    })
 }
 
 /// `"compress"` stands for `{"type": "compress"}`.

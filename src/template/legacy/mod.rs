@@ -13,7 +13,6 @@ use super::variables::not_a_string;
 use super::version::check_min_version;
 
 mod blocks;
-mod meta;
 
 const ROOT_KEYS: [&str; 9] = [
     "min_packer_version",
@@ -92,9 +91,11 @@ impl<'v> Root<'v> {
         let mut reader = blocks::Reader::new(context, diagnostics);
         template.builders = reader.builders(builders);
         template.provisioners = reader.provisioners(provisioners);
-        template.error_cleanup_provisioner = self
+        template.error_cleanup_provisioners = self
             .get("error-cleanup-provisioner")
-            .and_then(|value| reader.error_cleanup_provisioner(value));
+            .and_then(|value| reader.error_cleanup_provisioner(value))
+            .into_iter()
+            .collect();
         template.post_processors = reader.post_processors(post_processors);
         template
     }

@@ -190,7 +190,7 @@ fn provisioner_meta_keys_are_taken_out() {
     );
     assert_eq!(first.body_for(b).as_ref(), &first.body);
     assert_eq!(
-        template.error_cleanup_provisioner.unwrap().type_name.value,
+        template.error_cleanup_provisioners[0].type_name.value,
         "shell-local"
     );
 }

@@ -1,6 +1,8 @@
 //! The keys of blocks that Packer itself reads, and the body without them.
 
-use crate::template::decode::{OptionKind, OptionSpec, Status};
+use std::time::Duration;
+
+use crate::template::decode::{Decoder, OptionKind, OptionSpec, Status};
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
 use crate::template::nearest::did_you_mean;
 use crate::template::source::{Span, Spanned};
@@ -84,6 +86,42 @@ pub(super) const PROVISIONER_TABLES: &[&[OptionSpec]] = &[PROVISIONER];
 
 /// [`POST_PROCESSOR`] for a decoder.
 pub(super) const POST_PROCESSOR_TABLES: &[&[OptionSpec]] = &[POST_PROCESSOR];
+
+/// When and how often a provisioner runs.
+pub(super) struct Timing {
+    pub(super) pause_before: Duration,
+    pub(super) timeout: Duration,
+    pub(super) max_retries: u32,
+    pub(super) continue_on_error: bool,
+}
+
+/// Reads the meta keys that say when and how often a provisioner runs.
+pub(super) fn timing(decoder: &mut Decoder<'_, '_>) -> Timing {
+    let pause_before = decoder.duration("pause_before").map(|d| d.value);
+    let timeout = decoder.duration("timeout").map(|d| d.value);
+    Timing {
+        pause_before: pause_before.unwrap_or(Duration::ZERO),
+        timeout: timeout.unwrap_or(Duration::ZERO),
+        max_retries: retries(decoder),
+        continue_on_error: decoder.bool("continue_on_error").is_some_and(|b| b.value),
+    }
+}
+
+fn retries(decoder: &mut Decoder<'_, '_>) -> u32 {
+    let Some(written) = decoder.int("max_retries") else {
+        return 0;
+    };
+    u32::try_from(written.value).unwrap_or_else(|_| {
+        let message = format!(
+            "`max_retries` of {} must not be negative or huge",
+            decoder.block()
+        );
+        decoder
+            .diagnostics()
+            .push(Diagnostic::error(message, written.span));
+        0
+    })
+}
 
 /// The object without meta keys, and one that has nothing else.
 pub(super) fn divide(object: &Value, specs: &[OptionSpec]) -> (Value, Value) {

@@ -1,0 +1,223 @@
+//! Functions that search with regular expressions.
+//!
+//! Templates write the syntax of Go (RE2). It is that of the `regex` crate
+//! but for what [`translated`] changes.
+
+use std::collections::BTreeMap;
+
+use regex::{Captures, Regex};
+
+use super::super::value::Value;
+use super::signature::{Arguments, Function, Parameter};
+use super::{FunctionError, Outcome};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "regex",
+        &[Parameter::text("pattern"), Parameter::text("string")],
+        regex,
+    ),
+    Function::new(
+        "regex_replace",
+        &[
+            Parameter::text("str"),
+            Parameter::text("pattern"),
+            Parameter::text("replace"),
+        ],
+        regex_replace,
+    ),
+    Function::new(
+        "regexall",
+        &[Parameter::text("pattern"), Parameter::text("string")],
+        regexall,
+    ),
+];
+
+fn regex(arguments: &Arguments<'_>) -> Outcome {
+    let pattern = compiled(arguments, 0)?;
+    let shape = Shape::of(&pattern)?;
+    let found = pattern.captures(arguments.text(1)).ok_or_else(|| {
+        FunctionError::at(
+            1,
+            format!(
+                "The pattern `{}` is nowhere in the string",
+                arguments.text(0)
+            ),
+        )
+        .with_hint("Use `regexall`, which gives an empty list, or `try`")
+    })?;
+    Ok(shape.value(&pattern, &found))
+}
+
+fn regexall(arguments: &Arguments<'_>) -> Outcome {
+    let pattern = compiled(arguments, 0)?;
+    let shape = Shape::of(&pattern)?;
+    let found = pattern.captures_iter(arguments.text(1));
+    Ok(found
+        .map(|captures| shape.value(&pattern, &captures))
+        .collect())
+}
+
+fn regex_replace(arguments: &Arguments<'_>) -> Outcome {
+    let pattern = compiled(arguments, 1)?;
+    let replaced = pattern.replace_all(arguments.text(0), arguments.text(2));
+    Ok(replaced.into_owned().into())
+}
+
+fn compiled(arguments: &Arguments<'_>, index: usize) -> Result<Regex, FunctionError> {
+    let pattern = arguments.text(index);
+    Regex::new(&translated(pattern)).map_err(|error| {
+        // The last line has the reason; the others draw the pattern.
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default();
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        let message = format!("`{pattern}` is no regular expression: {reason}");
+        FunctionError::at(index, message).with_hint("The syntax is that of Go's `regexp` package")
+    })
+}
+
+/// What a match becomes.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// Without groups: what matched.
+    Whole,
+    /// With groups: what each matched, null for those that took no part.
+    Groups,
+    /// With named groups: the same by name.
+    Named,
+}
+
+impl Shape {
+    fn of(pattern: &Regex) -> Result<Self, FunctionError> {
+        let names: Vec<Option<&str>> = pattern.capture_names().skip(1).collect();
+        if names.is_empty() {
+            return Ok(Self::Whole);
+        }
+        match names.iter().filter(|name| name.is_some()).count() {
+            0 => Ok(Self::Groups),
+            named if named == names.len() => Ok(Self::Named),
+            _ => Err(
+                FunctionError::at(0, "A pattern must not mix named and unnamed groups")
+                    .with_hint("Write `(?:…)` for groups that capture nothing"),
+            ),
+        }
+    }
+
+    fn value(self, pattern: &Regex, found: &Captures<'_>) -> Value {
+        let text = |index: usize| {
+            let group = found.get(index);
+            group.map_or(Value::Null, |group| group.as_str().into())
+        };
+        match self {
+            Self::Whole => text(0),
+            Self::Groups => (1..found.len()).map(text).collect(),
+            Self::Named => {
+                let names = pattern.capture_names().enumerate();
+                let entries =
+                    names.filter_map(|(index, name)| Some((name?.to_owned(), text(index))));
+                Value::Object(entries.collect::<BTreeMap<_, _>>())
+            }
+        }
+    }
+}
+
+/// A pattern of Go in the syntax of the `regex` crate: classes like `\d` are
+/// of ASCII, brackets within brackets stand for themselves, and so does what
+/// stands between `\Q` and `\E`.
+fn translated(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '\\' => escape(rest, false, &mut out),
+            '[' => class(rest, &mut out),
+            _ => {
+                out.push(first);
+                first.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// Translates the escape that a text begins with. Gives its length.
+fn escape(text: &str, is_in_class: bool, out: &mut String) -> usize {
+    let Some(letter) = text[1..].chars().next() else {
+        out.push('\\');
+        return 1;
+    };
+    let ascii = match letter {
+        'd' => r"[0-9]",
+        'D' => r"[^0-9]",
+        's' => r"[\t\n\f\r ]",
+        'S' => r"[^\t\n\f\r ]",
+        'w' => r"[0-9A-Za-z_]",
+        'W' => r"[^0-9A-Za-z_]",
+        'b' if !is_in_class => r"(?-u:\b)",
+        'Q' => return quoted(text, out),
+        _ => {
+            out.extend(['\\', letter]);
+            return 1 + letter.len_utf8();
+        }
+    };
+    out.push_str(ascii);
+    2
+}
+
+/// Translates `\Q…\E`. Gives its length.
+fn quoted(text: &str, out: &mut String) -> usize {
+    let content = &text[2..];
+    let (literal, closing) = match content.find(r"\E") {
+        Some(end) => (&content[..end], 2),
+        None => (content, 0),
+    };
+    out.push_str(&regex::escape(literal));
+    2 + literal.len() + closing
+}
+
+/// Translates the bracket that a text begins with. Gives its length.
+fn class(text: &str, out: &mut String) -> usize {
+    let mut at = 1;
+    out.push('[');
+    if text[at..].starts_with('^') {
+        out.push('^');
+        at += 1;
+    }
+    let mut is_first = true;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        at += match c {
+            ']' if !is_first => {
+                out.push(']');
+                return at + 1;
+            }
+            '\\' => escape(rest, true, out),
+            '[' if rest.starts_with("[:") => posix(rest, out),
+            '[' | ']' | '&' | '~' => {
+                out.extend(['\\', c]);
+                1
+            }
+            '-' if rest.starts_with("--") => {
+                out.push_str(r"\-");
+                1
+            }
+            _ => {
+                out.push(c);
+                c.len_utf8()
+            }
+        };
+        is_first = false;
+    }
+    at
+}
+
+/// Copies a class like `[:alpha:]`. Gives its length.
+fn posix(text: &str, out: &mut String) -> usize {
+    let length = text.find(":]").map_or(1, |end| end + 2);
+    match length {
+        1 => out.push_str(r"\["),
+        _ => out.push_str(&text[..length]),
+    }
+    length
+}

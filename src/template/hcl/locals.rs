@@ -1,0 +1,214 @@
+//! Locals: in the order in which they need each other, wherever they stand.
+
+use std::collections::BTreeMap;
+
+use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
+use hcl_edit::visit::{Visit, visit_traversal};
+
+use super::blocks::{Root, duplicate};
+use super::evaluate::{Evaluator, Text};
+use super::scope::{Names, Place, Scope};
+use super::secret::collect;
+use super::world::World;
+use crate::secret::Secret;
+use crate::template::diagnostic::{Diagnostic, Diagnostics};
+use crate::template::source::{Sources, Spanned};
+
+/// A local before it is evaluated.
+struct Local<'f> {
+    name: Spanned<String>,
+    text: Text<'f>,
+    expression: &'f Expression,
+    is_sensitive: bool,
+}
+
+/// How far a local is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Those it needs are being evaluated.
+    Begun,
+    Done,
+}
+
+/// Evaluates all locals; what of them must not be shown joins the secrets.
+pub(super) fn resolve(
+    root: &Root<'_>,
+    variables: &Names,
+    world: &World<'_>,
+    sources: &Sources,
+    secrets: &mut Vec<Secret>,
+    diagnostics: &mut Diagnostics,
+) -> Names {
+    let locals = declared(root, variables, world, sources, diagnostics);
+    // Known by name before any has a value, for "did you mean".
+    let values = locals.keys().map(|name| (name.clone(), None)).collect();
+    let mut resolver = Resolver {
+        locals: &locals,
+        variables,
+        world,
+        values,
+        progress: BTreeMap::new(),
+        path: Vec::new(),
+        secrets,
+        diagnostics,
+    };
+    for name in locals.keys() {
+        resolver.visit(name);
+    }
+    resolver.values
+}
+
+fn declared<'f>(
+    root: &Root<'f>,
+    variables: &Names,
+    world: &World<'_>,
+    sources: &Sources,
+    diagnostics: &mut Diagnostics,
+) -> BTreeMap<String, Local<'f>> {
+    let short = root.locals.iter().map(|definition| Local {
+        name: definition.name(),
+        text: definition.text,
+        expression: &definition.attribute.value,
+        is_sensitive: false,
+    });
+    let mut all: Vec<_> = short.collect();
+    for placed in &root.long_locals {
+        placed.check_contents(
+            &["expression", "sensitive", "description"],
+            &[],
+            diagnostics,
+        );
+        let Some(name) = placed.label(0) else {
+            continue;
+        };
+        let Some(expression) = placed.attribute("expression") else {
+            let message = format!("The local `{name}` has no `expression`");
+            diagnostics.push(Diagnostic::error(message, placed.header()));
+            continue;
+        };
+        let scope = Scope {
+            place: Place::Template,
+            variables,
+            locals: &Names::new(),
+            world,
+        };
+        let mut evaluator = Evaluator::new(scope, placed.text, diagnostics);
+        let sensitive = placed.attribute("sensitive");
+        all.push(Local {
+            name,
+            text: placed.text,
+            expression,
+            is_sensitive: sensitive
+                .is_some_and(|flag| evaluator.decision(flag, "`sensitive`") != Some(false)),
+        });
+    }
+    let mut locals: BTreeMap<String, Local<'f>> = BTreeMap::new();
+    for local in all {
+        match locals.get(&local.name.value) {
+            Some(first) => {
+                diagnostics.push(duplicate("local", &local.name, first.name.span, sources));
+            }
+            None => {
+                locals.insert(local.name.value.clone(), local);
+            }
+        }
+    }
+    locals
+}
+
+struct Resolver<'r, 'f> {
+    locals: &'r BTreeMap<String, Local<'f>>,
+    variables: &'r Names,
+    world: &'r World<'r>,
+    values: Names,
+    progress: BTreeMap<String, Progress>,
+    /// Those that are begun, outer ones first.
+    path: Vec<String>,
+    secrets: &'r mut Vec<Secret>,
+    diagnostics: &'r mut Diagnostics,
+}
+
+impl Resolver<'_, '_> {
+    fn visit(&mut self, name: &str) {
+        let Some(local) = self.locals.get(name) else {
+            return;
+        };
+        match self.progress.get(name) {
+            Some(Progress::Done) => return,
+            Some(Progress::Begun) => return self.report_circle(name),
+            None => {}
+        }
+        self.progress.insert(name.to_owned(), Progress::Begun);
+        self.path.push(name.to_owned());
+        for needed in needs(local.expression) {
+            self.visit(&needed);
+        }
+        self.path.pop();
+        // One of a circle was reported and has no value.
+        if self.progress.insert(name.to_owned(), Progress::Done) == Some(Progress::Begun) {
+            self.evaluate(name, local);
+        }
+    }
+
+    fn evaluate(&mut self, name: &str, local: &Local<'_>) {
+        let scope = Scope {
+            place: Place::Template,
+            variables: self.variables,
+            locals: &self.values,
+            world: self.world,
+        };
+        let value = Evaluator::new(scope, local.text, self.diagnostics).value(local.expression);
+        if let (true, Some(value)) = (local.is_sensitive, &value) {
+            collect(value, self.secrets);
+        }
+        self.values.insert(name.to_owned(), value);
+    }
+
+    fn report_circle(&mut self, name: &str) {
+        let from = self
+            .path
+            .iter()
+            .position(|begun| begun == name)
+            .unwrap_or(0);
+        let circle = &self.path[from..];
+        let message = match circle {
+            [_] => format!("The local `{name}` refers to itself"),
+            _ => {
+                let names: Vec<_> = circle.iter().map(|name| format!("`{name}`")).collect();
+                format!("The locals {} refer to each other", names.join(", "))
+            }
+        };
+        let span = self.locals.get(name).and_then(|local| local.name.span);
+        let help = "Give one of them a value of its own";
+        self.diagnostics
+            .push(Diagnostic::error(message, span).help(help));
+        for name in circle {
+            self.progress.insert(name.clone(), Progress::Done);
+        }
+    }
+}
+
+/// The locals that an expression names.
+fn needs(expression: &Expression) -> Vec<String> {
+    let mut needs = Needs(Vec::new());
+    needs.visit_expr(expression);
+    needs.0
+}
+
+struct Needs(Vec<String>);
+
+impl Visit for Needs {
+    fn visit_traversal(&mut self, node: &Traversal) {
+        let is_local = matches!(&node.expr, Expression::Variable(root) if root.as_str() == "local");
+        if is_local {
+            match node.operators.first().map(|operator| operator.value()) {
+                Some(TraversalOperator::GetAttr(name)) => self.0.push(name.as_str().to_owned()),
+                Some(TraversalOperator::Index(Expression::String(name))) => {
+                    self.0.push(name.value().clone());
+                }
+                _ => {}
+            }
+        }
+        visit_traversal(self, node);
+    }
+}
