@@ -5,11 +5,10 @@
 //! be told of masks while a job runs. Facts: GitLab's pages on job logs, on
 //! code quality, and on annotations reports.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use super::entry::{BuildEnd, Entry, EntryKind, Finding};
+use super::file::File;
 use super::fold::{Fold, Folds};
 use super::settings::{GitLab, Workspace};
 use super::sink::Sink;
@@ -92,11 +91,15 @@ impl<R: Renderer> Renderer for OfMain<R> {
             self.report.render(entry);
         }
     }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.report.trouble()
+    }
 }
 
 /// Writes the code quality report at the end.
 pub(super) struct CodeQuality {
-    path: PathBuf,
+    file: File,
     workspace: Workspace,
     findings: Vec<Finding>,
 }
@@ -105,7 +108,7 @@ impl CodeQuality {
     /// None when no report is wanted.
     pub(super) fn new(settings: &GitLab) -> Option<Self> {
         Some(Self {
-            path: settings.code_quality.clone()?,
+            file: File::new(settings.code_quality.as_ref()?),
             workspace: settings.workspace.clone(),
             findings: Vec::new(),
         })
@@ -139,24 +142,27 @@ impl Renderer for CodeQuality {
                     .iter()
                     .filter_map(|finding| self.issue(finding));
                 let report = Value::from_iter(issues).to_string();
-                // A report that cannot be written does not fail the build.
-                let _ = std::fs::write(&self.path, report);
+                self.file.write(&report);
             }
             _ => {}
         }
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.file.trouble()
     }
 }
 
 /// Writes the annotations report at the end: a link for each image.
 pub(super) struct Links {
-    path: PathBuf,
+    file: File,
 }
 
 impl Links {
     /// None when no report is wanted.
     pub(super) fn new(settings: &GitLab) -> Option<Self> {
-        let path = settings.links.clone()?;
-        Some(Self { path })
+        let file = File::new(settings.links.as_ref()?);
+        Some(Self { file })
     }
 }
 
@@ -167,8 +173,11 @@ impl Renderer for Links {
         };
         let images = end.builds.iter().flat_map(BuildEnd::images);
         let report = json!({ "alicloud-image": images.filter_map(link).collect::<Vec<_>>() });
-        // A report that cannot be written does not fail the build.
-        let _ = std::fs::write(&self.path, report.to_string());
+        self.file.write(&report.to_string());
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.file.trouble()
     }
 }
 

@@ -5,17 +5,18 @@
 //! an imported image for example. Beside Packer's fields there is `images`.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Renderer;
 use super::entry::{ArtifactEnd, BuildEnd, Entry, EntryKind};
+use super::file::File;
 use crate::owner;
 
 /// Keeps the file up to date, build by build.
 pub(super) struct Manifest {
-    path: PathBuf,
+    file: File,
     run: String,
     builds: Vec<Value>,
 }
@@ -23,7 +24,7 @@ pub(super) struct Manifest {
 impl Manifest {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            path: path.to_owned(),
+            file: File::new(path),
             run: String::new(),
             builds: Vec::new(),
         }
@@ -56,11 +57,15 @@ impl Renderer for Manifest {
             EntryKind::RunStarted(start) => self.run.clone_from(&start.run_id),
             EntryKind::BuildFinished(end) => {
                 self.add(end, entry.time.as_second());
-                // A report that cannot be written does not fail the build.
-                let _ = write(&self.path, &self.text());
+                let written = write(&self.file.path, &self.text());
+                self.file.note(written);
             }
             _ => {}
         }
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.file.trouble()
     }
 }
 

@@ -24,6 +24,7 @@ mod diagnostics;
 mod duration;
 mod entry;
 pub mod exit;
+mod file;
 mod fold;
 mod github;
 mod gitlab;
@@ -48,7 +49,7 @@ pub use developer_log::DeveloperLog;
 pub use exit::ExitStatus;
 pub use settings::{Format, Settings, System};
 
-use entry::Entry;
+use entry::{Entry, EntryKind};
 use safe::Safe;
 use sink::Sink;
 
@@ -62,6 +63,11 @@ trait Renderer: Send {
 
     /// Learns that time passed.
     fn pulse(&mut self, _time: Timestamp) {}
+
+    /// Says, once, what it could not do.
+    fn trouble(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// The program's standard streams.
@@ -110,6 +116,24 @@ impl Report {
             report.hide(secret);
         }
         report
+    }
+
+    fn show(&mut self, entry: &Entry) {
+        for renderer in &mut self.renderers {
+            renderer.render(entry);
+        }
+    }
+
+    fn show_trouble(&mut self, time: Timestamp) {
+        let renderers = self.renderers.iter_mut();
+        let troubles: Vec<_> = renderers.filter_map(|one| one.trouble()).collect();
+        for text in troubles {
+            self.show(&Entry {
+                time,
+                build: None,
+                kind: EntryKind::Warning { text },
+            });
+        }
     }
 
     fn hide(&mut self, secret: &crate::secret::Secret) {
@@ -192,9 +216,8 @@ impl Reporter for Report {
             }
         }
         if let Some(entry) = self.safe.entry(event, now) {
-            for renderer in &mut self.renderers {
-                renderer.render(&entry);
-            }
+            self.show(&entry);
+            self.show_trouble(now);
         }
     }
 }

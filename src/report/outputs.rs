@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Renderer;
 use super::entry::{BuildEnd, Entry, EntryKind, RunEnd, Start, Status};
+use super::file::File;
 use crate::artifact::Image;
 use crate::engine::event::Leftover;
 use crate::fanout::results::{self, Results};
@@ -300,7 +301,7 @@ impl Outputs {
 /// Keeps `--output-file` up to date, so that it is right whenever the run
 /// ends.
 pub(super) struct OutputFile {
-    path: PathBuf,
+    file: File,
     outputs: Outputs,
 }
 
@@ -308,7 +309,7 @@ impl OutputFile {
     pub(super) fn new(path: &Path, manifest: Option<PathBuf>) -> Self {
         Self {
             // The working directory may change before it is written.
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            file: File::new(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
             outputs: Outputs::default().with_manifest(manifest),
         }
     }
@@ -317,25 +318,18 @@ impl OutputFile {
 impl Renderer for OutputFile {
     fn render(&mut self, entry: &Entry) {
         if self.outputs.take(entry) {
-            let is_json = self.path.extension().is_some_and(|end| end == "json");
+            let is_json = self.file.path.extension().is_some_and(|end| end == "json");
             let text = match is_json {
                 true => self.outputs.json(),
                 false => self.outputs.dotenv(),
             };
-            // A report that cannot be written does not fail the build.
-            let _ = write(&self.path, &text);
+            self.file.write(&text);
         }
     }
-}
 
-/// As it is, because it may be a pipe or a device.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    owner::make_directories_above(path)?;
-    std::fs::write(path, text)?;
-    if path.is_file() {
-        owner::hand_over(path);
+    fn trouble(&mut self) -> Option<String> {
+        self.file.trouble()
     }
-    Ok(())
 }
 
 /// Adds text to a file of the CI system, if there is one.

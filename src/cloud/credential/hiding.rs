@@ -1,11 +1,11 @@
 //! Secrets that are only known once they are fetched: whoever prints learns of
-//! each before anything can be done with it.
+//! each before anything can be done with it, and of keys that are about to end.
 
 use super::{Credential, Source};
 use crate::engine::event::{EventKind, Events};
 use crate::secret::Secret;
 
-/// Where secrets are told of. By default nowhere.
+/// Where secrets and warnings are told of. By default nowhere.
 #[derive(Clone, Default)]
 pub struct Hiding(Option<Events>);
 
@@ -19,6 +19,13 @@ impl Hiding {
     pub(super) fn value(&self, secret: &Secret) {
         if let Some(events) = self.0.as_ref().filter(|_| !secret.is_empty()) {
             events.emit(EventKind::Secret(secret.clone()));
+        }
+    }
+
+    /// Warns the user.
+    pub(super) fn warn(&self, text: String) {
+        if let Some(events) = &self.0 {
+            events.warn(text);
         }
     }
 

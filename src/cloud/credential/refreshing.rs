@@ -1,6 +1,7 @@
 //! Keeps fetched keys until they get old, and has one caller at a time fetch
 //! new ones while the others wait for them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Credential, CredentialProvider, Hiding, Network, Provider};
 use crate::clock::Clock;
-use crate::error::{Result, one_line};
+use crate::error::{Error, Result, one_line};
 
 /// Keys are renewed this long before they end (nominal): longer than any
 /// single request takes. Keys with a short life are renewed when a quarter of
@@ -26,6 +27,8 @@ pub(super) struct Refreshing {
     clock: Clock,
     hiding: Hiding,
     kept: RwLock<Option<Kept>>,
+    /// Whether the user knows that no new keys come.
+    is_told: AtomicBool,
     /// Held while keys are fetched. An async lock on purpose: waiting for the
     /// one who fetches is what it is for, and it is free again when that one
     /// is dropped at a stop.
@@ -51,6 +54,7 @@ impl Refreshing {
             clock,
             hiding,
             kept: RwLock::default(),
+            is_told: AtomicBool::default(),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -82,6 +86,16 @@ impl Refreshing {
         let due = end.map(|end| due(now, end, self.clock.real(MARGIN)));
         self.keep(Arc::clone(&fresh), due);
         Ok(fresh)
+    }
+
+    /// Tells once that the run fails when these keys end.
+    fn warn(&self, error: &Error, old: &Credential) {
+        if let (false, Some(end)) = (self.is_told.swap(true, Ordering::Relaxed), old.expiration) {
+            let reason = one_line(error);
+            self.hiding.warn(format!(
+                "The keys end at {end:.0} and cannot be renewed: {reason}"
+            ));
+        }
     }
 
     /// The old keys, when they are good for a while although they are due.
@@ -120,10 +134,7 @@ impl CredentialProvider for Refreshing {
                 let Some(old) = self.still_good() else {
                     return Err(error);
                 };
-                tracing::warn!(
-                    error = one_line(&error),
-                    "no new keys; the old ones serve on"
-                );
+                self.warn(&error, &old);
                 Ok(old)
             }
         }
@@ -140,10 +151,11 @@ impl CredentialProvider for Refreshing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::error::{Error, Kind};
+    use crate::engine::event::{Event, EventKind, Events, Reporter};
+    use crate::error::Kind;
     use crate::secret::Secret;
 
     /// Numbers its keys; each lives for a time. Fails from a number on.
@@ -167,6 +179,18 @@ mod tests {
                 security_token: None,
                 expiration: Some(Timestamp::now() + self.life),
             })
+        }
+    }
+
+    /// Keeps the warnings it is given.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<RwLock<Vec<String>>>);
+
+    impl Reporter for Warnings {
+        fn on(&mut self, event: &Event) {
+            if let EventKind::Warning(text) = &event.kind {
+                self.0.write().unwrap().push(text.clone());
+            }
         }
     }
 
@@ -228,13 +252,21 @@ mod tests {
 
     #[tokio::test]
     async fn old_keys_serve_while_they_are_good_and_no_new_ones_come() {
-        let (keys, fetched) = counter(HOUR, 1);
+        let (mut keys, fetched) = counter(HOUR, 1);
+        let told = Warnings::default();
+        keys.hiding = Hiding::with(&Events::new(told.clone()));
         let first = keys.get().await.unwrap();
         keys.keep(Arc::clone(&first), Some(Timestamp::now()));
         assert_eq!(keys.get().await.unwrap(), first);
         // Asked again only after a pause.
         assert_eq!(keys.get().await.unwrap(), first);
         assert_eq!(fetched.load(Ordering::Relaxed), 2);
+        keys.keep(Arc::clone(&first), Some(Timestamp::now()));
+        assert_eq!(keys.get().await.unwrap(), first);
+        assert_eq!(fetched.load(Ordering::Relaxed), 3);
+        let end = first.expiration.unwrap();
+        let warning = format!("The keys end at {end:.0} and cannot be renewed: No more");
+        assert_eq!(*told.0.read().unwrap(), [warning]);
     }
 
     #[test]
