@@ -104,7 +104,8 @@ fn started(args: &CleanupArgs) -> RunStarted {
     RunStarted {
         run_id: match &args.scope {
             CleanupScope::Run(run) => run.clone(),
-            CleanupScope::Journal(_) | CleanupScope::Expired => String::new(),
+            CleanupScope::Journal(path) => run_of(path).unwrap_or_default(),
+            CleanupScope::Expired => String::new(),
         },
         command: "cleanup",
         builds: Vec::new(),
@@ -113,6 +114,12 @@ fn started(args: &CleanupArgs) -> RunStarted {
         region: None,
         inputs: Vec::new(),
     }
+}
+
+/// A journal is named after its run.
+fn run_of(journal: &Path) -> Option<String> {
+    let is_one = journal.extension()? == "journal";
+    is_one.then(|| journal.file_stem()?.to_str().map(str::to_owned))?
 }
 
 async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result<Vec<Leftover>> {

@@ -310,6 +310,28 @@ async fn a_copy_is_found_although_the_environment_names_another_region() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_marker_stays_as_long_as_what_it_leads_to() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    lab.refuse("DeleteObject", "AccessDenied");
+    let outcome = lab.run(&IMPORT).await;
+    let run = &outcome.outputs["build-run-id"];
+    let command = format!("alicloud-image cleanup --run {run} --oss-bucket-name=images\n");
+    assert!(outcome.stdout.contains(&command), "{}", outcome.text());
+    let journal = lab.path(&format!("journals/{run}.journal"));
+    let journal = journal.display().to_string();
+    let again = lab.run(&["cleanup", "--journal", &journal]).await;
+    assert!(again.stdout.contains(&command), "{}", again.text());
+    let refused = lab.calls("DeleteObject").into_iter();
+    let keys = refused.map(|call| call.params["key"].clone());
+    assert_eq!(keys.collect::<Vec<_>>(), ["disk.qcow2", "disk.qcow2"]);
+    std::fs::remove_file(journal).unwrap();
+    lab.sandbox.clear_faults();
+    clean_bucket(&lab, run).await;
+    assert_eq!(lab.temporary(), vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_put_a_marker_imports_all_the_same() {
     let lab = Lab::quick().await;
     prepare_import(&lab);
