@@ -280,19 +280,23 @@ async fn sweep_tagged(
         events,
         stop,
     };
-    let (in_buckets, were_searched) = Box::pin(search.run(&args.buckets, &found)).await;
-    found.extend(in_buckets);
+    let in_buckets = Box::pin(search.run(&args.buckets, &found)).await;
+    found.extend(in_buckets.found);
+    let mut places = counted(regions.len(), "region");
+    if in_buckets.buckets > 0 {
+        places += &format!(" and {}", counted(in_buckets.buckets, "OSS bucket"));
+    }
     events.say(format!(
-        "Found {} in {}",
-        counted(found.len(), "resource"),
-        counted(regions.len(), "region")
+        "Found {} in {places}",
+        counted(found.len(), "resource")
     ));
+    let was_searched = was_allowed.and(in_buckets.outcome);
     if args.dry_run {
         show(&found, events);
-        return was_allowed.and(were_searched).map(|()| Vec::new());
+        return was_searched.map(|()| Vec::new());
     }
     let leftovers = sweep::sweep_found(found, &cloud, events, stop).await;
-    was_allowed.and(were_searched).map(|()| leftovers)
+    was_searched.map(|()| leftovers)
 }
 
 /// A run has hardly made what its keys may not list, but a janitor must not be
