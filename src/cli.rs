@@ -423,7 +423,7 @@ pub struct Cleanup {
     /// What is deleted.
     #[command(flatten)]
     pub scope: CleanupScope,
-    /// Where to look for tagged resources; may be repeated
+    /// Where to look for tagged resources, if not in all regions; may be repeated
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     pub region: Vec<String>,
     /// A bucket in which imports may have left something; may be repeated

@@ -11,13 +11,14 @@ use buckets::Search;
 
 use super::review;
 use crate::clock::Clock;
-use crate::cloud::Cloud;
 use crate::cloud::ecs::DescribeRegions;
+use crate::cloud::{Cloud, is_forbidden};
 use crate::engine::event::{EventKind, Events, Leftover, RunResult, RunStarted};
 use crate::engine::signal::Signals;
 use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::inputs::{CleanupArgs, CleanupScope, GuardArgs};
+use crate::journal::resource::Kind as ResourceKind;
 use crate::journal::sweep::{self, Found, Scope, Whose};
 use crate::journal::{Entry, Journal, path_of};
 use crate::report::ExitStatus;
@@ -103,7 +104,8 @@ fn started(args: &CleanupArgs) -> RunStarted {
     RunStarted {
         run_id: match &args.scope {
             CleanupScope::Run(run) => run.clone(),
-            CleanupScope::Journal(_) | CleanupScope::Expired => String::new(),
+            CleanupScope::Journal(path) => run_of(path).unwrap_or_default(),
+            CleanupScope::Expired => String::new(),
         },
         command: "cleanup",
         builds: Vec::new(),
@@ -112,6 +114,12 @@ fn started(args: &CleanupArgs) -> RunStarted {
         region: None,
         inputs: Vec::new(),
     }
+}
+
+/// A journal is named after its run.
+fn run_of(journal: &Path) -> Option<String> {
+    let is_one = journal.extension()? == "journal";
+    is_one.then(|| journal.file_stem()?.to_str().map(str::to_owned))?
 }
 
 async fn sweep_scope(args: &CleanupArgs, events: &Events, stop: &Stop) -> Result<Vec<Leftover>> {
@@ -248,16 +256,19 @@ async fn sweep_tagged(
     stop: &Stop,
 ) -> Result<Vec<Leftover>> {
     let cloud = cloud(args, events)?;
-    let mut found = Vec::new();
-    let regions = regions(args, &cloud, stop).await?;
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    let regions = regions(args, &cloud, events, stop).await?;
     let searches = regions
         .iter()
         .map(|region| sweep::by_tags(&cloud, region, run, stop));
     let mut searches = stream::iter(searches).buffered(REGIONS_AT_ONCE);
     while let Some(in_region) = searches.next().await {
-        found.extend(in_region?);
+        let in_region = in_region?;
+        found.extend(in_region.found);
+        refused.extend(in_region.refused);
     }
     drop(searches);
+    let was_allowed = allowed(refused, run, events);
     // Not by this machine's clock: an hour off, it would let a build that is
     // still running look like one of yesterday.
     let whose = run.map_or_else(|| Whose::ExpiredBy(cloud.now()), Whose::Run);
@@ -269,19 +280,46 @@ async fn sweep_tagged(
         events,
         stop,
     };
-    let (in_buckets, failure) = search.run(&args.buckets, &found).await;
-    found.extend(in_buckets);
+    let in_buckets = Box::pin(search.run(&args.buckets, &found)).await;
+    found.extend(in_buckets.found);
+    let mut places = counted(regions.len(), "region");
+    if in_buckets.buckets > 0 {
+        places += &format!(" and {}", counted(in_buckets.buckets, "OSS bucket"));
+    }
     events.say(format!(
-        "Found {} in {}",
-        counted(found.len(), "resource"),
-        counted(regions.len(), "region")
+        "Found {} in {places}",
+        counted(found.len(), "resource")
     ));
+    let was_searched = was_allowed.and(in_buckets.outcome);
     if args.dry_run {
         show(&found, events);
-        return failure.map(|()| Vec::new());
+        return was_searched.map(|()| Vec::new());
     }
     let leftovers = sweep::sweep_found(found, &cloud, events, stop).await;
-    failure.map(|()| leftovers)
+    was_searched.map(|()| leftovers)
+}
+
+/// A run has hardly made what its keys may not list, but a janitor must not be
+/// content with not having looked.
+fn allowed(refused: Vec<(ResourceKind, Error)>, run: Option<&str>, events: &Events) -> Result<()> {
+    let mut kinds = Vec::new();
+    for (kind, _) in &refused {
+        if !kinds.contains(&kind.name()) {
+            kinds.push(kind.name());
+        }
+    }
+    let Some((_, error)) = refused.into_iter().next() else {
+        return Ok(());
+    };
+    let message = format!(
+        "These keys may not look for resources of some kinds: {}",
+        kinds.join(", ")
+    );
+    if run.is_none() {
+        return Err(error.context(message));
+    }
+    events.warn(message);
+    Ok(())
 }
 
 fn show(found: &[Found], events: &Events) {
@@ -299,18 +337,27 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 /// Without any named, all that the account has: some regions need an
-/// application, some are closed, and those refuse every question.
-async fn regions(args: &CleanupArgs, cloud: &Cloud, stop: &Stop) -> Result<Vec<String>> {
+/// application, some are closed, and those refuse every question. The region of
+/// the environment is only where builds begin: copies are elsewhere.
+async fn regions(
+    args: &CleanupArgs,
+    cloud: &Cloud,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Vec<String>> {
     if !args.regions.is_empty() {
         return Ok(args.regions.clone());
     }
-    if let Some(region) = &args.cloud.region {
-        return Ok(vec![region.clone()]);
-    }
-    let answer = cloud
-        .call(REGION_TO_ASK, &DescribeRegions {}, stop)
-        .await
-        .map_err(|error| error.with_hint("Name the regions with `--region`"))?;
+    let asked = cloud.call(REGION_TO_ASK, &DescribeRegions {}, stop).await;
+    let answer = match (asked, &args.cloud.region) {
+        (Err(error), Some(region)) if is_forbidden(&error) => {
+            events.warn(format!(
+                "These keys may not ask which regions there are: looking in {region} only"
+            ));
+            return Ok(vec![region.clone()]);
+        }
+        (asked, _) => asked.map_err(|error| error.with_hint("Name the regions with `--region`"))?,
+    };
     let regions = answer.regions.into_iter();
     Ok(regions.map(|region| region.region_id).collect())
 }

@@ -17,7 +17,7 @@ use crate::cloud::ecs::{
 use crate::cloud::vpc::{DescribeEipAddresses, DescribeVSwitches, DescribeVpcs};
 use crate::cloud::{self, Cloud, Tag};
 use crate::engine::stop::Stop;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A resource with our tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub struct Found {
     pub run: String,
     /// When anyone may delete it.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What a search by tags came to.
+#[derive(Debug, Default)]
+pub struct Tagged {
+    /// What was found.
+    pub found: Vec<Found>,
+    /// Kinds that the keys may not list.
+    pub refused: Vec<(Kind, Error)>,
 }
 
 /// Kinds that carry tags. An EIP association has none: it ends with its EIP.
@@ -101,27 +110,35 @@ async fn newest_upload(cloud: &Cloud, intent: &Intent, stop: &Stop) -> Result<Op
 }
 
 /// Temporary resources in a region: of one run, or of all. An image and its
-/// snapshot are among them until they are finished.
+/// snapshot are among them until they are finished. Who may import only may not
+/// list instances: that is no reason not to find the image.
 ///
 /// # Errors
-/// When a listing fails.
+/// When a listing fails for another reason than that it is not allowed.
 pub async fn by_tags(
     cloud: &Cloud,
     region: &str,
     run: Option<&str>,
     stop: &Stop,
-) -> Result<Vec<Found>> {
+) -> Result<Tagged> {
     let of_run = run.map(|run| Tag::new(tags::RUN_ID, run));
     let filter: Vec<_> = std::iter::once(Tag::new(tags::TEMPORARY, "true"))
         .chain(of_run)
         .collect();
-    let mut found = Vec::new();
+    let mut tagged = Tagged::default();
     for kind in TAGGED {
-        for (id, tags) in list(cloud, region, kind, &filter, stop).await? {
-            found.extend(recognize(kind, id, region, &tags));
+        let listed = match list(cloud, region, kind, &filter, stop).await {
+            Err(error) if cloud::is_forbidden(&error) => {
+                tagged.refused.push((kind, error));
+                continue;
+            }
+            outcome => outcome?,
+        };
+        for (id, tags) in listed {
+            tagged.found.extend(recognize(kind, id, region, &tags));
         }
     }
-    Ok(found)
+    Ok(tagged)
 }
 
 fn recognize(kind: Kind, id: String, region: &str, tags: &[Tag]) -> Option<Found> {

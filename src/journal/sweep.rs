@@ -7,7 +7,7 @@
 use futures_util::future::join_all;
 
 use super::delete::Deleter;
-pub use super::find::{Found, by_tags};
+pub use super::find::{Found, Tagged, by_tags};
 use super::log::Entry;
 pub use super::marker::{Whose, buckets_of, by_markers};
 use super::resource::Kind;

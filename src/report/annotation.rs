@@ -8,6 +8,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd};
+use super::left::cleanup_command;
 use super::settings::Workspace;
 use crate::engine::event::Leftover;
 
@@ -129,14 +130,15 @@ impl Annotations {
         leftovers.chain(findings).chain(texts).collect()
     }
 
-    fn leftover(&self, Leftover { resource, reason }: &Leftover) -> Annotation {
-        let run = &self.run_id;
+    fn leftover(&self, leftover: &Leftover) -> Annotation {
+        let Leftover { resource, reason } = leftover;
+        let command = cleanup_command(&self.run_id, std::slice::from_ref(leftover));
         Annotation {
             severity: Severity::Warning,
             title: "Resource left".to_owned(),
             place: None,
             message: format!(
-                "{} {} in {} was not deleted: {reason}\nDelete it with: alicloud-image cleanup --run {run}",
+                "{} {} in {} was not deleted: {reason}\nDelete it with: {command}",
                 resource.kind, resource.id, resource.region
             ),
         }

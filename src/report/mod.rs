@@ -29,6 +29,7 @@ mod fold;
 mod github;
 mod gitlab;
 mod json;
+mod left;
 mod live;
 pub mod machine_readable;
 mod manifest;

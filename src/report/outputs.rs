@@ -11,7 +11,6 @@ use super::file::File;
 use crate::artifact::Image;
 use crate::engine::event::Leftover;
 use crate::fanout::results::{self, Results};
-use crate::owner;
 
 /// The names of the action's outputs, in the order of `action.yml`.
 pub const OUTPUTS: &[&str] = &[

@@ -6,6 +6,7 @@
 use super::diagnostics::Rendered;
 use super::duration::in_words;
 use super::entry::{BuildEnd, Entry, EntryKind, Failure, RunEnd, Start};
+use super::left::cleanup_command;
 use crate::engine::event::Leftover;
 
 /// What sort of text it is; chooses colour and Packer's `ui` type.
@@ -166,8 +167,8 @@ impl Shapes {
                 format!("--> {what}: {reason}")
             }));
             lines.push(format!(
-                "    Delete them with: alicloud-image cleanup --run {}",
-                self.run_id
+                "    Delete them with: {}",
+                cleanup_command(&self.run_id, leftovers)
             ));
             shapes.push(plain(Tone::Error, lines.join("\n")));
         }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::console;
 use super::duration::short;
 use super::entry::{BuildEnd, Entry, EntryKind, Failure, Finding, Place, RunEnd, Start};
+use super::left::cleanup_command;
 use super::outputs::append;
 use super::settings::Page;
 use crate::artifact::Image;
@@ -288,7 +289,7 @@ impl Summary {
         Some(format!(
             "### Resources left\n\n| Kind | ID | Region | Reason |\n|---|---|---|---|\n{}\nDelete them with {}\n\n",
             rows.collect::<String>(),
-            code(&format!("alicloud-image cleanup --run {}", self.run_id))
+            code(&cleanup_command(&self.run_id, leftovers))
         ))
     }
 

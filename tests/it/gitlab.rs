@@ -163,6 +163,11 @@ async fn the_janitor_looks_in_all_regions_or_in_those_named() {
         let outcome = run(&mut lab, &job, "script").await.success();
         assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
     }
+    let inputs = json!({"regions": "cn-beijing", "buckets": "images,disks"});
+    let (_, job) = component("cleanup", &inputs);
+    let outcome = run(&mut lab, &job, "script").await.success();
+    let says = "in 1 region and 2 OSS buckets";
+    assert!(outcome.stdout.contains(says), "{}", outcome.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

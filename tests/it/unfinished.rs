@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use alicloud_image_sandbox::{Effect, Fault, SandboxOptions, SeedBucket, SeedImage, When};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::harness::{Lab, Outcome, quick_options};
+use crate::harness::{Lab, Outcome, limited_to, quick_options};
 use crate::web::{everything, web};
 
 const TEMPORARY: &str = "alicloud-image:temporary";
@@ -265,6 +265,70 @@ async fn a_bucket_that_may_not_be_searched_is_a_failure_that_names_the_right() {
         "{}",
         outcome.text()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_of_an_import_is_enough_to_clean_up_after_it() {
+    let lab = Lab::quick().await;
+    let mut template = serde_json::from_str::<Value>(&web(json!({}))).unwrap();
+    template["post-processors"] = json!([[
+        {"type": "artifice", "files": ["disk.raw"]},
+        {
+            "type": "alicloud-import", "region": "cn-beijing",
+            "image_name": "imported", "oss_bucket_name": "images"
+        }
+    ]]);
+    // A machine that cannot be made anyway: what is left is the import's.
+    lab.write("web.json", &template.to_string());
+    let policy = lab.run(&["policy", "web.json"]).await.success();
+    let mut policy: Value = serde_json::from_str(&policy.stdout).unwrap();
+    let actions = policy["Statement"][0]["Action"].as_array_mut().unwrap();
+    actions.retain(|action| *action != "ecs:DescribeInstances");
+    let lab = Lab::with(limited_to(policy, quick_options())).await;
+    prepare_import(&lab);
+    let run = killed_in(&lab, &IMPORT, "ImportImage").await;
+    let outcome = clean_bucket(&lab, &run).await;
+    assert_eq!(lab.sandbox.alive(), vec![], "{}", outcome.text());
+    let warning = "These keys may not look for resources of some kinds: instance";
+    assert!(outcome.text().contains(warning), "{}", outcome.text());
+    let expired = ["cleanup", "--expired", "--region=cn-beijing"];
+    let janitor = lab.run(&expired).await;
+    assert_ne!(janitor.code, 0);
+    assert!(janitor.text().contains(warning), "{}", janitor.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_found_although_the_environment_names_another_region() {
+    let mut options = quick_options();
+    options.delays.copy = Duration::from_secs(10_000);
+    let mut lab = Lab::with(options).await;
+    lab.write("web.json", &everything());
+    let run = killed_in(&lab, &["build", "web.json"], "CopyImage").await;
+    lab.set("ALICLOUD_REGION", "cn-beijing");
+    lab.run(&["cleanup", "--run", &run]).await.success();
+    lab.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_stays_as_long_as_what_it_leads_to() {
+    let lab = Lab::quick().await;
+    prepare_import(&lab);
+    lab.refuse("DeleteObject", "AccessDenied");
+    let outcome = lab.run(&IMPORT).await;
+    let run = &outcome.outputs["build-run-id"];
+    let command = format!("alicloud-image cleanup --run {run} --oss-bucket-name=images\n");
+    assert!(outcome.stdout.contains(&command), "{}", outcome.text());
+    let journal = lab.path(&format!("journals/{run}.journal"));
+    let journal = journal.display().to_string();
+    let again = lab.run(&["cleanup", "--journal", &journal]).await;
+    assert!(again.stdout.contains(&command), "{}", again.text());
+    let refused = lab.calls("DeleteObject").into_iter();
+    let keys = refused.map(|call| call.params["key"].clone());
+    assert_eq!(keys.collect::<Vec<_>>(), ["disk.qcow2", "disk.qcow2"]);
+    std::fs::remove_file(journal).unwrap();
+    lab.sandbox.clear_faults();
+    clean_bucket(&lab, run).await;
+    assert_eq!(lab.temporary(), vec![]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,16 @@ use crate::engine::stop::Stop;
 use crate::error::{Error, Kind, Result, one_line};
 use crate::journal::sweep::{Found, Whose, buckets_of, by_markers};
 
-/// Where to look, and as whom.
+/// What a search came to.
+pub(super) struct Searched {
+    pub(super) found: Vec<Found>,
+    /// How many buckets were looked into.
+    pub(super) buckets: usize,
+    /// Why one that was named could not be.
+    pub(super) outcome: Result<()>,
+}
+
+/// Where to look, and for what.
 pub(super) struct Search<'a> {
     pub(super) cloud: &'a Cloud,
     pub(super) regions: &'a [String],
@@ -17,24 +26,27 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// What is in the buckets. One that cannot be searched does not stop the
-    /// others; the first failure is given as well, if its bucket was named.
-    pub(super) async fn run(&self, named: &[String], images: &[Found]) -> (Vec<Found>, Result<()>) {
-        let (mut found, mut failure) = (Vec::new(), Ok(()));
-        let mut searched = Vec::new();
+    /// Looks into buckets; one that cannot be searched does not stop the others.
+    pub(super) async fn run(&self, named: &[String], images: &[Found]) -> Searched {
+        let (mut found, mut outcome) = (Vec::new(), Ok(()));
+        let mut buckets = Vec::new();
         for bucket in named {
             match self.named(bucket).await {
                 Ok(in_bucket) => found.extend(in_bucket),
-                Err(error) if failure.is_ok() => failure = Err(error),
+                Err(error) if outcome.is_ok() => outcome = Err(error),
                 Err(error) => self.events.warn(one_line(&error)),
             }
-            searched.push(bucket.clone());
+            buckets.push(bucket.clone());
         }
-        match self.of_images(images, &mut searched).await {
+        match self.of_images(images, &mut buckets).await {
             Ok(in_buckets) => found.extend(in_buckets),
             Err(error) => self.events.warn(one_line(&error)),
         }
-        (found, failure)
+        Searched {
+            found,
+            buckets: buckets.len(),
+            outcome,
+        }
     }
 
     async fn named(&self, bucket: &str) -> Result<Vec<Found>> {
