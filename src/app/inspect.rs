@@ -1,7 +1,5 @@
 //! `inspect`: what a template consists of, without building it.
 
-use crate::engine::event::Events;
-use crate::error::Result;
 use crate::inputs::InspectArgs;
 use crate::report::{ExitStatus, Format, Writers, page};
 use crate::template::diagnostic::Diagnostics;
@@ -12,36 +10,42 @@ use crate::template::{self, Loaded};
 
 pub(super) fn run(args: &InspectArgs) -> ExitStatus {
     let events = super::events(&args.report);
-    inspect(args, &events).unwrap_or_else(|error| super::fail(&events, error))
-}
-
-fn inspect(args: &InspectArgs, events: &Events) -> Result<ExitStatus> {
-    let fetched = super::remote::fetch_now(&args.template, events)?;
+    let fetched = match super::remote::fetch_now(&args.template, &events) {
+        Ok(fetched) => fetched,
+        Err(error) => return super::fail(&events, error),
+    };
     let wanted = &fetched.template;
-    super::template::enter_directory_of(wanted)?;
+    if let Err(error) = super::template::enter_directory_of(wanted) {
+        return super::fail(&events, error);
+    }
     let environment = |name: &str| wanted.variables.environment.get(name).cloned();
     let inputs = super::template::variable_inputs(wanted, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = super::template::open(&wanted.path, &mut sources)?;
+    let opened = template::file::open(&wanted.path, &mut std::io::stdin(), &mut sources);
+    let source = match opened {
+        Ok(source) => source,
+        Err(error) => return super::fail(&events, super::template::missing(error, &wanted.path)),
+    };
     let loaded = template::inspect(source, &inputs, &mut sources, &mut diagnostics);
-    super::template::start(events, "inspect", &sources);
+    super::template::start(&events, "inspect", &sources);
     let secrets = loaded.as_ref().map(|loaded| loaded.variables.secrets());
-    super::template::hide(&secrets.unwrap_or_default(), events);
+    super::template::hide(&secrets.unwrap_or_default(), &events);
     let findings = diagnostics.into_sorted();
-    super::template::report(&findings, events);
+    super::template::report(&findings, &events);
     let errors = super::template::errors_in(&findings);
-    let Loaded {
+    let Some(Loaded {
         template,
         variables,
-    } = loaded
-        .filter(|_| errors == 0)
-        .ok_or_else(|| super::template::has_errors(errors))?;
+    }) = loaded.filter(|_| errors == 0)
+    else {
+        return super::fail(&events, super::template::has_errors(errors));
+    };
     let text = match args.report.format {
         Format::MachineReadable => machine_readable(&template, &variables),
         Format::Text | Format::Json => for_people(&template, &variables),
     };
     page::print(Writers::of_process(), &text);
-    Ok(super::succeed(events))
+    super::succeed(&events)
 }
 
 fn for_people(template: &Template, variables: &ResolvedVariables) -> String {

@@ -15,7 +15,7 @@ use crate::plan::files::Places;
 use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::template::nearest::did_you_mean;
-use crate::template::source::{SourceId, Sources};
+use crate::template::source::Sources;
 use crate::template::variables::VariableInputs;
 use crate::template::{self, Loaded};
 
@@ -126,7 +126,8 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
     let environment = |name: &str| args.variables.environment.get(name).cloned();
     let inputs = variable_inputs(args, &environment);
     let (mut sources, mut diagnostics) = (Sources::default(), Diagnostics::default());
-    let source = open(&args.path, &mut sources)?;
+    let source = template::file::open(&args.path, &mut std::io::stdin(), &mut sources)
+        .map_err(|error| missing(error, &args.path))?;
     let loaded = template::load(source, &inputs, &mut sources, &mut diagnostics);
     let plan = loaded.as_ref().map(|loaded| {
         let settings = build::Settings {
@@ -161,14 +162,13 @@ pub(super) fn read(args: &TemplateArgs, around: &Around<'_>) -> Result<Reading> 
     })
 }
 
-/// Reads a template's text. Whoever named a file that is not there is told
+/// Why a template cannot be opened. Whoever named one that is not there is told
 /// what is.
-pub(super) fn open(path: &Path, sources: &mut Sources) -> Result<SourceId> {
-    let opened = template::file::open(path, &mut std::io::stdin(), sources);
-    opened.map_err(|error| match error.kind() {
+pub(super) fn missing(error: Error, path: &Path) -> Error {
+    match error.kind() {
         Kind::Usage => error.with_hint(what_is_beside(path)),
         _ => error,
-    })
+    }
 }
 
 /// What helps to find a file that is not there.
