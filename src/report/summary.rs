@@ -163,6 +163,11 @@ impl Summary {
     }
 
     fn write(&self, end: &RunEnd) {
+        // Their answer is an output, and nothing else happened.
+        let answers = ["inspect", "plan", "policy", "matrix"];
+        if answers.contains(&self.command) && end.error.is_none() {
+            return;
+        }
         // The post step of a run that left nothing has nothing to say.
         let is_empty = self.resources.is_empty() && end.leftovers.is_empty();
         if self.command == "cleanup" && is_empty && end.error.is_none() {

@@ -50,8 +50,25 @@ pub struct PassedOver {
     pub provider: String,
     /// Why it has none.
     pub reason: String,
+    /// What may help.
+    pub hints: Vec<String>,
     /// Whether somebody meant it to have some.
     pub is_failure: bool,
+}
+
+/// Why a place has no keys, and what may help.
+struct Reason {
+    text: String,
+    hints: Vec<String>,
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        Self {
+            text: one_line(&error),
+            hints: error.hints().into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// A place to look at.
@@ -78,17 +95,18 @@ const PLACES: [fn(&Ambient) -> Candidate; 6] =
     [environment, oidc, cli_profile, ini_profile, instance, uri];
 
 impl Candidate {
-    fn pass_over(&self, reason: String) -> PassedOver {
+    fn pass_over(&self, reason: Reason) -> PassedOver {
         if self.is_meant {
             tracing::warn!(
                 place = self.name,
-                reason,
+                reason = reason.text,
                 "no keys where some were expected"
             );
         }
         PassedOver {
             provider: self.name.to_owned(),
-            reason,
+            reason: reason.text,
+            hints: reason.hints,
             is_failure: self.is_meant,
         }
     }
@@ -145,15 +163,20 @@ impl Chain {
     async fn try_out<'a>(
         &self,
         candidate: &'a Candidate,
-    ) -> Result<(Arc<dyn CredentialProvider>, &'a str), String> {
+    ) -> Result<(Arc<dyn CredentialProvider>, &'a str), Reason> {
         let (source, more) = match &candidate.source {
             Look::At(source, more) => (source, more),
-            Look::Nothing(reason) => return Err(reason.clone()),
+            Look::Nothing(reason) => {
+                return Err(Reason {
+                    text: reason.clone(),
+                    hints: Vec::new(),
+                });
+            }
         };
         let provider = provider(source, &self.ambient, &self.network);
         match provider.get().await {
             Ok(_) => Ok((provider, more.as_str())),
-            Err(error) => Err(one_line(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -301,10 +324,10 @@ fn uri(ambient: &Ambient) -> Candidate {
 
 /// What was meant to have keys is the cause; the rest is not worth a word.
 fn nothing(passed_over: &[PassedOver], advice: &str) -> Error {
-    let failures: Vec<_> = passed_over
-        .iter()
-        .filter(|passed| passed.is_failure)
-        .map(|passed| format!("{}: {}", passed.provider, passed.reason))
+    let failures = passed_over.iter().filter(|passed| passed.is_failure);
+    let hints = failures.clone().flat_map(|failed| failed.hints.clone());
+    let failures: Vec<_> = failures
+        .map(|failed| format!("{}: {}", failed.provider, failed.reason))
         .collect();
     let error = Error::new(
         Kind::Credentials,
@@ -312,6 +335,6 @@ fn nothing(passed_over: &[PassedOver], advice: &str) -> Error {
     );
     match failures.is_empty() {
         true => error.with_hint(advice),
-        false => error.with_source(failures.join("; ")),
+        false => hints.fold(error.with_source(failures.join("; ")), Error::with_hint),
     }
 }

@@ -386,8 +386,15 @@ fn an_import_takes_its_inputs() {
     assert_eq!(args.options, expected);
 }
 
-/// For every input a value, and what else must be set for it to matter.
-const EFFECTS: &[(&str, &str, &[(&str, &str)])] = &[
+/// An input, a value of it, and what else must be set for it to matter.
+type Effect = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// At least one for every input.
+const EFFECTS: &[Effect] = &[
     ("command", "validate", &[]),
     ("template", "other.json", &[]),
     ("working-directory", "images", &[]),

@@ -4,7 +4,7 @@ use alicloud_image_sandbox::AccessKey;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use super::{ROLE, on_an_instance, without_keys};
+use super::{ROLE, jwt, on_an_instance, set_oidc, without_keys};
 use crate::harness::{Lab, quick_options};
 use crate::template;
 
@@ -114,3 +114,25 @@ async fn a_caller_who_may_not_pass_a_role_gets_the_policy_to_attach() {
     hint: Attach this RAM policy to the user or role whose keys are used, as it gives a role to the instance (`ecs_ram_role_name`): {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "ram:PassRole", "Resource": "*"}]}
     "#);
 }
+
+/// What goes wrong first: the trust policy is for another repository or branch.
+#[tokio::test]
+async fn a_role_that_does_not_trust_the_token_is_told_with_what_the_token_says() {
+    let mut lab = without_keys(quick_options()).await;
+    set_oidc(&mut lab);
+    lab.set("ALIBABA_CLOUD_OIDC_TOKEN", &jwt("sts.aliyuncs.com", 300));
+    lab.refuse("AssumeRoleWithOIDC", "AuthenticationFail.NoPermission");
+    let end = failing(&lab, json!({}), 3).await;
+    assert_snapshot!(end, @"
+    Build 'web' errored after DURATION: No credentials for Alibaba Cloud were found: OIDC: Failed to assume the role `acs:ram::1234567890123456:role/builder` with OIDC: Alibaba Cloud refused the request: AuthenticationFail.NoPermission: Refused by the test. (AssumeRoleWithOIDC in cn-hangzhou, HTTP 403, RequestId UUID)
+     --> template.json:3:5
+      |
+    3 |     {
+      |     ^
+
+    hint: The role's trust policy must name the OIDC provider, and its conditions on `oidc:iss`, `oidc:aud` and `oidc:sub` must fit the token
+    hint: In the token, `oidc:iss` is `https://token.actions.githubusercontent.com`, `oidc:aud` is `sts.aliyuncs.com`, `oidc:sub` is `repo:team/images:ref:refs/heads/main`
+    hint: `alicloud-image whoami` shows where they were looked for
+    ");
+}
+

@@ -269,7 +269,7 @@ async fn disks_that_cannot_become_an_image_are_refused_at_once() {
         ("cut.raw", &[], "has a part of a sector"),
         ("empty.raw", &[], "is empty"),
         ("packed.gz", &[], "is compressed with gzip"),
-        ("missing.raw", &[], "Could not read"),
+        ("missing.raw", &[], "There is no disk image"),
         ("top.qcow2", &[as_it_is], "has a backing file"),
         ("orphan.qcow2", &[], "gone.qcow2"),
         ("large.qcow2", &[], "has 3072 GiB; ECS imports 2048"),
