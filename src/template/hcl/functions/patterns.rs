@@ -221,3 +221,80 @@ fn posix(text: &str, out: &mut String) -> usize {
     }
     length
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (
+                r#"regex_replace("hello world","(h\\w+)","<$1>")"#,
+                r#""\u003chello\u003e world""#,
+            ),
+            (r#"regex_replace("abc","","-")"#, r#""-a-b-c-""#),
+            (r#"regex_replace("baaac","a*","x")"#, r#""xbxcx""#),
+            (
+                r#"regex_replace("abc","[","x")"#,
+                "! `[` is no regular expression: unclosed character class",
+            ),
+            (r#"regex_replace("añ1","\\w","x")"#, r#""xñx""#),
+            (r#"regex_replace("x","x","$1y")"#, r#""""#),
+            (r#"regex_replace("aXb","(?i)x","-")"#, r#""a-b""#),
+            (r#"regex_replace("a[b","[[]","-")"#, r#""a-b""#),
+            (r#"regex_replace("été","\\b","|")"#, r#""é|t|é""#),
+            (
+                r#"regex_replace("2020-01-02", "(\\d+)-(\\d+)", "$2/$1")"#,
+                r#""01/2020-02""#,
+            ),
+            (r#"regex_replace("a.b", "[.]", "\\$")"#, r#""a\\$b""#),
+            (r#"regex_replace("a\nb", ".", "x")"#, r#""x\nx""#),
+            (r#"regex_replace("aé b", "\\W", "_")"#, r#""a__b""#),
+            (r#"regex_replace("a b", "\\s+", "")"#, r#""ab""#),
+            (
+                r#"regex_replace("abc", "(b", "x")"#,
+                "! `(b` is no regular expression: unclosed group",
+            ),
+            (
+                r#"regex_replace("foo.bar", "\\Qo.b\\E", "x")"#,
+                r#""foxar""#,
+            ),
+            (r#"regex_replace("a&&b", "[a&&b]", "x")"#, r#""xxxx""#),
+            (r#"regex_replace("éa", "\\pL", "x")"#, r#""xx""#),
+            (r#"regex_replace("aA", "(?i)A", "x")"#, r#""xx""#),
+            (
+                r#"regex_replace("ab", "a(?=b)", "x")"#,
+                "! `a(?=b)` is no regular expression: look-around, including look-ahead and look-behind, is not supported",
+            ),
+            (r#"regex("[a-z]+", "1234abcd5678efgh9")"#, r#""abcd""#),
+            (
+                r#"regex("(\\d+)-(x)?(\\d+)", "2019-02")"#,
+                r#"["2019",null,"02"]"#,
+            ),
+            (
+                r#"regex("(?P<year>\\d+)-(?P<month>\\d+)", "2019-02")"#,
+                r#"{"month":"02","year":"2019"}"#,
+            ),
+            (
+                r#"regex("(a)(?P<b>b)", "ab")"#,
+                "! A pattern must not mix named and unnamed groups",
+            ),
+            (
+                r#"regex("x", "abc")"#,
+                "! The pattern `x` is nowhere in the string",
+            ),
+            (
+                r#"regexall("[a-z]+", "1234abcd5678efgh9")"#,
+                r#"["abcd","efgh"]"#,
+            ),
+            (
+                r#"regexall("(.)=(.)", "a=1,b=2")"#,
+                r#"[["a","1"],["b","2"]]"#,
+            ),
+            (r#"regexall("x", "abc")"#, "[]"),
+            (r#"regexall("[^\\d\\s]", "a1 b")"#, r#"["a","b"]"#),
+            (r#"regexall("[[:alpha:]]", "a1é")"#, r#"["a"]"#),
+        ]);
+    }
+}

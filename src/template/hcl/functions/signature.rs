@@ -92,7 +92,11 @@ impl Function {
             .map(|parameter| parameter.name)
             .collect();
         let and_more = if self.rest.is_some() { " or more" } else { "" };
-        let plural = if names.len() == 1 { "" } else { "s" };
+        let plural = if names.len() == 1 && self.rest.is_none() {
+            ""
+        } else {
+            "s"
+        };
         let message = format!(
             "`{}` takes {}{and_more} argument{plural}, and got {given}",
             self.name,
