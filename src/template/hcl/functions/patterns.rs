@@ -122,8 +122,8 @@ impl Shape {
 }
 
 /// A pattern of Go in the syntax of the `regex` crate: classes like `\d` are
-/// of ASCII, brackets within brackets stand for themselves, and so does what
-/// stands between `\Q` and `\E`.
+/// of ASCII; brackets within brackets stand for themselves, and so do braces
+/// that repeat nothing and what stands between `\Q` and `\E`.
 fn translated(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
@@ -131,6 +131,10 @@ fn translated(pattern: &str) -> String {
         let length = match first {
             '\\' => escape(rest, false, &mut out),
             '[' => class(rest, &mut out),
+            '{' if !is_repetition(rest) => {
+                out.push_str(r"\{");
+                1
+            }
             _ => {
                 out.push(first);
                 first.len_utf8()
@@ -139,6 +143,17 @@ fn translated(pattern: &str) -> String {
         rest = &rest[length..];
     }
     out
+}
+
+/// Whether a text begins with `{2}`, `{2,}` or `{2,3}`. Any other brace stands
+/// for itself.
+fn is_repetition(text: &str) -> bool {
+    let Some((inside, _)) = text[1..].split_once('}') else {
+        return false;
+    };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 /// Translates the escape that a text begins with. Gives its length.
@@ -156,6 +171,11 @@ fn escape(text: &str, is_in_class: bool, out: &mut String) -> usize {
         'W' => r"[^0-9A-Za-z_]",
         'b' if !is_in_class => r"(?-u:\b)",
         'Q' => return quoted(text, out),
+        'p' | 'P' | 'x' if text[2..].starts_with('{') => {
+            let length = text.find('}').map_or(text.len(), |end| end + 1);
+            out.push_str(&text[..length]);
+            return length;
+        }
         _ => {
             out.extend(['\\', letter]);
             return 1 + letter.len_utf8();
@@ -267,6 +287,14 @@ mod tests {
                 r#"regex_replace("ab", "a(?=b)", "x")"#,
                 "! `a(?=b)` is no regular expression: look-around, including look-ahead and look-behind, is not supported",
             ),
+            (r#"regex_replace("a{{b}}c", "{{", "<")"#, r#""a\u003cb}}c""#),
+            (r#"regex_replace("a{,2}", "a{,2}", "x")"#, r#""x""#),
+            (r#"regex_replace("aaa", "a{2,}", "x")"#, r#""x""#),
+            (r#"regex_replace("αβ", "\\p{Greek}", "g")"#, r#""gg""#),
+            (r#"regex_replace("a1", "[\\p{L}\\d]", "x")"#, r#""xx""#),
+            (r#"regex_replace("x.y", "\\x{2e}", "-")"#, r#""x-y""#),
+            (r#"regex_replace("a]b", "[]]", "x")"#, r#""axb""#),
+            (r#"regex_replace("ab~c", "[a~~b]", "x")"#, r#""xxxc""#),
             (r#"regex("[a-z]+", "1234abcd5678efgh9")"#, r#""abcd""#),
             (
                 r#"regex("(\\d+)-(x)?(\\d+)", "2019-02")"#,

@@ -265,6 +265,11 @@ fn formatdate(arguments: &Arguments<'_>) -> Outcome {
 
 /// Copies the text in quotes that a format begins with. Gives its length.
 fn literal(format: &str, out: &mut String) -> Result<usize, FunctionError> {
+    // Two quotes stand for one, in quotes and outside of them.
+    if format.starts_with("''") {
+        out.push('\'');
+        return Ok(2);
+    }
     let mut at = 1;
     loop {
         let Some(end) = format[at..].find('\'') else {
@@ -516,6 +521,10 @@ mod tests {
             (
                 r#"timeadd("2017-11-22T00:00:00.123456Z","1h")"#,
                 r#""2017-11-22T01:00:00Z""#,
+            ),
+            (
+                r#"formatdate("hh''mm","2017-11-22T09:05:00Z")"#,
+                r#""09'05""#,
             ),
             ("timestamp()", r#""2024-01-02T03:04:05Z""#),
             ("legacy_isotime()", r#""2024-01-02T03:04:05Z""#),

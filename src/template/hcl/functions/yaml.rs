@@ -253,8 +253,7 @@ fn number(text: &str) -> Option<Number> {
 /// A date or time, as RFC 3339 has it.
 fn time(text: &str) -> Option<Value> {
     static TIME: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern =
-            r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2})?)?$";
+        let pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2})?)?$";
         Regex::new(pattern).expect("the pattern is valid")
     });
     let parts = TIME.captures(text)?;
