@@ -9,7 +9,7 @@ use super::signature::{Arguments, Function, Parameter, Shape};
 use super::strings::characters;
 use super::{FunctionError, Outcome};
 
-/// The largest width and precision, so that no template can use up the
+/// The largest width and precision, so that a slip does not use up the
 /// memory.
 const WIDTH_MAX: usize = 1000;
 

@@ -33,7 +33,6 @@ pub(super) enum Shape {
     Any,
     Text,
     Number,
-    Bool,
     /// A list whose elements stay as they are.
     List,
     /// A list whose elements are made of one type.
@@ -189,7 +188,6 @@ impl Shape {
             Self::Any | Self::List | Self::Object => Type::Any,
             Self::Text => Type::String,
             Self::Number => Type::Number,
-            Self::Bool => Type::Bool,
             Self::Uniform => Type::any_list(),
             Self::Texts => Type::strings(),
             Self::Numbers => Type::List(Box::new(Type::Number)),

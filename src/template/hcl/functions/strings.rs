@@ -11,7 +11,7 @@ use super::super::value::{Deferred, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
 use super::{FunctionError, Outcome};
 
-/// How far `indent` goes at most, so that no template can use up the memory.
+/// How far `indent` goes at most, so that a slip does not use up the memory.
 const INDENT_MAX: usize = 1000;
 
 const STR: Parameter = Parameter::text("str");

@@ -66,16 +66,13 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, String> {
         loop {
             let event = self.parser.next_event().ok_or("it ends too early")?;
-            match event.map_err(|error| error.to_string())?.0 {
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                event @ (Event::StreamEnd
-                | Event::Alias(_)
-                | Event::Scalar(..)
-                | Event::SequenceStart(..)
-                | Event::SequenceEnd
-                | Event::MappingStart(..)
-                | Event::MappingEnd) => return Ok(event),
-                _ => {}
+            let (event, _) = event.map_err(|error| error.to_string())?;
+            let is_frame = matches!(
+                event,
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd
+            );
+            if !is_frame {
+                return Ok(event);
             }
         }
     }
