@@ -15,7 +15,7 @@ use jsonc_parser::{CollectOptions, parse_to_ast};
 
 use super::super::value::{Number, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 use crate::template::json::STRICT;
 
 const STR: Parameter = Parameter::text("str");
@@ -205,10 +205,12 @@ fn encoding(arguments: &Arguments<'_>) -> Result<&'static Encoding, FunctionErro
     let name = arguments.text(1);
     let known = Encoding::for_label_no_replacement(name.as_bytes());
     known.ok_or_else(|| {
-        FunctionError::at(1, format!("There is no encoding `{name}`")).with_hint(format!(
-            "Write its name at IANA, as `{}` or `UTF-16LE`",
-            UTF_8.name()
-        ))
+        FunctionError::at(1, format!("There is no encoding `{}`", excerpt(name))).with_hint(
+            format!(
+                "Write its name at IANA, as `{}` or `UTF-16LE`",
+                UTF_8.name()
+            ),
+        )
     })
 }
 

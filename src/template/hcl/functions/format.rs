@@ -7,7 +7,7 @@ use super::super::value::{Deferred, Number, Type, Value};
 use super::encoding::json;
 use super::signature::{Arguments, Function, Parameter, Shape};
 use super::strings::characters;
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 /// The largest width and precision, so that a slip does not use up the
 /// memory.
@@ -75,7 +75,8 @@ fn formatted(pattern: &str, values: &[Value]) -> Outcome {
         true => Err(FunctionError::at(
             used + 1,
             format!(
-                "`{pattern}` has verbs for {used} values, and got {}",
+                "`{}` has verbs for {used} values, and got {}",
+                excerpt(pattern),
                 values.len()
             ),
         )),

@@ -6,7 +6,7 @@ use sha2::{Sha256, Sha512};
 use uuid::Uuid;
 
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("bcrypt", &[Parameter::text("str")], bcrypt)
@@ -75,7 +75,7 @@ fn uuidv5(arguments: &Arguments<'_>) -> Outcome {
         "oid" => Uuid::NAMESPACE_OID,
         "x500" => Uuid::NAMESPACE_X500,
         other => Uuid::parse_str(other).map_err(|_| {
-            FunctionError::at(0, format!("There is no namespace `{other}`"))
+            FunctionError::at(0, format!("There is no namespace `{}`", excerpt(other)))
                 .with_hint("Namespaces are `dns`, `url`, `oid`, `x500` and any UUID")
         })?,
     };

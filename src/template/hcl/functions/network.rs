@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 /// By how many bits a prefix is extended at most, as in Packer.
 const EXTENSION_MAX: i64 = 32;
@@ -45,7 +45,7 @@ impl Network {
     fn parse(arguments: &Arguments<'_>) -> Result<Self, FunctionError> {
         let text = arguments.text(0);
         Self::read(text).ok_or_else(|| {
-            FunctionError::at(0, format!("`{text}` is no network"))
+            FunctionError::at(0, format!("`{}` is no network", excerpt(text)))
                 .with_hint("Write an address and the length of its prefix, as in `10.0.0.0/8`")
         })
     }

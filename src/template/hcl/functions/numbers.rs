@@ -2,7 +2,7 @@
 
 use super::super::value::{ArithmeticError, Number, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 /// How many numbers `range` gives at most, as in Packer.
 const RANGE_MAX: usize = 1024;
@@ -122,9 +122,12 @@ fn parseint(arguments: &Arguments<'_>) -> Outcome {
         return Err(FunctionError::at(1, message));
     };
     let parsed = integer(text, radix);
-    parsed
-        .map(Value::Number)
-        .ok_or_else(|| FunctionError::at(0, format!("`{text}` is no integer of base {base}")))
+    parsed.map(Value::Number).ok_or_else(|| {
+        FunctionError::at(
+            0,
+            format!("`{}` is no integer of base {base}", excerpt(text)),
+        )
+    })
 }
 
 /// The integer that a text is in a base. Digits above 9 are letters; above

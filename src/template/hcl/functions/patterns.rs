@@ -9,7 +9,7 @@ use regex::{Captures, Regex};
 
 use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -41,7 +41,7 @@ fn regex(arguments: &Arguments<'_>) -> Outcome {
             1,
             format!(
                 "The pattern `{}` is nowhere in the string",
-                arguments.text(0)
+                excerpt(arguments.text(0))
             ),
         )
         .with_hint("Use `regexall`, which gives an empty list, or `try`")
@@ -71,7 +71,7 @@ fn compiled(arguments: &Arguments<'_>, index: usize) -> Result<Regex, FunctionEr
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default();
         let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-        let message = format!("`{pattern}` is no regular expression: {reason}");
+        let message = format!("`{}` is no regular expression: {reason}", excerpt(pattern));
         FunctionError::at(index, message).with_hint("The syntax is that of Go's `regexp` package")
     })
 }

@@ -150,6 +150,14 @@ fn arguments_are_counted_and_converted() {
 }
 
 #[test]
+fn messages_show_the_beginning_of_arguments() {
+    let long = "é".repeat(41);
+    let error = outcome("parseint", &[long.into(), 10i64.into()]).expect_err("no number");
+    let message = format!("`{}…` is no integer of base 10", "é".repeat(40));
+    assert_eq!(error.message, message);
+}
+
+#[test]
 fn every_function_has_a_name_of_its_own() {
     let mut sorted: Vec<&str> = names().collect();
     sorted.sort_unstable();
