@@ -245,7 +245,8 @@ fn values(arguments: &Arguments<'_>) -> Outcome {
 fn zipmap(arguments: &Arguments<'_>) -> Outcome {
     let (keys, values) = (arguments.list(0), arguments.list(1));
     if keys.len() != values.len() {
-        let message = format!("There are {} keys and {} values", keys.len(), values.len());
+        let (keys, values) = (keys.len(), values.len());
+        let message = format!("Keys and values differ in number: {keys} and {values}");
         return Err(FunctionError::new(message));
     }
     let keys: Option<Vec<String>> = keys.iter().map(Value::text).collect();
@@ -253,4 +254,209 @@ fn zipmap(arguments: &Arguments<'_>) -> Outcome {
     Ok(Value::Object(
         keys.into_iter().zip(values.iter().cloned()).collect(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            ("chunklist([1, 2, 3], 2)", "[[1,2],[3]]"),
+            ("chunklist([1, 2, 3], 0)", "[[1,2,3]]"),
+            ("chunklist([], 2)", "[]"),
+            (
+                "chunklist([1, 2], -1)",
+                "! `-1` is not a whole number from 0 up",
+            ),
+            (r#"chunklist([1,"a"],1)"#, r#"[["1"],["a"]]"#),
+            (
+                r#"chunklist(["a"],1.5)"#,
+                "! `1.5` is not a whole number from 0 up",
+            ),
+            (r#"coalesce(null,"a")"#, r#""a""#),
+            (r#"coalesce("","a")"#, r#""a""#),
+            (
+                "coalesce(null, null)",
+                "! All arguments of `coalesce` are null or empty",
+            ),
+            (r#"coalesce(null, 1, "x")"#, r#""1""#),
+            (r#"coalesce([],["a"])"#, "[]"),
+            (r#"coalesce("a", 1, true)"#, r#""a""#),
+            (
+                "coalesce(1, true)",
+                "! The arguments of `coalesce` must have one type",
+            ),
+            (
+                r#"coalesce({"a":1}, "x")"#,
+                "! The arguments of `coalesce` must have one type",
+            ),
+            (r#"coalescelist([],["a"])"#, r#"["a"]"#),
+            (r#"coalescelist(["a"],["b"])"#, r#"["a"]"#),
+            (
+                "coalescelist([], [])",
+                "! All arguments of `coalescelist` are empty",
+            ),
+            (
+                r#"coalescelist(null,["a"])"#,
+                "! `list` of `coalescelist` must not be null",
+            ),
+            (r#"compact(["a","","b",null])"#, r#"["a","b"]"#),
+            (r#"compact(["a",""," "])"#, r#"["a"," "]"#),
+            ("compact([1, 2])", r#"["1","2"]"#),
+            (r#"concat(["a"],[],["b",1])"#, r#"["a","b",1]"#),
+            ("concat([])", "[]"),
+            (
+                r#"concat(["a"], "b")"#,
+                "! `list` of `concat` must be a list, and is a string",
+            ),
+            (r#"contains(["a","b"],"a")"#, "true"),
+            (r#"contains(["a",1],1)"#, "true"),
+            ("contains([], 1)", "false"),
+            (
+                r#"contains({"a":1},1)"#,
+                "! `list` of `contains` must be a list, and is an object",
+            ),
+            (
+                "contains([null], null)",
+                "! `value` of `contains` must not be null",
+            ),
+            (
+                r#"contains("abc", "a")"#,
+                "! `list` of `contains` must be a list, and is a string",
+            ),
+            (r#"distinct(["a","b","a"])"#, r#"["a","b"]"#),
+            ("distinct([1, 1.0, 2])", "[1,2]"),
+            ("distinct([[1], [1]])", "[[1]]"),
+            ("distinct([])", "[]"),
+            (
+                "distinct([1, true])",
+                "! `list` of `distinct` must be values of one type, and is a list of several",
+            ),
+            (r#"distinct([1,"a",true])"#, r#"["1","a","true"]"#),
+            (r#"element(["a","b","c"],1)"#, r#""b""#),
+            (r#"element(["a","b","c"],4)"#, r#""b""#),
+            (
+                r#"element(["a","b","c"],-1)"#,
+                "! `-1` is not a whole number from 0 up",
+            ),
+            ("element([], 0)", "! An empty list has no elements"),
+            (r#"element(["a",2],1)"#, "2"),
+            (
+                r#"element({"a":1}, 0)"#,
+                "! `list` of `element` must be a list, and is an object",
+            ),
+            (
+                r#"element(["a"], 0.5)"#,
+                "! `0.5` is not a whole number from 0 up",
+            ),
+            (r#"flatten([["a"],[],[["b"],"c"]])"#, r#"["a","b","c"]"#),
+            ("flatten([1, [2, [3]]])", "[1,2,3]"),
+            (
+                r#"flatten("x")"#,
+                "! `list` of `flatten` must be a list, and is a string",
+            ),
+            (
+                r#"flatten({"a":1})"#,
+                "! `list` of `flatten` must be a list, and is an object",
+            ),
+            (r#"index(["a","b"],1)"#, "! The value is not in the list"),
+            (r#"index(["a","b"],"b")"#, "1"),
+            (
+                r#"index({"a":1},"a")"#,
+                "! `list` of `index` must be a list, and is an object",
+            ),
+            (r#"keys({"b":1,"a":2})"#, r#"["a","b"]"#),
+            ("keys({})", "[]"),
+            (
+                "keys([1])",
+                "! `map` of `keys` must be a map or an object, and is a list",
+            ),
+            ("keys(null)", "! `map` of `keys` must not be null"),
+            ("length([1, 2])", "2"),
+            (r#"length("")"#, "0"),
+            (r#"length("👨‍👩‍👧")"#, "1"),
+            (
+                "length(5)",
+                "! `value` of `length` must be a string, a list or a map, and is a number",
+            ),
+            (r#"length({"a":1,"b":2})"#, "2"),
+            ("length(null)", "! `value` of `length` must not be null"),
+            (r#"lookup({"a":"x"},"a","d")"#, r#""x""#),
+            (r#"lookup({"a":"x"},"b","d")"#, r#""d""#),
+            (r#"lookup({"a":1},"b","d")"#, r#""d""#),
+            (r#"lookup({"a":1,"b":"x"},"a","d")"#, "1"),
+            (
+                r#"lookup({"a":"x"},"b")"#,
+                "! `lookup` takes 3 arguments, and got 2",
+            ),
+            (r#"lookup({},"a",1)"#, "1"),
+            (r#"lookup({"a":null}, "a", "d")"#, "null"),
+            (r#"merge({"a":1},{"a":2,"b":3})"#, r#"{"a":2,"b":3}"#),
+            ("merge()", "{}"),
+            (r#"merge({"a":1},null)"#, r#"{"a":1}"#),
+            (r#"merge({"a":{"x":1}},{"a":{"y":2}})"#, r#"{"a":{"y":2}}"#),
+            (
+                r#"merge([1],{"a":1})"#,
+                "! `map` of `merge` must be a map or an object, and is a list",
+            ),
+            (r#"reverse(["a","b",1])"#, r#"[1,"b","a"]"#),
+            ("reverse([])", "[]"),
+            (
+                r#"reverse("abc")"#,
+                "! `list` of `reverse` must be a list, and is a string",
+            ),
+            (r#"slice(["a","b","c"],1,2)"#, r#"["b"]"#),
+            (
+                r#"slice(["a","b","c"],1,4)"#,
+                "! The end index 4 is beyond the 3 elements of the list",
+            ),
+            (
+                r#"slice(["a","b","c"],2,1)"#,
+                "! The start index 2 is beyond the end index 1",
+            ),
+            ("slice([], 0, 0)", "[]"),
+            (
+                r#"slice(["a","b"], -1, 1)"#,
+                "! `-1` is not a whole number from 0 up",
+            ),
+            (
+                r#"sort(["b","a","B","10","9"])"#,
+                r#"["10","9","B","a","b"]"#,
+            ),
+            ("sort([3, 1])", r#"["1","3"]"#),
+            (r#"sort(["b",null])"#, "! Null cannot be sorted"),
+            ("sort([])", "[]"),
+            (
+                r#"sort("x")"#,
+                "! `list` of `sort` must be a list of strings, and is a string",
+            ),
+            (
+                "sort([[1]])",
+                "! `list[0]` of `sort` must be a string, and is a list",
+            ),
+            (r#"values({"b":1,"a":"x"})"#, r#"["x",1]"#),
+            ("values({})", "[]"),
+            (
+                "values([1])",
+                "! `map` of `values` must be a map or an object, and is a list",
+            ),
+            (r#"zipmap(["a","b"],[1,"x"])"#, r#"{"a":1,"b":"x"}"#),
+            (
+                r#"zipmap(["a","b"],[1])"#,
+                "! Keys and values differ in number: 2 and 1",
+            ),
+            (r#"zipmap(["a","a"],[1,2])"#, r#"{"a":2}"#),
+            (
+                r#"zipmap(["a"], ["x","y"])"#,
+                "! Keys and values differ in number: 1 and 2",
+            ),
+            (r#"alltrue([true, "true"])"#, "true"),
+            ("alltrue([true, false])", "false"),
+            ("alltrue([])", "true"),
+            ("anytrue([false, true])", "true"),
+            ("anytrue([])", "false"),
+        ]);
+    }
 }

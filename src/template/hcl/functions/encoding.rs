@@ -15,7 +15,7 @@ use jsonc_parser::{CollectOptions, parse_to_ast};
 
 use super::super::value::{Number, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 use crate::template::json::STRICT;
 
 const STR: Parameter = Parameter::text("str");
@@ -143,7 +143,13 @@ fn decoded(text: &str) -> Result<Vec<u8>, FunctionError> {
     // Go skips line ends.
     let text = text.replace(['\r', '\n'], "");
     let decoded = STANDARD.decode(text);
-    decoded.map_err(|error| FunctionError::at(0, format!("The string is no base64: {error}")))
+    // Which byte is wrong may be that of a secret.
+    decoded.map_err(|_| {
+        FunctionError::at(
+            0,
+            "The string is no base64, as RFC 4648 has it with padding",
+        )
+    })
 }
 
 fn base64gzip(arguments: &Arguments<'_>) -> Outcome {
@@ -199,10 +205,12 @@ fn encoding(arguments: &Arguments<'_>) -> Result<&'static Encoding, FunctionErro
     let name = arguments.text(1);
     let known = Encoding::for_label_no_replacement(name.as_bytes());
     known.ok_or_else(|| {
-        FunctionError::at(1, format!("There is no encoding `{name}`")).with_hint(format!(
-            "Write its name at IANA, as `{}` or `UTF-16LE`",
-            UTF_8.name()
-        ))
+        FunctionError::at(1, format!("There is no encoding `{}`", excerpt(name))).with_hint(
+            format!(
+                "Write its name at IANA, as `{}` or `UTF-16LE`",
+                UTF_8.name()
+            ),
+        )
     })
 }
 
@@ -305,5 +313,146 @@ fn csv_field(text: &str) -> Result<(String, &str), &'static str> {
             Some(_) => return Err("something stands behind a closing quote"),
         }
         rest = &rest[1..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::super::tests::{check, outcome};
+    use super::*;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"base64decode("aGk=")"#, r#""hi""#),
+            (
+                r#"base64decode("/w==")"#,
+                "! What the string decodes to is no text in UTF-8",
+            ),
+            (
+                r#"base64decode("aGk")"#,
+                "! The string is no base64, as RFC 4648 has it with padding",
+            ),
+            (
+                r#"base64decode("!!")"#,
+                "! The string is no base64, as RFC 4648 has it with padding",
+            ),
+            (r#"base64encode("héllo")"#, r#""aMOpbGxv""#),
+            ("base64encode(1)", r#""MQ==""#),
+            (
+                r#"csvdecode("a,b\n1,2\n\"x,y\",\"q\"\"q\"\n")"#,
+                r#"[{"a":"1","b":"2"},{"a":"x,y","b":"q\"q"}]"#,
+            ),
+            (
+                r#"csvdecode("a,b\n1\n")"#,
+                "! Line 2 has 1 fields, and the first 2",
+            ),
+            (
+                r#"csvdecode("")"#,
+                "! The string is no CSV: the line with the names is missing",
+            ),
+            (
+                r#"csvdecode("a,a\n1,2\n")"#,
+                "! Two columns have the name `a`",
+            ),
+            (r#"csvdecode("a,b")"#, "[]"),
+            (
+                r#"csvdecode("a,b\n\"x\ny\",2\r\n\n3,4")"#,
+                r#"[{"a":"x\ny","b":"2"},{"a":"3","b":"4"}]"#,
+            ),
+            (
+                r#"csvdecode("a,b\nx\"y,2")"#,
+                "! The string is no CSV: a quote stands in a field that begins without one in line 2",
+            ),
+            (
+                r#"csvdecode("a,b\n\"x\"y,2")"#,
+                "! The string is no CSV: something stands behind a closing quote in line 2",
+            ),
+            (
+                r#"csvdecode("a\n\"x")"#,
+                "! The string is no CSV: a quote is not closed in line 2",
+            ),
+            (
+                r#"csvdecode(" a , b\n 1 , \"2\"")"#,
+                "! The string is no CSV: a quote stands in a field that begins without one in line 2",
+            ),
+            (
+                r#"jsondecode("{\"b\":1,\"a\":[1.5,null,\"x\"]}")"#,
+                r#"{"a":[1.5,null,"x"],"b":1}"#,
+            ),
+            (
+                r#"jsondecode("12345678901234567890123")"#,
+                "12345678901234567890123",
+            ),
+            (
+                r#"jsondecode("[1,]")"#,
+                "! The string is no JSON: Trailing commas are not allowed on line 1 column 3",
+            ),
+            (r#"jsondecode("")"#, "! The string is no JSON: it is empty"),
+            (r#"jsondecode("{\"a\":1,\"a\":2}")"#, r#"{"a":2}"#),
+            (
+                r#"jsondecode("{\"a\":{\"b\":[{}]}} x")"#,
+                "! The string is no JSON: Text cannot contain more than one JSON value on line 1 column 18",
+            ),
+            (
+                r#"jsondecode("nul")"#,
+                "! The string is no JSON: Unexpected word on line 1 column 1",
+            ),
+            (r#"jsondecode("\"\\u00e9\\ud83d\\ude00\"")"#, r#""é😀""#),
+            (
+                r#"jsondecode("01")"#,
+                "! The string is no JSON: Text cannot contain more than one JSON value on line 1 column 2",
+            ),
+            (r#"jsondecode(" true ")"#, "true"),
+            (
+                r#"jsonencode("<&>\u2028é\u0007")"#,
+                r#""\"\\u003c\\u0026\\u003e\\u2028é\\u0007\"""#,
+            ),
+            ("jsonencode(null)", r#""null""#),
+            (r#"jsonencode({"b":[],"a":{}})"#, r#""{\"a\":{},\"b\":[]}""#),
+            ("jsonencode(1000000)", r#""1000000""#),
+            (
+                r#"jsonencode("a\\b\"\t\r\n\u0008\u000c/\u007f")"#,
+                r#""\"a\\\\b\\\"\\t\\r\\n\\u0008\\u000c/\"""#,
+            ),
+            (
+                r#"urlencode("a b&c/é~*+-_.")"#,
+                r#""a+b%26c%2F%C3%A9~%2A%2B-_.""#,
+            ),
+            (
+                r#"urlencode("日本 /?=&")"#,
+                r#""%E6%97%A5%E6%9C%AC+%2F%3F%3D%26""#,
+            ),
+            (
+                r#"textencodebase64("Hello", "UTF-16LE")"#,
+                r#""SABlAGwAbABvAA==""#,
+            ),
+            (
+                r#"textdecodebase64("SABlAGwAbABvAA==", "UTF-16LE")"#,
+                r#""Hello""#,
+            ),
+            (r#"textencodebase64("é", "windows-1252")"#, r#""6Q==""#),
+            (
+                r#"textencodebase64("日", "windows-1252")"#,
+                "! The string has characters that `windows-1252` cannot express",
+            ),
+            (
+                r#"textencodebase64("a", "klingon")"#,
+                "! There is no encoding `klingon`",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn base64gzip_is_gzip_in_base64() {
+        let packed = outcome("base64gzip", &["hello".into()]).expect("a string");
+        let bytes = STANDARD.decode(packed.text().expect("a string"));
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(bytes.expect("base64").as_slice())
+            .read_to_string(&mut text)
+            .expect("gzip");
+        assert_eq!(text, "hello");
     }
 }

@@ -187,11 +187,12 @@ fn glob(pattern: &str) -> Result<Regex, FunctionError> {
             '}' if depth > 0 => (")", 1),
             '[' if rest.starts_with("[!") => ("[^", 2),
             '[' | ']' | '-' | '^' => (&rest[..1], 1),
+            '\\' => ("", 1 + rest[1..].chars().next().map_or(0, char::len_utf8)),
             _ => ("", c.len_utf8()),
         };
         depth += i32::from(c == '{') - i32::from(c == '}' && depth > 0);
         match part {
-            "" => out.push_str(&regex::escape(rest[..length].trim_start_matches('\\'))),
+            "" => out.push_str(&regex::escape(unescaped(&rest[..length]))),
             part => out.push_str(part),
         }
         rest = &rest[length..];
@@ -199,4 +200,80 @@ fn glob(pattern: &str) -> Result<Regex, FunctionError> {
     out.push('$');
     Regex::new(&out)
         .map_err(|_| FunctionError::at(1, format!("`{pattern}` is no pattern for files")))
+}
+
+/// The character behind a backslash.
+fn unescaped(text: &str) -> &str {
+    match text.strip_prefix('\\') {
+        Some("") | None => text,
+        Some(escaped) => escaped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"abspath("x/../y")"#, r#""/work/here/y""#),
+            (r#"abspath("/a//b/./c/..")"#, r#""/a/b""#),
+            (r#"basename("/a/b/")"#, r#""b""#),
+            (r#"basename("")"#, r#"".""#),
+            (r#"basename("/")"#, r#""/""#),
+            (r#"dirname("/a/b/c")"#, r#""/a/b""#),
+            (r#"dirname("/a/b/")"#, r#""/a/b""#),
+            (r#"dirname("a")"#, r#"".""#),
+            (r#"dirname("")"#, r#"".""#),
+            (r#"dirname("/a")"#, r#""/""#),
+            (r#"pathexpand("~/x")"#, r#""/home/ann/x""#),
+            (r#"pathexpand("~")"#, r#""/home/ann""#),
+            (r#"pathexpand("a/~")"#, r#""a/~""#),
+            (
+                r#"pathexpand("~bob/x")"#,
+                "! `~bob/x` begins with the home directory of another user",
+            ),
+            (r#"file("motd.txt")"#, r#""Hello\n""#),
+            (r#"file("/project/motd.txt")"#, r#""Hello\n""#),
+            (r#"file("~/key")"#, r#""key""#),
+            (r#"file("nope")"#, "! The path `/project/nope` is not there"),
+            (
+                r#"file("binary")"#,
+                "! The file `binary` is no text in UTF-8",
+            ),
+            (r#"filebase64("binary")"#, r#""/wA=""#),
+            (r#"fileexists("motd.txt")"#, "true"),
+            (r#"fileexists("nope")"#, "false"),
+            (
+                r#"fileexists("scripts")"#,
+                "! The path `/project/scripts` is no regular file",
+            ),
+            (r#"fileset("scripts", "*")"#, r#"["a.sh"]"#),
+            (
+                r#"fileset("scripts", "**")"#,
+                r#"["a.sh","deep/b.sh","deep/c.ps1"]"#,
+            ),
+            (
+                r#"fileset("scripts", "**/*.sh")"#,
+                r#"["a.sh","deep/b.sh"]"#,
+            ),
+            (
+                r#"fileset(".", "scripts/*/[a-b].{ps1,sh}")"#,
+                r#"["scripts/deep/b.sh"]"#,
+            ),
+            (r#"fileset(".", "mot?.txt")"#, r#"["motd.txt"]"#),
+            (r#"fileset("scripts", "\\*")"#, "[]"),
+            (r#"fileset("nope", "*")"#, "[]"),
+            (r#"fileset(".", "[")"#, "! `[` is no pattern for files"),
+            (
+                r#"templatefile("motd.txt", {"a":1})"#,
+                r#""/project/motd.txt \"Hello\\n\" [\"a\"]""#,
+            ),
+            (
+                r#"templatefile("motd.txt", [])"#,
+                "! `vars` of `templatefile` must be a map or an object, and is a list",
+            ),
+        ]);
+    }
 }

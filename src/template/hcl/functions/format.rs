@@ -7,9 +7,9 @@ use super::super::value::{Deferred, Number, Type, Value};
 use super::encoding::json;
 use super::signature::{Arguments, Function, Parameter, Shape};
 use super::strings::characters;
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
-/// The largest width and precision, so that no template can use up the
+/// The largest width and precision, so that a slip does not use up the
 /// memory.
 const WIDTH_MAX: usize = 1000;
 
@@ -75,7 +75,8 @@ fn formatted(pattern: &str, values: &[Value]) -> Outcome {
         true => Err(FunctionError::at(
             used + 1,
             format!(
-                "The format `{pattern}` has {used} verbs for {} values",
+                "`{}` has verbs for {used} values, and got {}",
+                excerpt(pattern),
                 values.len()
             ),
         )),
@@ -414,4 +415,154 @@ fn exponential(digits: &str, point: i64, places: usize, letter: char) -> String 
         &padded[1..],
         exponent.abs()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"format("%v", 1000000)"#, r#""1e+06""#),
+            (r#"format("%v", 10000000000000000000000)"#, r#""1e+22""#),
+            (r#"format("%v", 0.00001)"#, r#""1e-05""#),
+            (r#"format("%v|%v", true, null)"#, r#""true|null""#),
+            (r#"format("%v", [1,"a"])"#, r#""[1,\"a\"]""#),
+            (r#"format("%#v", "a<b")"#, r#""\"a\\u003cb\"""#),
+            (
+                r#"format("%d", 3.7)"#,
+                "! `%d` cannot format this: it is no whole number",
+            ),
+            (
+                r#"format("%05d|%-5d|%+d|% d|%x|%X|%o|%b", 3, 3, 3, 3, 255, 255, 8, 5)"#,
+                r#""00003|3    |+3| 3|ff|FF|10|101""#,
+            ),
+            (
+                r#"format("%f|%.2f|%e|%g|%8.3f|%-8.2f|", 1.5, 1.005, 12345.678, 1e21, 3.14159, 2)"#,
+                r#""1.500000|1.00|1.234568e+04|1e+21|   3.142|2.00    |""#,
+            ),
+            (
+                r#"format("%g|%G|%E", 0.00001, 1e-10, 1)"#,
+                r#""1e-05|1E-10|1.000000E+00""#,
+            ),
+            (
+                r#"format("%s|%10s|%-10s|%.2s|%q", "héé", "abc", "abc", "abc", "a\"b<")"#,
+                r#""héé|       abc|abc       |ab|\"a\\\"b\\u003c\"""#,
+            ),
+            (r#"format("%s", 5)"#, r#""5""#),
+            (r#"format("%s", true)"#, r#""true""#),
+            (
+                r#"format("%s", [1])"#,
+                "! `%s` cannot format this: it is a list, not a string",
+            ),
+            (
+                r#"format("%s", null)"#,
+                "! `%s` cannot format this: it is null",
+            ),
+            (r#"format("%t", "true")"#, r#""true""#),
+            (r#"format("%t|%5t", true, false)"#, r#""true|false""#),
+            (r#"format("%d", "12")"#, r#""12""#),
+            (r#"format("%[2]s %[1]s", "a", "b")"#, r#""b a""#),
+            (r#"format("%[1]s %s", "a", "b")"#, r#""a b""#),
+            (
+                r#"format("%s")"#,
+                "! `%s` needs a value number 1, and there are 0",
+            ),
+            (
+                r#"format("x", 1)"#,
+                "! `x` has verbs for 0 values, and got 1",
+            ),
+            (
+                r#"format("%s", "a", "b")"#,
+                "! `%s` has verbs for 1 values, and got 2",
+            ),
+            (r#"format("%z", 1)"#, "! `%z` begins no verb of `format`"),
+            (r#"format("%%")"#, r#""%""#),
+            (r#"format("%")"#, "! `%` begins no verb of `format`"),
+            (r#"format("%5%")"#, "! `%5%` begins no verb of `format`"),
+            (r#"format("%#x|%#o", 255, 8)"#, r#""0xff|010""#),
+            (r#"format("%x", "255")"#, r#""ff""#),
+            (
+                r#"format("%x", "abc")"#,
+                "! `%x` cannot format this: it is a string, not a number",
+            ),
+            (
+                r#"format("%08.3f|%+.1f", 3.14159, 2)"#,
+                r#""0003.142|+2.0""#,
+            ),
+            (
+                r#"format("%.0f|%.0f|%.1f", 0.5, 1.5, 0.25)"#,
+                r#""0|2|0.2""#,
+            ),
+            (r#"format("%g", 100000)"#, r#""100000""#),
+            (r#"format("%g", 1000000)"#, r#""1e+06""#),
+            (r#"format("%.3g", 1234567)"#, r#""1.23e+06""#),
+            (r#"format("%6.2e", 1234567)"#, r#""1.23e+06""#),
+            (
+                r#"format("%*d", 5, 1)"#,
+                "! `%*` begins no verb of `format`",
+            ),
+            (r#"format("%03s", "a")"#, r#""00a""#),
+            (r#"format("%+q", "é")"#, r#""\"é\"""#),
+            (r#"format("%.10d", 5)"#, r#""0000000005""#),
+            (r#"format("%v", {"a":1})"#, r#""{\"a\":1}""#),
+            (r#"format("%5v|%-5v|", 1, "a")"#, r#""    1|a    |""#),
+            (r#"format("%v", 123456)"#, r#""123456""#),
+            (r#"format("%v", 1234567.5)"#, r#""1.2345675e+06""#),
+            (r#"format("%v", 0.0001)"#, r#""0.0001""#),
+            (r#"format("%v", 21000000)"#, r#""2.1e+07""#),
+            (r#"format("%v", 12345678)"#, r#""1.2345678e+07""#),
+            (r#"format("%5.1d", 3)"#, r#""    3""#),
+            (
+                r#"format("%x", 3.5)"#,
+                "! `%x` cannot format this: it is no whole number",
+            ),
+            (r#"format("%d", -5)"#, r#""-5""#),
+            (r#"format("%x", -255)"#, r#""-ff""#),
+            (r#"format("%q", "é\t")"#, r#""\"é\\t\"""#),
+            (r#"format("%.1s", "👨‍👩‍👧x")"#, r#""👨‍👩‍👧""#),
+            (r#"format("%5s|", "é")"#, r#""    é|""#),
+            (r#"format("%-05d|", 3)"#, r#""3    |""#),
+            (r#"format("%+s", "a")"#, r#""a""#),
+            (r#"format("%.0s|", "abc")"#, r#""abc|""#),
+            (r#"format("%e", 0)"#, r#""0.000000e+00""#),
+            (r#"format("%g", 0)"#, r#""0""#),
+            (r#"format("%g", 123456789)"#, r#""1.23456789e+08""#),
+            (r#"format("%#g", 1.5)"#, r#""1.5""#),
+            (
+                r#"format("%[3]s", "a")"#,
+                "! `%[3]s` needs a value number 3, and there are 1",
+            ),
+            (
+                r#"format("%[x]s", "a")"#,
+                "! `%[x` has to go on with the number of a value, from 1, and `]`",
+            ),
+            (
+                r#"format("%t", 1)"#,
+                "! `%t` cannot format this: it is a number, not a bool",
+            ),
+            (r#"format("%05s", "-1")"#, r#""000-1""#),
+            (r#"format("%+05d", 3)"#, r#""+0003""#),
+            (r#"format("% x", 255)"#, r#"" ff""#),
+            (r#"format("%.3d|%.0d|", 5, 0)"#, r#""005||""#),
+            (
+                r#"format("%+.2e|%08.2e|%-12.2e|", 12.5, 12.5, 12.5)"#,
+                r#""+1.25e+01|1.25e+01|1.25e+01    |""#,
+            ),
+            (r#"format("%G", 1e30)"#, r#""1E+30""#),
+            (
+                r#"format("%v %s", "a")"#,
+                "! `%s` needs a value number 2, and there are 1",
+            ),
+            (r#"formatlist("%s-%s", ["a","b"], "x")"#, r#"["a-x","b-x"]"#),
+            (
+                r#"formatlist("%s-%s", ["a","b"], ["x"])"#,
+                "! The lists differ in length: 2 and 1",
+            ),
+            (r#"formatlist("%s", [])"#, "[]"),
+            (r#"formatlist("x")"#, r#"["x"]"#),
+            (r#"formatlist("%s-%d", "a", 1)"#, r#"["a-1"]"#),
+        ]);
+    }
 }

@@ -157,6 +157,16 @@ impl FunctionError {
     }
 }
 
+/// The beginning of an argument, for messages: the whole may be long, or made
+/// of a secret.
+fn excerpt(argument: &str) -> String {
+    const CHARACTERS_MAX: usize = 40;
+    match argument.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &argument[..end]),
+        None => argument.to_owned(),
+    }
+}
+
 /// The result of a function.
 type Outcome = Result<Value, FunctionError>;
 

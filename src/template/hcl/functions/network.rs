@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 /// By how many bits a prefix is extended at most, as in Packer.
 const EXTENSION_MAX: i64 = 32;
@@ -45,7 +45,7 @@ impl Network {
     fn parse(arguments: &Arguments<'_>) -> Result<Self, FunctionError> {
         let text = arguments.text(0);
         Self::read(text).ok_or_else(|| {
-            FunctionError::at(0, format!("`{text}` is no network"))
+            FunctionError::at(0, format!("`{}` is no network", excerpt(text)))
                 .with_hint("Write an address and the length of its prefix, as in `10.0.0.0/8`")
         })
     }
@@ -186,4 +186,105 @@ fn cidrsubnets(arguments: &Arguments<'_>) -> Outcome {
         next = (start | hosts).checked_add(1);
     }
     Ok(Value::List(subnets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"cidrhost("10.12.127.0/20",16)"#, r#""10.12.112.16""#),
+            (r#"cidrhost("10.12.127.0/20",268)"#, r#""10.12.113.12""#),
+            (r#"cidrhost("10.12.127.0/20",-1)"#, r#""10.12.127.255""#),
+            (
+                r#"cidrhost("fd00:fd12:3456:7890:00a2::/72",34)"#,
+                r#""fd00:fd12:3456:7890::22""#,
+            ),
+            (
+                r#"cidrhost("10.0.0.0/30",4)"#,
+                "! The network `10.0.0.0/30` has no host 4",
+            ),
+            (
+                r#"cidrhost("10.0.0.0/30",-5)"#,
+                "! The network `10.0.0.0/30` has no host -5",
+            ),
+            (r#"cidrhost("10.0.0.5/24",1)"#, r#""10.0.0.1""#),
+            (r#"cidrhost("x",1)"#, "! `x` is no network"),
+            (
+                r#"cidrhost("10.0.0.0/33", 1)"#,
+                "! `10.0.0.0/33` is no network",
+            ),
+            (r#"cidrhost("10.0.0.0/31", -1)"#, r#""10.0.0.1""#),
+            (
+                r#"cidrhost("10.0.0.0/0", 4294967295)"#,
+                r#""255.255.255.255""#,
+            ),
+            (
+                r#"cidrhost("010.0.0.0/8", 1)"#,
+                "! `010.0.0.0/8` is no network",
+            ),
+            (
+                r#"cidrhost("fe80::/64", -1)"#,
+                r#""fe80::ffff:ffff:ffff:ffff""#,
+            ),
+            (r#"cidrnetmask("172.16.0.0/12")"#, r#""255.240.0.0""#),
+            (r#"cidrnetmask("fe80::/10")"#, r#""ffc0::""#),
+            (r#"cidrnetmask("0.0.0.0/0")"#, r#""0.0.0.0""#),
+            (r#"cidrnetmask("10.0.0.0")"#, "! `10.0.0.0` is no network"),
+            (r#"cidrsubnet("172.16.0.0/12",4,2)"#, r#""172.18.0.0/16""#),
+            (r#"cidrsubnet("10.1.2.0/24",4,15)"#, r#""10.1.2.240/28""#),
+            (
+                r#"cidrsubnet("10.1.2.0/24",4,16)"#,
+                "! 4 more bits do not hold a subnet 16",
+            ),
+            (
+                r#"cidrsubnet("10.1.2.0/24",9,1)"#,
+                "! A prefix of 33 bits is longer than the 32 of an address",
+            ),
+            (r#"cidrsubnet("fe80::/48",16,6)"#, r#""fe80:0:0:6::/64""#),
+            (
+                r#"cidrsubnet("fe80::/48",33,6)"#,
+                "! A prefix is extended by at most 32 bits",
+            ),
+            (
+                r#"cidrsubnet("10.0.0.0/8", 8, -1)"#,
+                "! 8 more bits do not hold a subnet -1",
+            ),
+            (
+                r#"cidrsubnet("10.0.0.0/8", -8, 1)"#,
+                "! A prefix cannot be extended by less than no bits",
+            ),
+            (
+                r#"cidrsubnets("10.1.0.0/16",4,4,8,4)"#,
+                r#"["10.1.0.0/20","10.1.16.0/20","10.1.32.0/24","10.1.48.0/20"]"#,
+            ),
+            (
+                r#"cidrsubnets("10.1.0.0/16",1,1,1)"#,
+                "! `10.1.0.0/16` has no room left for a prefix of 17 bits",
+            ),
+            (
+                r#"cidrsubnets("10.1.0.0/16",8,1)"#,
+                r#"["10.1.0.0/24","10.1.128.0/17"]"#,
+            ),
+            (
+                r#"cidrsubnets("10.1.0.0/16",17)"#,
+                "! A prefix of 33 bits is longer than the 32 of an address",
+            ),
+            (
+                r#"cidrsubnets("fd00:fd12:3456:7890::/56",16,16,16,32)"#,
+                r#"["fd00:fd12:3456:7800::/72","fd00:fd12:3456:7800:100::/72","fd00:fd12:3456:7800:200::/72","fd00:fd12:3456:7800:300::/88"]"#,
+            ),
+            (r#"cidrsubnets("10.0.0.0/8")"#, "[]"),
+            (
+                r#"cidrsubnets("10.0.0.0/8", 0)"#,
+                "! A prefix has to be extended by at least one bit",
+            ),
+            (
+                r#"cidrsubnets("10.0.0.0/8", 33)"#,
+                "! A prefix is extended by at most 32 bits",
+            ),
+        ]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::super::value::{ArithmeticError, Number, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 /// How many numbers `range` gives at most, as in Packer.
 const RANGE_MAX: usize = 1024;
@@ -122,9 +122,12 @@ fn parseint(arguments: &Arguments<'_>) -> Outcome {
         return Err(FunctionError::at(1, message));
     };
     let parsed = integer(text, radix);
-    parsed
-        .map(Value::Number)
-        .ok_or_else(|| FunctionError::at(0, format!("`{text}` is no integer of base {base}")))
+    parsed.map(Value::Number).ok_or_else(|| {
+        FunctionError::at(
+            0,
+            format!("`{}` is no integer of base {base}", excerpt(text)),
+        )
+    })
 }
 
 /// The integer that a text is in a base. Digits above 9 are letters; above
@@ -207,4 +210,81 @@ fn steps(start: &Number, end: &Number, step: &Number) -> Outcome {
 
 fn too_large(_: ArithmeticError) -> FunctionError {
     FunctionError::new("The result is too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            ("abs(-5.5)", "5.5"),
+            (r#"abs("-2")"#, "2"),
+            ("ceil(1.2)", "2"),
+            (r#"ceil("1.5")"#, "2"),
+            ("floor(-1.2)", "-2"),
+            ("log(100, 10)", "2"),
+            ("log(0, 10)", "! `0` has no logarithm to base `10`"),
+            ("log(16, 2)", "4"),
+            ("log(10, 1)", "! `10` has no logarithm to base `1`"),
+            ("log(8, 2)", "3"),
+            (r#"max(1,"5",3)"#, "5"),
+            ("max()", "! At least one number is needed"),
+            (r#"max("10", 9)"#, "10"),
+            (
+                "max([1, 2])",
+                "! `numbers` of `max` must be a number, and is a list",
+            ),
+            ("min(2, 1)", "1"),
+            (r#"parseint("ff",16)"#, "255"),
+            (r#"parseint("Zz",62)"#, "3817"),
+            (r#"parseint("FF",16)"#, "255"),
+            (r#"parseint("-11",2)"#, "-3"),
+            (r#"parseint("1.5",10)"#, "! `1.5` is no integer of base 10"),
+            (
+                r#"parseint("12",1)"#,
+                "! `1` is no base: it has to be a whole number from 2 to 62",
+            ),
+            (
+                "parseint(100, 2)",
+                "! `number` of `parseint` must be a string, and is a number",
+            ),
+            (r#"parseint("", 10)"#, "! `` is no integer of base 10"),
+            (r#"parseint("+5", 10)"#, "5"),
+            (r#"parseint("5 ", 10)"#, "! `5 ` is no integer of base 10"),
+            ("pow(2, 10)", "1024"),
+            ("pow(2, 0.5)", "1.4142135623730951"),
+            (
+                "pow(0, -1)",
+                "! `0` to the power of `-1` is no number, or too large",
+            ),
+            (r#"pow("2", 3)"#, "8"),
+            ("range(3)", "[0,1,2]"),
+            ("range(1, 4)", "[1,2,3]"),
+            ("range(1, 10, 3)", "[1,4,7]"),
+            ("range(5, 1)", "[5,4,3,2]"),
+            ("range(5, 1, -2)", "[5,3]"),
+            (
+                "range(0, 5, -1)",
+                "! The end must not be above the start when the step is negative",
+            ),
+            ("range(0, 2000)", "! `range` gives at most 1024 numbers"),
+            ("range(0)", "[]"),
+            ("range(1, 2, 0)", "! A step of 0 never comes to an end"),
+            (r#"range("3")"#, "[0,1,2]"),
+            ("range(0.5, 2)", "[0.5,1.5]"),
+            ("range(1, 2, 0.25)", "[1,1.25,1.5,1.75]"),
+            (
+                "range(1, 2, 3, 4)",
+                "! `range` takes one to three arguments, and got 4",
+            ),
+            ("signum(-5)", "-1"),
+            ("signum(1.5)", "! `1.5` is not a whole number of 64 bits"),
+            (r#"sum([1, 2.5, "3"])"#, "6.5"),
+            ("sum([])", "! An empty list has no sum"),
+            ("sum([1, null])", "! Null cannot be added"),
+            ("floor(1e30)", "1000000000000000000000000000000"),
+        ]);
+    }
 }

@@ -9,7 +9,7 @@ use regex::{Captures, Regex};
 
 use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -41,7 +41,7 @@ fn regex(arguments: &Arguments<'_>) -> Outcome {
             1,
             format!(
                 "The pattern `{}` is nowhere in the string",
-                arguments.text(0)
+                excerpt(arguments.text(0))
             ),
         )
         .with_hint("Use `regexall`, which gives an empty list, or `try`")
@@ -71,7 +71,7 @@ fn compiled(arguments: &Arguments<'_>, index: usize) -> Result<Regex, FunctionEr
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default();
         let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-        let message = format!("`{pattern}` is no regular expression: {reason}");
+        let message = format!("`{}` is no regular expression: {reason}", excerpt(pattern));
         FunctionError::at(index, message).with_hint("The syntax is that of Go's `regexp` package")
     })
 }
@@ -122,8 +122,8 @@ impl Shape {
 }
 
 /// A pattern of Go in the syntax of the `regex` crate: classes like `\d` are
-/// of ASCII, brackets within brackets stand for themselves, and so does what
-/// stands between `\Q` and `\E`.
+/// of ASCII; brackets within brackets stand for themselves, and so do braces
+/// that repeat nothing and what stands between `\Q` and `\E`.
 fn translated(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
@@ -131,6 +131,10 @@ fn translated(pattern: &str) -> String {
         let length = match first {
             '\\' => escape(rest, false, &mut out),
             '[' => class(rest, &mut out),
+            '{' if !is_repetition(rest) => {
+                out.push_str(r"\{");
+                1
+            }
             _ => {
                 out.push(first);
                 first.len_utf8()
@@ -139,6 +143,17 @@ fn translated(pattern: &str) -> String {
         rest = &rest[length..];
     }
     out
+}
+
+/// Whether a text begins with `{2}`, `{2,}` or `{2,3}`. Any other brace stands
+/// for itself.
+fn is_repetition(text: &str) -> bool {
+    let Some((inside, _)) = text[1..].split_once('}') else {
+        return false;
+    };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 /// Translates the escape that a text begins with. Gives its length.
@@ -156,6 +171,11 @@ fn escape(text: &str, is_in_class: bool, out: &mut String) -> usize {
         'W' => r"[^0-9A-Za-z_]",
         'b' if !is_in_class => r"(?-u:\b)",
         'Q' => return quoted(text, out),
+        'p' | 'P' | 'x' if text[2..].starts_with('{') => {
+            let length = text.find('}').map_or(text.len(), |end| end + 1);
+            out.push_str(&text[..length]);
+            return length;
+        }
         _ => {
             out.extend(['\\', letter]);
             return 1 + letter.len_utf8();
@@ -220,4 +240,89 @@ fn posix(text: &str, out: &mut String) -> usize {
         _ => out.push_str(&text[..length]),
     }
     length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (
+                r#"regex_replace("hello world","(h\\w+)","<$1>")"#,
+                r#""\u003chello\u003e world""#,
+            ),
+            (r#"regex_replace("abc","","-")"#, r#""-a-b-c-""#),
+            (r#"regex_replace("baaac","a*","x")"#, r#""xbxcx""#),
+            (
+                r#"regex_replace("abc","[","x")"#,
+                "! `[` is no regular expression: unclosed character class",
+            ),
+            (r#"regex_replace("añ1","\\w","x")"#, r#""xñx""#),
+            (r#"regex_replace("x","x","$1y")"#, r#""""#),
+            (r#"regex_replace("aXb","(?i)x","-")"#, r#""a-b""#),
+            (r#"regex_replace("a[b","[[]","-")"#, r#""a-b""#),
+            (r#"regex_replace("été","\\b","|")"#, r#""é|t|é""#),
+            (
+                r#"regex_replace("2020-01-02", "(\\d+)-(\\d+)", "$2/$1")"#,
+                r#""01/2020-02""#,
+            ),
+            (r#"regex_replace("a.b", "[.]", "\\$")"#, r#""a\\$b""#),
+            (r#"regex_replace("a\nb", ".", "x")"#, r#""x\nx""#),
+            (r#"regex_replace("aé b", "\\W", "_")"#, r#""a__b""#),
+            (r#"regex_replace("a b", "\\s+", "")"#, r#""ab""#),
+            (
+                r#"regex_replace("abc", "(b", "x")"#,
+                "! `(b` is no regular expression: unclosed group",
+            ),
+            (
+                r#"regex_replace("foo.bar", "\\Qo.b\\E", "x")"#,
+                r#""foxar""#,
+            ),
+            (r#"regex_replace("a&&b", "[a&&b]", "x")"#, r#""xxxx""#),
+            (r#"regex_replace("éa", "\\pL", "x")"#, r#""xx""#),
+            (r#"regex_replace("aA", "(?i)A", "x")"#, r#""xx""#),
+            (
+                r#"regex_replace("ab", "a(?=b)", "x")"#,
+                "! `a(?=b)` is no regular expression: look-around, including look-ahead and look-behind, is not supported",
+            ),
+            (r#"regex_replace("a{{b}}c", "{{", "<")"#, r#""a\u003cb}}c""#),
+            (r#"regex_replace("a{,2}", "a{,2}", "x")"#, r#""x""#),
+            (r#"regex_replace("aaa", "a{2,}", "x")"#, r#""x""#),
+            (r#"regex_replace("αβ", "\\p{Greek}", "g")"#, r#""gg""#),
+            (r#"regex_replace("a1", "[\\p{L}\\d]", "x")"#, r#""xx""#),
+            (r#"regex_replace("x.y", "\\x{2e}", "-")"#, r#""x-y""#),
+            (r#"regex_replace("a]b", "[]]", "x")"#, r#""axb""#),
+            (r#"regex_replace("ab~c", "[a~~b]", "x")"#, r#""xxxc""#),
+            (r#"regex("[a-z]+", "1234abcd5678efgh9")"#, r#""abcd""#),
+            (
+                r#"regex("(\\d+)-(x)?(\\d+)", "2019-02")"#,
+                r#"["2019",null,"02"]"#,
+            ),
+            (
+                r#"regex("(?P<year>\\d+)-(?P<month>\\d+)", "2019-02")"#,
+                r#"{"month":"02","year":"2019"}"#,
+            ),
+            (
+                r#"regex("(a)(?P<b>b)", "ab")"#,
+                "! A pattern must not mix named and unnamed groups",
+            ),
+            (
+                r#"regex("x", "abc")"#,
+                "! The pattern `x` is nowhere in the string",
+            ),
+            (
+                r#"regexall("[a-z]+", "1234abcd5678efgh9")"#,
+                r#"["abcd","efgh"]"#,
+            ),
+            (
+                r#"regexall("(.)=(.)", "a=1,b=2")"#,
+                r#"[["a","1"],["b","2"]]"#,
+            ),
+            (r#"regexall("x", "abc")"#, "[]"),
+            (r#"regexall("[^\\d\\s]", "a1 b")"#, r#"["a","b"]"#),
+            (r#"regexall("[[:alpha:]]", "a1é")"#, r#"["a"]"#),
+        ]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Functions of sets: sorted lists that have nothing twice.
 
+use std::slice;
+
 use super::super::value::{NoCommonType, Type, Value, unify};
 use super::signature::{Arguments, Function, Parameter, Shape};
 use super::{FunctionError, Outcome};
@@ -59,10 +61,36 @@ fn setproduct(arguments: &Arguments<'_>) -> Outcome {
             return Err(FunctionError::at(index, message));
         }
         let extended = |combination: &Vec<Value>| -> Vec<Vec<Value>> {
-            let with = |item: &Value| [combination.as_slice(), &[item.clone()]].concat();
+            let with = |item: &Value| [combination.as_slice(), slice::from_ref(item)].concat();
             items.iter().map(with).collect()
         };
         product = product.iter().flat_map(extended).collect();
     }
     Ok(product.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"setintersection(["a","b"],["b","c"],["b"])"#, r#"["b"]"#),
+            (r#"setintersection(["a"],["b"])"#, "[]"),
+            (r#"setintersection([1,2],["2"])"#, r#"["2"]"#),
+            ("setintersection([], [])", "[]"),
+            (
+                r#"setproduct([1,2],["a"],[true])"#,
+                r#"[[1,"a",true],[2,"a",true]]"#,
+            ),
+            (r#"setproduct(["a"],[])"#, "[]"),
+            (r#"setproduct(["a"])"#, "! At least two lists are needed"),
+            ("setunion([3, 1], [2])", "[1,2,3]"),
+            (r#"setunion([10,9],["a"])"#, r#"["10","9","a"]"#),
+            (r#"setunion([],["a"])"#, r#"["a"]"#),
+            (r#"setunion(["a"],[])"#, r#"["a"]"#),
+            ("setunion([true], [false])", "[false,true]"),
+        ]);
+    }
 }

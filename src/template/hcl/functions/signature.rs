@@ -33,7 +33,6 @@ pub(super) enum Shape {
     Any,
     Text,
     Number,
-    Bool,
     /// A list whose elements stay as they are.
     List,
     /// A list whose elements are made of one type.
@@ -92,7 +91,11 @@ impl Function {
             .map(|parameter| parameter.name)
             .collect();
         let and_more = if self.rest.is_some() { " or more" } else { "" };
-        let plural = if names.len() == 1 { "" } else { "s" };
+        let plural = if names.len() == 1 && self.rest.is_none() {
+            ""
+        } else {
+            "s"
+        };
         let message = format!(
             "`{}` takes {}{and_more} argument{plural}, and got {given}",
             self.name,
@@ -185,7 +188,6 @@ impl Shape {
             Self::Any | Self::List | Self::Object => Type::Any,
             Self::Text => Type::String,
             Self::Number => Type::Number,
-            Self::Bool => Type::Bool,
             Self::Uniform => Type::any_list(),
             Self::Texts => Type::strings(),
             Self::Numbers => Type::List(Box::new(Type::Number)),

@@ -11,7 +11,7 @@ use super::super::value::{Deferred, Value};
 use super::signature::{Arguments, Function, Parameter, Shape};
 use super::{FunctionError, Outcome};
 
-/// How far `indent` goes at most, so that no template can use up the memory.
+/// How far `indent` goes at most, so that a slip does not use up the memory.
 const INDENT_MAX: usize = 1000;
 
 const STR: Parameter = Parameter::text("str");
@@ -227,4 +227,106 @@ fn trimspace(arguments: &Arguments<'_>) -> Outcome {
 fn trimsuffix(arguments: &Arguments<'_>) -> Outcome {
     let text = arguments.text(0);
     Ok(text.strip_suffix(arguments.text(1)).unwrap_or(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+    use super::*;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (r#"chomp("a\r\n\n")"#, r#""a""#),
+            (r#"chomp("\n\na\n")"#, r#""\n\na""#),
+            (r#"indent(2,"a\nb\n\nc")"#, r#""a\n  b\n  \n  c""#),
+            (r#"indent("2", "a\nb")"#, r#""a\n  b""#),
+            (
+                r#"indent(1.5, "a\nb")"#,
+                "! `1.5` is not a whole number from 0 up",
+            ),
+            (r#"join(",",["a","b"],["c"])"#, r#""a,b,c""#),
+            (r#"join(",",[1,true])"#, r#""1,true""#),
+            (r#"join(",",[])"#, r#""""#),
+            (r#"join(",")"#, "! At least one list is needed"),
+            (r#"join(",",["a",null])"#, "! Null cannot be joined"),
+            (r#"join("-", [1.50, 2])"#, r#""1.5-2""#),
+            (r#"join(1, ["a","b"])"#, r#""a1b""#),
+            (
+                r#"join(",", "a")"#,
+                "! `lists` of `join` must be a list of strings, and is a string",
+            ),
+            (
+                r#"join(",", [["a"]])"#,
+                "! `lists[0]` of `join` must be a string, and is a list",
+            ),
+            (
+                r#"join(",", {"a":1})"#,
+                "! `lists` of `join` must be a list of strings, and is an object",
+            ),
+            (r#"lower("ÀÉİ")"#, r#""àéi""#),
+            (r#"replace("a.b.c",".","-")"#, r#""a-b-c""#),
+            (r#"replace("abc","/b/","x")"#, r#""abc""#),
+            (r#"replace("abc","","x")"#, r#""xaxbxcx""#),
+            (r#"replace("aaa", "aa", "b")"#, r#""ba""#),
+            (r#"split(",","a,b,,c")"#, r#"["a","b","","c"]"#),
+            (r#"split("","abc")"#, r#"["a","b","c"]"#),
+            (r#"split(",","")"#, r#"[""]"#),
+            (r#"split(",", null)"#, "! `str` of `split` must not be null"),
+            (r#"strrev("héllo")"#, r#""olléh""#),
+            (r#"substr("hello",1,3)"#, r#""ell""#),
+            (r#"substr("hello",-3,2)"#, r#""ll""#),
+            (r#"substr("hello",1,-1)"#, r#""ello""#),
+            (r#"substr("hello",1,0)"#, r#""""#),
+            (r#"substr("hello",10,1)"#, r#""""#),
+            (r#"substr("hello",0,100)"#, r#""hello""#),
+            (r#"substr("hello",-10,2)"#, r#""he""#),
+            (r#"substr("hello",5,1)"#, r#""""#),
+            (r#"substr("héllo", 1, 2)"#, r#""él""#),
+            (r#"substr("hello", -1, -1)"#, r#""o""#),
+            (r#"substr("hello", 2, -2)"#, r#""llo""#),
+            (
+                r#"title("hello wORLD foo-bar_baz it's")"#,
+                r#""Hello WORLD Foo-Bar_baz It'S""#,
+            ),
+            (
+                r#"title("élan vital 2nd über")"#,
+                r#""Élan Vital 2nd Über""#,
+            ),
+            (r#"title("a.b,c(d")"#, r#""A.B,C(D""#),
+            (r#"trim("xxabcxx","x")"#, r#""abc""#),
+            (r#"trim("?!hello?!","!?")"#, r#""hello""#),
+            (r#"trimprefix("helloworld","hello")"#, r#""world""#),
+            (r#"trimspace("  a\n ")"#, r#""a""#),
+            (r#"trimspace("\u00a0x\u3000")"#, r#""x""#),
+            (r#"trimsuffix("helloworld","world")"#, r#""hello""#),
+            (r#"upper("ßa")"#, r#""ßA""#),
+            ("upper(null)", "! `str` of `upper` must not be null"),
+            (
+                "upper([1])",
+                "! `str` of `upper` must be a string, and is a list",
+            ),
+            (r#"endswith("hello", "lo")"#, "true"),
+            (r#"startswith("hello", "lo")"#, "false"),
+            (r#"strcontains("hello", "ell")"#, "true"),
+            (
+                r#"indent(1001, "a")"#,
+                "! Text is indented by at most 1000 spaces",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn characters_are_what_a_reader_counts() {
+        for (text, count) in [
+            ("", 0),
+            ("abc", 3),
+            ("e\u{301}", 1),
+            ("\r\n", 1),
+            ("🇩🇪🇨🇳", 2),
+            ("👨\u{200d}👩\u{200d}👧!", 2),
+        ] {
+            assert_eq!(characters(text).len(), count, "{text:?}");
+        }
+    }
 }

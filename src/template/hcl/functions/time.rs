@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
-use super::{FunctionError, Outcome};
+use super::{FunctionError, Outcome, excerpt};
 use crate::template::go_duration::GoDuration;
 use crate::template::go_time;
 
@@ -170,8 +170,11 @@ fn offset(zone: &str) -> Option<i32> {
 fn moment(arguments: &Arguments<'_>, index: usize) -> Result<Moment, FunctionError> {
     let text = arguments.text(index);
     Moment::parse(text).ok_or_else(|| {
-        FunctionError::at(index, format!("`{text}` is no time as RFC 3339 has it"))
-            .with_hint("Such a time is `2006-01-02T15:04:05Z`; `timestamp()` gives one")
+        FunctionError::at(
+            index,
+            format!("`{}` is no time as RFC 3339 has it", excerpt(text)),
+        )
+        .with_hint("Such a time is `2006-01-02T15:04:05Z`; `timestamp()` gives one")
     })
 }
 
@@ -181,8 +184,8 @@ fn timestamp(arguments: &Arguments<'_>) -> Outcome {
 
 fn timeadd(arguments: &Arguments<'_>) -> Outcome {
     let (time, text) = (moment(arguments, 0)?, arguments.text(1));
-    let duration: GoDuration = text.parse().map_err(|error| {
-        FunctionError::at(1, format!("`{text}` is no duration: {error}"))
+    let duration: GoDuration = text.parse().map_err(|_| {
+        FunctionError::at(1, format!("`{}` is no duration", excerpt(text)))
             .with_hint("A duration is `90m`, `1h30m` or `-24h`")
     })?;
     let local = time
@@ -265,6 +268,11 @@ fn formatdate(arguments: &Arguments<'_>) -> Outcome {
 
 /// Copies the text in quotes that a format begins with. Gives its length.
 fn literal(format: &str, out: &mut String) -> Result<usize, FunctionError> {
+    // Two quotes stand for one, in quotes and outside of them.
+    if format.starts_with("''") {
+        out.push('\'');
+        return Ok(2);
+    }
     let mut at = 1;
     loop {
         let Some(end) = format[at..].find('\'') else {
@@ -359,5 +367,188 @@ fn weekday(time: DateTime) -> &'static str {
         Weekday::Friday => "Friday",
         Weekday::Saturday => "Saturday",
         Weekday::Sunday => "Sunday",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (
+                r#"formatdate("DD MMM YYYY hh:mm ZZZ","2018-01-02T23:12:01Z")"#,
+                r#""02 Jan 2018 23:12 UTC""#,
+            ),
+            (
+                r#"formatdate("EEEE, DD-MMM-YY hh:mm:ss ZZZ","2018-01-02T23:12:01Z")"#,
+                r#""Tuesday, 02-Jan-18 23:12:01 UTC""#,
+            ),
+            (
+                r#"formatdate("EEE, DD MMM YYYY hh:mm:ss ZZZ","2018-01-02T23:12:01-08:00")"#,
+                r#""Tue, 02 Jan 2018 23:12:01 -0800""#,
+            ),
+            (
+                r#"formatdate("MMM DD, YYYY","2018-01-02T23:12:01Z")"#,
+                r#""Jan 02, 2018""#,
+            ),
+            (
+                r#"formatdate("HH:mmaa","2018-01-02T23:12:01Z")"#,
+                r#""11:12pm""#,
+            ),
+            (
+                r#"formatdate("H:mAA","2018-01-02T00:02:01Z")"#,
+                r#""12:2AM""#,
+            ),
+            (
+                r#"formatdate("YYYYMMDDhhmmss","2018-01-02T23:12:01Z")"#,
+                r#""20180102231201""#,
+            ),
+            (
+                r#"formatdate("D M YY h s Z ZZZZ ZZZZZ","2018-01-02T03:12:01+05:30")"#,
+                r#""2 1 18 3 1 +05:30 +0530 +05:30""#,
+            ),
+            (
+                r#"formatdate("MMMM 'o''clock' hh","2018-01-02T23:12:01Z")"#,
+                r#""January o'clock 23""#,
+            ),
+            (
+                r#"formatdate("'abc","2018-01-02T23:12:01Z")"#,
+                "! A quote in the format is not closed",
+            ),
+            (
+                r#"formatdate("YYY","2018-01-02T23:12:01Z")"#,
+                "! `YYY` is no part of a date",
+            ),
+            (
+                r#"formatdate("Q","2018-01-02T23:12:01Z")"#,
+                "! `Q` is no part of a date",
+            ),
+            (
+                r#"formatdate("YYYY","2018-01-02")"#,
+                "! `2018-01-02` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("YYYY","2018-01-02T23:12:61Z")"#,
+                "! `2018-01-02T23:12:61Z` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("YYYY-MM-DD'T'hh:mm:ssZ","2018-01-02T23:12:01Z")"#,
+                r#""2018-01-02T23:12:01Z""#,
+            ),
+            (
+                r#"formatdate("EE","2018-01-02T23:12:01Z")"#,
+                "! `EE` is no part of a date",
+            ),
+            (
+                r#"formatdate("- / : , é","2018-01-02T23:12:01Z")"#,
+                r#""- / : , é""#,
+            ),
+            (
+                r#"formatdate("YYYY","2018-02-30T23:12:01Z")"#,
+                "! `2018-02-30T23:12:01Z` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("hh:mm:ss.000", "2017-11-22T00:00:00.123Z")"#,
+                r#""00:00:00.000""#,
+            ),
+            (
+                r#"formatdate("EEEE D", "2017-11-22t00:00:00z")"#,
+                "! `2017-11-22t00:00:00z` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("A", "2017-11-22T00:00:00Z")"#,
+                "! `A` is no part of a date",
+            ),
+            (
+                r#"formatdate("hhh", "2017-11-22T00:00:00Z")"#,
+                "! `hhh` is no part of a date",
+            ),
+            (
+                r#"formatdate("ZZ", "2017-11-22T00:00:00Z")"#,
+                "! `ZZ` is no part of a date",
+            ),
+            (
+                r#"formatdate("ZZZ ZZZZ ZZZZZ Z", "2017-11-22T00:00:00+00:00")"#,
+                r#""UTC +0000 +00:00 Z""#,
+            ),
+            (
+                r#"formatdate("MMMMM", "2017-11-22T00:00:00Z")"#,
+                "! `MMMMM` is no part of a date",
+            ),
+            (
+                r#"formatdate("DDD", "2017-11-22T00:00:00Z")"#,
+                "! `DDD` is no part of a date",
+            ),
+            (
+                r#"formatdate("YYYY", "2017-1-22T00:00:00Z")"#,
+                "! `2017-1-22T00:00:00Z` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("YYYY", "2017-11-22T24:00:00Z")"#,
+                "! `2017-11-22T24:00:00Z` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"formatdate("YYYY", "2017-11-22T00:00:00")"#,
+                "! `2017-11-22T00:00:00` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00Z","10m")"#,
+                r#""2017-11-22T00:10:00Z""#,
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00Z","-1h30m")"#,
+                r#""2017-11-21T22:30:00Z""#,
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00+02:00","1.5h")"#,
+                r#""2017-11-22T01:30:00+02:00""#,
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00.5Z","1ms")"#,
+                r#""2017-11-22T00:00:00Z""#,
+            ),
+            (
+                r#"timeadd("x","1m")"#,
+                "! `x` is no time as RFC 3339 has it",
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00Z","1 day")"#,
+                "! `1 day` is no duration",
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00+00:00","1h")"#,
+                r#""2017-11-22T01:00:00Z""#,
+            ),
+            (
+                r#"timeadd("2017-11-22T00:00:00.123456Z","1h")"#,
+                r#""2017-11-22T01:00:00Z""#,
+            ),
+            (
+                r#"formatdate("hh''mm","2017-11-22T09:05:00Z")"#,
+                r#""09'05""#,
+            ),
+            ("timestamp()", r#""2024-01-02T03:04:05Z""#),
+            ("legacy_isotime()", r#""2024-01-02T03:04:05Z""#),
+            (
+                r#"legacy_isotime("02 Jan 06 15:04")"#,
+                r#""02 Jan 24 03:04""#,
+            ),
+            (r#"legacy_strftime("%Y%m%d")"#, r#""20240102""#),
+            (
+                r#"rfc3339_parse("2023-07-25 23:43:16.5Z")"#,
+                r#"{"day":25,"hour":23,"iso_week":30,"iso_year":2023,"minute":43,"month":7,"month_name":"July","second":16,"unix":1690328596,"weekday":2,"weekday_name":"Tuesday","year":2023,"year_day":206}"#,
+            ),
+            (
+                "unix_timestamp_parse(1690328596)",
+                r#"{"day":25,"hour":23,"iso_week":30,"iso_year":2023,"minute":43,"month":7,"month_name":"July","rfc3339":"2023-07-25T23:43:16Z","second":16,"weekday":2,"weekday_name":"Tuesday","year":2023,"year_day":206}"#,
+            ),
+            (
+                "unix_timestamp_parse(1.5)",
+                "! `1.5` is not a whole number of 64 bits",
+            ),
+            ("unix_timestamp_parse(1e17)", "! The time is out of range"),
+        ]);
     }
 }

@@ -66,16 +66,13 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, String> {
         loop {
             let event = self.parser.next_event().ok_or("it ends too early")?;
-            match event.map_err(|error| error.to_string())?.0 {
-                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-                event @ (Event::StreamEnd
-                | Event::Alias(_)
-                | Event::Scalar(..)
-                | Event::SequenceStart(..)
-                | Event::SequenceEnd
-                | Event::MappingStart(..)
-                | Event::MappingEnd) => return Ok(event),
-                _ => {}
+            let (event, _) = event.map_err(|error| error.to_string())?;
+            let is_frame = matches!(
+                event,
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd
+            );
+            if !is_frame {
+                return Ok(event);
             }
         }
     }
@@ -253,8 +250,7 @@ fn number(text: &str) -> Option<Number> {
 /// A date or time, as RFC 3339 has it.
 fn time(text: &str) -> Option<Value> {
     static TIME: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern =
-            r"^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.\d+)?([Zz]|[-+]\d{2}:\d{2})?)?$";
+        let pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?([Zz]|[-+][0-9]{2}:[0-9]{2})?)?$";
         Regex::new(pattern).expect("the pattern is valid")
     });
     let parts = TIME.captures(text)?;
@@ -401,4 +397,133 @@ fn write_quoted(text: &str, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check, outcome};
+    use super::*;
+
+    #[test]
+    fn results_are_those_of_packer() {
+        check(&[
+            (
+                r#"yamldecode("a: yes\nb: 0x1F\nc: 0o17\nd: 017\ne: ~\nf: 1e3\ng: .5\nh: 'x'\ni: 2001-01-01\nj: True\nk: on\nl: 1_000\nm: .inf")"#,
+                "! The string is no YAML: `.inf` is no number here",
+            ),
+            (
+                r#"yamldecode("a: yes\nb: 0x1F\nc: 0o17\nd: 017\ne: ~\nf: 1e3\ng: .5\nh: 'x'\nj: True\nk: on\nl: 1_000")"#,
+                r#"{"a":true,"b":"0x1F","c":"0o17","d":17,"e":null,"f":1000,"g":0.5,"h":"x","j":true,"k":true,"l":1000}"#,
+            ),
+            (
+                r#"yamldecode("- a\n- b: {c: [1, 2]}\n")"#,
+                r#"["a",{"b":{"c":[1,2]}}]"#,
+            ),
+            (r#"yamldecode("1: a\ntrue: b")"#, r#"{"1":"a","true":"b"}"#),
+            (r#"yamldecode("a: &x 1\nb: *x")"#, r#"{"a":1,"b":1}"#),
+            (r#"yamldecode("a: 1\na: 2")"#, r#"{"a":2}"#),
+            (
+                r#"yamldecode("x: &a {k: 1}\ny:\n  <<: *a\n  z: 2")"#,
+                r#"{"true":{"k":1,"z":2},"x":{"k":1}}"#,
+            ),
+            (r#"yamldecode("")"#, "! The string is no YAML: it is empty"),
+            (
+                r#"yamldecode("--- 1\n--- 2\n")"#,
+                "! The string is no YAML: there is a second document",
+            ),
+            (r#"yamldecode("a: |\n  x\n  y\n")"#, r#"{"a":"x\ny\n"}"#),
+            (
+                r#"yamldecode("!foo x")"#,
+                "! The string is no YAML: the tag `!foo` is not supported",
+            ),
+            (r#"yamldecode("a: !!binary aGk=")"#, r#"{"a":"aGk="}"#),
+            (
+                r#"yamldecode("[1, 2")"#,
+                "! The string is no YAML: unclosed bracket '[' at char 0 line 1 column 1",
+            ),
+            (
+                r#"yamldecode("? [a]\n: b")"#,
+                "! The string is no YAML: a key is a list",
+            ),
+            (
+                r#"yamldecode("a: 1_0.5\nb: 0o7\nc: 08\nd: 1e\ne: 0x\nf: -0x1F\ng: -012\nh: 00")"#,
+                r#"{"a":10.5,"b":"0o7","c":8,"d":"1e","e":"0x","f":"-0x1F","g":-12,"h":0}"#,
+            ),
+            (
+                r#"yamldecode("null: 1")"#,
+                "! The string is no YAML: a key is null",
+            ),
+            (
+                r#"yamldecode("- !!float 3\n- !!bool yes\n- !!null x")"#,
+                "[3,true,null]",
+            ),
+            (
+                r#"yamlencode({"b":1,"a":["x",true,null,1.5],"c":{},"d":[],"e":"multi\nline","f":"yes","g":{"h":[{"i":1,"j":2}]}})"#,
+                r#""\"a\":\n- \"x\"\n- true\n- null\n- 1.5\n\"b\": 1\n\"c\": {}\n\"d\": []\n\"e\": |-\n  multi\n  line\n\"f\": \"yes\"\n\"g\":\n  \"h\":\n  - \"i\": 1\n    \"j\": 2\n""#,
+            ),
+            (r#"yamlencode("x")"#, r#""\"x\"\n""#),
+            ("yamlencode([1, [2, 3]])", r#""- 1\n- - 2\n  - 3\n""#),
+            ("yamlencode([])", r#""[]\n""#),
+            (
+                r#"yamlencode({"a b":1,"true":2,"1":3})"#,
+                r#""\"1\": 3\n\"a b\": 1\n\"true\": 2\n""#,
+            ),
+            ("yamlencode([[], {}, [{}]])", r#""- []\n- {}\n- - {}\n""#),
+            (
+                r#"yamlencode([{"a":1,"b":[1]},{"c":{"d":1}}])"#,
+                r#""- \"a\": 1\n  \"b\":\n  - 1\n- \"c\":\n    \"d\": 1\n""#,
+            ),
+            ("yamlencode(null)", r#""null\n...\n""#),
+            ("yamlencode(1000000)", r#""1000000\n...\n""#),
+            (r#"yamlencode({"a":null})"#, r#""\"a\": null\n""#),
+            (
+                r#"yamlencode({"a":{"b":"x\ny"}})"#,
+                r#""\"a\":\n  \"b\": |-\n    x\n    y\n""#,
+            ),
+            (
+                r#"yamlencode(["x\ny",["p\nq"]])"#,
+                r#""- |-\n  x\n  y\n- - |-\n    p\n    q\n""#,
+            ),
+            (
+                r#"yamlencode({"a":"x\n\ny\n\n"})"#,
+                r#""\"a\": |+\n  x\n\n  y\n\n""#,
+            ),
+            (
+                r#"yamlencode({"a":"x \ny\u0007"})"#,
+                r#""\"a\": \"x \\ny\\a\"\n""#,
+            ),
+            ("yamlencode({})", r#""{}\n""#),
+        ]);
+    }
+
+    #[test]
+    fn times_are_written_out() {
+        let rows = [
+            ("2001-12-14", "2001-12-14T00:00:00Z"),
+            ("2001-12-14t21:59:43.10-05:00", "2001-12-14T21:59:43-05:00"),
+            ("2001-12-14 21:59:43", "2001-12-14T21:59:43Z"),
+            ("12:30", "12:30"),
+            ("2001-13-14", "2001-13-14"),
+        ];
+        for (text, time) in rows {
+            assert_eq!(plain(text), Ok(time.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn aliases_cannot_use_up_the_memory() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = vec![format!("*a{}", level - 1); 9].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        }
+        let error = outcome("yamldecode", &[bomb.into()]).expect_err("a bomb");
+        assert!(
+            error.message.contains("more than 100000 values"),
+            "{}",
+            error.message
+        );
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        outcome("yamldecode", &[deep.into()]).expect_err("too deep");
+    }
 }

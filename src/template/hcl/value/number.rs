@@ -299,10 +299,14 @@ impl Number {
     fn shortest(&self) -> (BigInt, i64) {
         let half_unit = PRECISION - self.magnitude() + 1;
         let is_near = |candidate: &Self| {
-            candidate.minus(self).is_ok_and(|distance| {
-                let (numerator, denominator) = distance.shifted(half_unit);
-                numerator.magnitude() <= denominator.magnitude()
-            })
+            let (one, other) = (&candidate.denominator, &self.denominator);
+            let distance = &candidate.numerator * other - &self.numerator * one;
+            let (numerator, denominator) = Self {
+                numerator: distance,
+                denominator: one * other,
+            }
+            .shifted(half_unit);
+            numerator.magnitude() <= denominator.magnitude()
         };
         (0..160)
             .map(|digits| self.decimal(digits))
@@ -416,6 +420,15 @@ mod tests {
         for (text, written) in rows {
             assert_eq!(number(text).to_string(), written, "{text}");
         }
+    }
+
+    #[test]
+    fn very_small_numbers_are_written_out() {
+        let written = number("1e-4000").to_string();
+        assert_eq!(written, format!("0.{}1", "0".repeat(3999)));
+        let product = number("3e-2000").times(&number("1e-1000"));
+        let written = product.expect("in range").to_string();
+        assert_eq!(written, format!("0.{}3", "0".repeat(2999)));
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub(in crate::template::hcl) fn unify(values: Vec<Value>) -> Result<Vec<Value>, 
         return unify_lists(values);
     }
     if known.iter().all(|value| matches!(value, Value::Object(_))) {
-        return unify_objects(values);
+        return unify_objects(&values);
     }
     if !known.iter().any(|value| is_string(value)) {
         return Err(NoCommonType);
@@ -323,7 +323,7 @@ fn unify_lists(values: Vec<Value>) -> Result<Vec<Value>, NoCommonType> {
 
 /// Makes each attribute of one type if all objects have the same, and all
 /// values of one type if not.
-fn unify_objects(values: Vec<Value>) -> Result<Vec<Value>, NoCommonType> {
+fn unify_objects(values: &[Value]) -> Result<Vec<Value>, NoCommonType> {
     let objects: Vec<&BTreeMap<String, Value>> = values
         .iter()
         .filter_map(|value| match value {
@@ -416,6 +416,8 @@ fn ordered<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn object_of(entries: &[(&str, Value)]) -> Value {
@@ -538,8 +540,8 @@ mod tests {
             (vec![one.clone(), true.into()], None),
             (vec![one.clone(), list(&[])], None),
             (
-                vec![list(&[one.clone()]), list(&[text.clone()])],
-                Some(vec![list(&["1".into()]), list(&[text.clone()])]),
+                vec![list(slice::from_ref(&one)), list(slice::from_ref(&text))],
+                Some(vec![list(&["1".into()]), list(slice::from_ref(&text))]),
             ),
             (
                 vec![
