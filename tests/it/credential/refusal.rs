@@ -135,4 +135,3 @@ async fn a_role_that_does_not_trust_the_token_is_told_with_what_the_token_says()
     hint: `alicloud-image whoami` shows where they were looked for
     ");
 }
-
