@@ -109,46 +109,44 @@ impl Told {
     async fn open(&self, stop: &Stop) -> Option<u64> {
         let check_run = self.reviewing.check_run.as_ref()?;
         let repository = &self.reviewing.repository;
+        let CheckRun { key, commit, .. } = check_run;
         // Noted first: if we die now, the post step finds it by its key.
-        let asked = event::CheckRun::Asked(check_run.key.clone());
-        self.events.emit(EventKind::CheckRun(asked));
-        let id = match check_run::open(&self.api, repository, check_run, stop).await {
-            Ok(id) => Some(id),
-            Err(failure) => {
-                let id = self.opened_all_the_same(check_run, &failure, stop).await;
-                if id.is_none() {
-                    let doing = format!("Cannot open a check run in {repository}");
-                    self.warn(&doing, &failure, "checks: write");
-                }
-                id
-            }
+        self.note(event::CheckRun::Asked(key.clone()));
+        let failure = match check_run::open(&self.api, repository, check_run, stop).await {
+            Ok(id) => return Some(self.opened(id)),
+            Err(failure) => failure,
         };
-        let state = id.map_or(event::CheckRun::Done, event::CheckRun::Open);
-        self.events.emit(EventKind::CheckRun(state));
+        let found = match failure.is_uncertain() {
+            true => check_run::find(&self.api, repository, key, commit, stop).await,
+            false => Ok(None),
+        };
+        if let Ok(Some(id)) = found {
+            return Some(self.opened(id));
+        }
+        // Where nobody knows, the post step looks once more.
+        if found.is_ok() {
+            self.note(event::CheckRun::Done);
+        }
+        let doing = format!("Cannot open a check run in {repository}");
+        self.warn(&doing, &failure, "checks: write");
+        None
+    }
+
+    fn opened(&self, id: u64) -> u64 {
+        self.note(event::CheckRun::Open(id));
         id
     }
 
-    /// The check run that a lost answer was about.
-    async fn opened_all_the_same(
-        &self,
-        check_run: &CheckRun,
-        failure: &Failure,
-        stop: &Stop,
-    ) -> Option<u64> {
-        let CheckRun { key, commit, .. } = check_run;
-        let repository = &self.reviewing.repository;
-        if !failure.is_uncertain() {
-            return None;
-        }
-        let found = check_run::find(&self.api, repository, key, commit, stop).await;
-        found.ok().flatten()
+    /// For the post step.
+    fn note(&self, state: event::CheckRun) {
+        self.events.emit(EventKind::CheckRun(state));
     }
 
     async fn complete(&self, id: u64, draft: &Draft, stop: &Stop) {
         let repository = &self.reviewing.repository;
         let completion = &draft.completion;
         match check_run::complete(&self.api, repository, id, completion, stop).await {
-            Ok(()) => self.events.emit(EventKind::CheckRun(event::CheckRun::Done)),
+            Ok(()) => self.note(event::CheckRun::Done),
             Err(failure) => {
                 let doing = format!("Cannot complete check run {id} in {repository}");
                 self.warn(&doing, &failure, "checks: write");

@@ -45,8 +45,9 @@ impl Failure {
     pub fn is_uncertain(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500,
-            Self::Lost(_) | Self::Damaged(_) => true,
-            Self::Unsent(_) | Self::Own(_) => false,
+            // A stop may have cut it off.
+            Self::Lost(_) | Self::Damaged(_) | Self::Own(_) => true,
+            Self::Unsent(_) => false,
         }
     }
 

@@ -129,6 +129,7 @@ impl Report {
         let renderers = self.renderers.iter_mut();
         let troubles: Vec<_> = renderers.filter_map(|one| one.trouble()).collect();
         for text in troubles {
+            let text = self.safe.text(&text);
             self.show(&Entry {
                 time,
                 build: None,

@@ -112,7 +112,7 @@ impl Safe {
 
     /// A secret may be split by what sanitizing removes, or altered by what it
     /// adds: masking comes before and after.
-    fn text(&self, text: &str) -> String {
+    pub(super) fn text(&self, text: &str) -> String {
         self.mask
             .apply(&sanitize::text(&self.mask.apply(text)))
             .into_owned()

@@ -377,42 +377,25 @@ async fn inputs_of_the_action_stay_inside() {
     assert_eq!(canaries.found_in(&text), Vec::<&str>::new(), "{text}");
 }
 
-/// What a template's secret options hold is hidden even where the template has
-/// it in an option that is shown.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_looks_at_a_template_shows_none_of_its_secrets() {
-    let canaries = canaries_of(&[
-        "secret_key",
-        "security_token",
-        "ssh_password",
-        "ssh_bastion_password",
-        "ssh_proxy_password",
-        "winrm_password",
-        "elevated_password",
-        "import",
-        "user_data",
-    ]);
-    let tags = || {
-        let values = canaries.0.values();
-        let tags = values
-            .enumerate()
-            .map(|(number, value)| (format!("t{number}"), json!(value)));
-        serde_json::Value::Object(tags.collect())
-    };
-    let secret = |name: &str| (name.to_owned(), json!(canaries.of(name)));
+/// A template whose secret options are canaries, which are all in tags, too.
+fn secretive(canaries: &Canaries) -> serde_json::Value {
     let with = |mut options: serde_json::Value, names: &[&str]| {
-        let object = options.as_object_mut().unwrap();
-        object.extend(names.iter().map(|name| secret(name)));
+        for name in names {
+            options[name] = json!(canaries.of(name));
+        }
+        for (name, canary) in &canaries.0 {
+            options["tags"][name] = json!(canary);
+        }
         options
     };
-    let keys = ["secret_key", "security_token", "user_data", "ssh_password"];
     let bastion = json!({
-        "access_key": "LTAI5tCanary", "tags": tags(),
+        "access_key": "LTAI5tCanary",
         "ssh_bastion_host": "127.0.0.1", "ssh_bastion_username": "x",
     });
-    let proxy = json!({"tags": tags(), "ssh_proxy_host": "127.0.0.1", "ssh_proxy_username": "x"});
-    let windows = json!({"communicator": "winrm", "winrm_username": "x", "tags": tags()});
-    let names = [&keys[..], &["ssh_bastion_password"]].concat();
+    let keys = ["secret_key", "security_token", "user_data"];
+    let names = [&keys[..], &["ssh_password", "ssh_bastion_password"]].concat();
+    let proxy = json!({"ssh_proxy_host": "127.0.0.1", "ssh_proxy_username": "x"});
+    let windows = json!({"communicator": "winrm", "winrm_username": "x"});
     let mut template = template(&[
         builder("bastion", with(bastion, &names)),
         builder("proxy", with(proxy, &["ssh_proxy_password"])),
@@ -422,8 +405,7 @@ async fn what_looks_at_a_template_shows_none_of_its_secrets() {
         "type": "qemu", "name": "disk", "iso_url": "disk.img", "iso_checksum": "none",
         "disk_image": true, "communicator": "none",
     });
-    let builders = template["builders"].as_array_mut().unwrap();
-    builders.push(disk);
+    template["builders"].as_array_mut().unwrap().push(disk);
     template["provisioners"] = json!([{
         "type": "powershell", "only": ["windows"], "inline": ["x"],
         "elevated_user": "x", "elevated_password": canaries.of("elevated_password"),
@@ -433,16 +415,30 @@ async fn what_looks_at_a_template_shows_none_of_its_secrets() {
         "image_name": "imported", "oss_bucket_name": "images",
         "access_key": "LTAI5tCanary", "secret_key": canaries.of("import"),
     }]);
+    template
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_at_a_template_shows_none_of_its_secrets() {
+    let canaries = canaries_of(&[
+        "secret_key",
+        "security_token",
+        "user_data",
+        "ssh_password",
+        "ssh_bastion_password",
+        "ssh_proxy_password",
+        "winrm_password",
+        "elevated_password",
+        "import",
+    ]);
     let lab = Lab::quick().await;
-    lab.write_template(&template).write("disk.img", "");
+    lab.write_template(&secretive(&canaries));
+    lab.write("disk.img", "");
     for command in ["inspect", "plan", "policy", "validate", "matrix"] {
         let outcome = lab.run(&[command, "template.json"]).await.success();
         let text = shown(&outcome, &lab);
-        assert_eq!(
-            canaries.found_in(&text),
-            Vec::<&str>::new(),
-            "{command}: {text}"
-        );
+        let found = canaries.found_in(&text);
+        assert_eq!(found, Vec::<&str>::new(), "{command}: {text}");
         let is_told = outcome.stdout.contains("<sensitive>");
         assert_eq!(is_told, command == "plan", "{command}: {text}");
     }

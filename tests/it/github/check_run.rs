@@ -3,8 +3,8 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::fake::GitHub;
-use super::{MAIN, POST, lab_at, run};
+use super::fake::{GitHub, Trouble};
+use super::{MAIN, POST, assert_warned, lab_at, run};
 use crate::harness::Lab;
 use crate::template;
 
@@ -65,6 +65,25 @@ async fn a_check_run_whose_id_was_lost_is_found() {
     let outcome = run(&lab, MAIN).await.success();
     assert!(!outcome.stdout.contains("::warning"), "{}", outcome.shown());
     assert_eq!(check_run(&github)["conclusion"], "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_run_that_is_not_found_at_once_is_left_to_the_post_step() {
+    let github = GitHub::start("").await;
+    let inputs = [("command", "validate"), ("check-run", "true")];
+    let mut lab = lab_at(&github, &inputs).await;
+    github.world().lost.push((Method::POST, "/check-runs"));
+    let refusal = Trouble {
+        status: 403,
+        headers: Vec::new(),
+        message: "Not now",
+    };
+    github.trouble(Method::GET, "/check-runs", refusal);
+    let outcome = run(&lab, MAIN).await.success();
+    assert_warned(&outcome, &["Cannot open a check run", "502"]);
+    hand_state_over(&mut lab);
+    run(&lab, POST).await.success();
+    assert_eq!(check_run(&github)["conclusion"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
