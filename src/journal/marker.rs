@@ -38,6 +38,9 @@ const OF: &str = " of ";
 /// another origin. Repeating a request that fails takes minutes.
 const BEGINS_WITHIN: Duration = Duration::from_secs(3600);
 
+/// A marker has less than 1 KiB, whatever else the prefix is used for.
+const LARGEST: u64 = 16 << 10;
+
 const ABOUT: &str = "alicloud-image is making an image of this object. When the run was lost, \
     `alicloud-image cleanup --expired --oss-bucket-name=BUCKET` deletes what it left here.";
 
@@ -173,7 +176,9 @@ pub async fn by_markers(
 /// What is no marker, or one of a later version, is left alone.
 async fn read_markers(oss: &Oss, bucket: &str, stop: &Stop) -> Result<Vec<Present>> {
     let mut present = Vec::new();
-    for object in oss.list_objects(bucket, PREFIX, stop).await? {
+    let mut objects = oss.list_objects(bucket, PREFIX, stop).await?;
+    objects.retain(|object| object.size <= LARGEST);
+    for object in objects {
         let content = oss.get_object(bucket, &object.key, stop).await?;
         match serde_json::from_slice(&content.unwrap_or_default()) {
             Ok(marker) => present.push(Present {

@@ -225,6 +225,11 @@ async fn the_janitor_goes_by_expired_markers_and_never_by_names_alone() {
         ("of-today", marker(future, "other.raw"), true),
         ("shared", marker(past, "other.raw"), true),
         ("no-end", marker("soon", "third.raw"), true),
+        (
+            "too-large",
+            marker(past, "fourth.raw") + &" ".repeat(20_000),
+            true,
+        ),
         ("of-later-versions", "{\"format\": 2}".to_owned(), true),
     ];
     let seed = lab.sandbox.seed();
