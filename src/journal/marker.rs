@@ -137,7 +137,17 @@ struct Present {
     marker: Marker,
 }
 
-/// What markers in a bucket lead to, and the markers themselves.
+/// What a search by markers came to.
+#[derive(Debug, Default)]
+pub struct Marked {
+    /// What the markers lead to, and the markers themselves.
+    pub found: Vec<Found>,
+    /// Objects that a run which may still live uploads as well, so that nothing
+    /// of them is found.
+    pub shared: Vec<String>,
+}
+
+/// What runs left in a bucket.
 ///
 /// # Errors
 /// When OSS refuses to list or to show.
@@ -147,22 +157,25 @@ pub async fn by_markers(
     bucket: &str,
     whose: Whose<'_>,
     stop: &Stop,
-) -> Result<Vec<Found>> {
+) -> Result<Marked> {
     let oss = cloud.oss(region)?;
     let present = read_markers(&oss, bucket, stop).await?;
     let (wanted, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|one| {
         let marker = &one.marker;
         whose.includes(&marker.run, marker.expiry())
     });
-    let mut found = Vec::new();
+    let expired = Whose::ExpiredBy(cloud.now());
+    let mut marked = Marked::default();
     for one in wanted {
-        let is_shared = |other: &Present| other.marker.key == one.marker.key;
+        let is_shared = |Present { marker, .. }: &Present| {
+            marker.key == one.marker.key && !expired.includes(&marker.run, marker.expiry())
+        };
         if others.iter().any(is_shared) {
-            tracing::debug!(key = one.marker.key, "another run uploads the same object");
+            marked.shared.push(one.marker.key);
             continue;
         }
         let ids = one.leads_to(&oss, bucket, stop).await?;
-        found.extend(ids.into_iter().map(|(kind, id)| Found {
+        marked.found.extend(ids.into_iter().map(|(kind, id)| Found {
             kind,
             id,
             region: region.to_owned(),
@@ -170,7 +183,7 @@ pub async fn by_markers(
             expires_at: one.marker.expiry(),
         }));
     }
-    Ok(found)
+    Ok(marked)
 }
 
 /// What is no marker, or one of a later version, is left alone.
