@@ -38,6 +38,9 @@ const OF: &str = " of ";
 /// another origin. Repeating a request that fails takes minutes.
 const BEGINS_WITHIN: Duration = Duration::from_secs(3600);
 
+/// A marker has less than 1 KiB, whatever else the prefix is used for.
+const LARGEST: u64 = 16 << 10;
+
 const ABOUT: &str = "alicloud-image is making an image of this object. When the run was lost, \
     `alicloud-image cleanup --expired --oss-bucket-name=BUCKET` deletes what it left here.";
 
@@ -134,7 +137,17 @@ struct Present {
     marker: Marker,
 }
 
-/// What markers in a bucket lead to, and the markers themselves.
+/// What a search by markers came to.
+#[derive(Debug, Default)]
+pub struct Marked {
+    /// What the markers lead to, and the markers themselves.
+    pub found: Vec<Found>,
+    /// Objects that a run which may still live uploads as well, so that nothing
+    /// of them is found.
+    pub shared: Vec<String>,
+}
+
+/// What runs left in a bucket.
 ///
 /// # Errors
 /// When OSS refuses to list or to show.
@@ -144,22 +157,25 @@ pub async fn by_markers(
     bucket: &str,
     whose: Whose<'_>,
     stop: &Stop,
-) -> Result<Vec<Found>> {
+) -> Result<Marked> {
     let oss = cloud.oss(region)?;
     let present = read_markers(&oss, bucket, stop).await?;
     let (wanted, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|one| {
         let marker = &one.marker;
         whose.includes(&marker.run, marker.expiry())
     });
-    let mut found = Vec::new();
+    let expired = Whose::ExpiredBy(cloud.now());
+    let mut marked = Marked::default();
     for one in wanted {
-        let is_shared = |other: &Present| other.marker.key == one.marker.key;
+        let is_shared = |Present { marker, .. }: &Present| {
+            marker.key == one.marker.key && !expired.includes(&marker.run, marker.expiry())
+        };
         if others.iter().any(is_shared) {
-            tracing::debug!(key = one.marker.key, "another run uploads the same object");
+            marked.shared.push(one.marker.key);
             continue;
         }
         let ids = one.leads_to(&oss, bucket, stop).await?;
-        found.extend(ids.into_iter().map(|(kind, id)| Found {
+        marked.found.extend(ids.into_iter().map(|(kind, id)| Found {
             kind,
             id,
             region: region.to_owned(),
@@ -167,13 +183,15 @@ pub async fn by_markers(
             expires_at: one.marker.expiry(),
         }));
     }
-    Ok(found)
+    Ok(marked)
 }
 
 /// What is no marker, or one of a later version, is left alone.
 async fn read_markers(oss: &Oss, bucket: &str, stop: &Stop) -> Result<Vec<Present>> {
     let mut present = Vec::new();
-    for object in oss.list_objects(bucket, PREFIX, stop).await? {
+    let mut objects = oss.list_objects(bucket, PREFIX, stop).await?;
+    objects.retain(|object| object.size <= LARGEST);
+    for object in objects {
         let content = oss.get_object(bucket, &object.key, stop).await?;
         match serde_json::from_slice(&content.unwrap_or_default()) {
             Ok(marker) => present.push(Present {

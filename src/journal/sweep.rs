@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::delete::Deleter;
 pub use super::find::{Found, Tagged, by_tags};
 use super::log::Entry;
-pub use super::marker::{Whose, buckets_of, by_markers};
+pub use super::marker::{Marked, Whose, buckets_of, by_markers};
 use super::resource::Kind;
 use super::{Intent, Journal};
 use super::{find, local, replace};

@@ -83,12 +83,18 @@ impl Search<'_> {
     }
 
     async fn bucket(&self, region: &str, bucket: &str) -> Result<Vec<Found>> {
-        by_markers(self.cloud, region, bucket, self.whose, self.stop)
+        let marked = by_markers(self.cloud, region, bucket, self.whose, self.stop)
             .await
             .map_err(|error: Error| {
                 error.context(format!(
                     "Cannot look for what imports left in OSS bucket {bucket}"
                 ))
-            })
+            })?;
+        for key in marked.shared {
+            self.events.warn(format!(
+                "What was left of OSS object {bucket}/{key} stays for now: another run is uploading it"
+            ));
+        }
+        Ok(marked.found)
     }
 }

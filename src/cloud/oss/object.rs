@@ -70,6 +70,8 @@ pub struct ObjectInfo {
 pub struct ListedObject {
     /// Its name.
     pub key: String,
+    /// Bytes.
+    pub size: u64,
     /// When it was put, by OSS's clock.
     pub modified: Option<Timestamp>,
 }
@@ -182,6 +184,7 @@ impl Oss {
 fn listed(object: xml::Object) -> ListedObject {
     ListedObject {
         key: object.key,
+        size: object.size,
         modified: object.last_modified.parse().ok(),
     }
 }

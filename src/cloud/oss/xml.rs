@@ -126,6 +126,7 @@ pub(super) struct Objects {
 pub(super) struct Object {
     pub(super) key: String,
     pub(super) last_modified: String,
+    pub(super) size: u64,
 }
 
 /// The body that creates a bucket.
@@ -173,6 +174,30 @@ mod tests {
         let list: Parts =
             read("<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>").unwrap();
         assert!(list.parts.is_empty());
+    }
+
+    #[test]
+    fn objects_are_listed_with_size_and_time() {
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\"><Name>b</Name><Prefix>p/</Prefix><Marker></Marker><MaxKeys>1</MaxKeys><Delimiter></Delimiter><IsTruncated>true</IsTruncated><NextMarker>p/a</NextMarker><Contents><Key>p/a</Key><LastModified>2012-02-24T08:43:07.000Z</LastModified><ETag>\"5B\"</ETag><Type>Normal</Type><Size>344606</Size><StorageClass>Standard</StorageClass><Owner><ID>1</ID><DisplayName>d</DisplayName></Owner></Contents></ListBucketResult>";
+        let list: Objects = read(text).unwrap();
+        assert_eq!(
+            (list.is_truncated, list.next_marker.as_str()),
+            (true, "p/a")
+        );
+        let objects: Vec<_> = list
+            .objects
+            .iter()
+            .map(|object| {
+                (
+                    object.key.as_str(),
+                    object.size,
+                    object.last_modified.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(objects, [("p/a", 344_606, "2012-02-24T08:43:07.000Z")]);
+        let time: jiff::Timestamp = objects[0].2.parse().unwrap();
+        assert_eq!(time.as_second(), 1_330_072_987);
     }
 
     #[test]
