@@ -6,6 +6,7 @@ use crate::engine::event::Events;
 use crate::error::Result;
 use crate::inputs::InspectArgs;
 use crate::report::{ExitStatus, Format, Writers, page};
+use crate::secret::Secret;
 use crate::template::diagnostic::Diagnostics;
 use crate::template::model::{BuildOutline, Hcl, Template};
 use crate::template::source::Sources;
@@ -140,12 +141,13 @@ fn machine_readable(template: &Template, variables: &ResolvedVariables) -> Strin
 /// What Packer prints of an HCL2 template.
 fn hcl_page(hcl: &Hcl, variables: &ResolvedVariables, format: Format) -> String {
     let mut parts = vec!["Packer Inspect: HCL2 mode\n".to_owned()];
+    let secrets = variables.secrets();
     let mut section = |title: &str, prefix: &str, values: &[(String, Option<String>)]| {
         let line = |(name, value): &(String, Option<String>)| {
             let value = match value {
-                _ if prefix == "var" && variables.sensitive.contains(name) => "<sensitive>",
-                Some(value) => value,
-                None => "<unknown>",
+                _ if prefix == "var" && variables.sensitive.contains(name) => hidden(),
+                Some(value) => without(&secrets, value),
+                None => "<unknown>".to_owned(),
             };
             format!("{prefix}.{name}: {value:?}\n")
         };
@@ -168,6 +170,19 @@ fn hcl_page(hcl: &Hcl, variables: &ResolvedVariables, format: Format) -> String 
         }
         Format::Text | Format::Json => parts.join("\n"),
     }
+}
+
+fn hidden() -> String {
+    "<sensitive>".to_owned()
+}
+
+/// What a local is made of may be secret, too.
+fn without(secrets: &[Secret], value: &str) -> String {
+    let mut value = value.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        value = value.replace(secret.expose(), &hidden());
+    }
+    value
 }
 
 fn hcl_build(index: usize, build: &BuildOutline) -> String {

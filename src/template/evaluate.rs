@@ -126,7 +126,7 @@ fn check_value(value: &Value, sources: Option<&Sources>, diagnostics: &mut Diagn
                 check_value(&entry.value, sources, diagnostics);
             }
         }
-        ValueKind::Null | ValueKind::Bool(_) | ValueKind::Number(_) => {}
+        ValueKind::Null | ValueKind::Broken | ValueKind::Bool(_) | ValueKind::Number(_) => {}
     }
 }
 
@@ -161,8 +161,11 @@ fn locate(text: &str, piece: &Range<usize>, span: Span, sources: Option<&Sources
     let within = || {
         let file = sources?.file(span.source)?;
         let raw = file.text.get(span.start..span.end)?;
-        let start = raw_offset(raw, text, piece.start)?;
-        let end = raw_offset(raw, text, piece.end)?;
+        let start = raw_offset(raw, text, piece.start);
+        let end = raw_offset(raw, text, piece.end);
+        let (start, end) = start
+            .zip(end)
+            .or_else(|| once(raw, text.get(piece.clone())?))?;
         Some(Span {
             source: span.source,
             start: span.start + start,
@@ -170,6 +173,17 @@ fn locate(text: &str, piece: &Range<usize>, span: Span, sources: Option<&Sources
         })
     };
     within().unwrap_or(span)
+}
+
+/// Where a piece stands that is written once: in texts of HCL2 templates that
+/// are no string of JSON.
+fn once(raw: &str, piece: &str) -> Option<(usize, usize)> {
+    let mut places = raw.match_indices(piece).filter(|_| !piece.is_empty());
+    let (start, _) = places.next()?;
+    places
+        .next()
+        .is_none()
+        .then_some((start, start + piece.len()))
 }
 
 /// Where a byte of the value stands in the written JSON string, counted from
@@ -282,6 +296,26 @@ mod tests {
         );
         let nested = value.get("b").unwrap().get("execute_command").unwrap();
         assert_eq!(text(nested), "Y");
+    }
+
+    #[test]
+    fn findings_point_into_a_heredoc() {
+        let text = "x = <<EOT\n  ab {{foo}}\nEOT\n";
+        let mut sources = Sources::default();
+        let span = Span {
+            source: sources.add("t.pkr.hcl", text),
+            start: 4,
+            end: text.len() - 1,
+        };
+        let user = BTreeMap::new();
+        let context = Context {
+            sources: Some(&sources),
+            ..Context::new(&user, "/t", "/w", jiff::Timestamp::UNIX_EPOCH)
+        };
+        let mut diagnostics = Diagnostics::default();
+        render_text("  ab {{foo}}\n", Some(span), &context, &mut diagnostics);
+        let finding = diagnostics.into_sorted().remove(0).span.unwrap();
+        assert_eq!(&text[finding.start..finding.end], "foo");
     }
 
     #[test]

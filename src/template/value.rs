@@ -16,6 +16,8 @@ pub struct Value {
 pub enum ValueKind {
     /// `null`, which counts as not set.
     Null,
+    /// Written, but wrong, which was reported: neither set nor missing.
+    Broken,
     /// `true` or `false`.
     Bool(bool),
     /// A number, as it was written.
@@ -44,6 +46,7 @@ impl Value {
     pub fn shape(&self) -> &'static str {
         match self.kind {
             ValueKind::Null => "null",
+            ValueKind::Broken => "broken",
             ValueKind::Bool(_) => "a bool",
             ValueKind::Number(_) => "a number",
             ValueKind::String(_) => "a string",

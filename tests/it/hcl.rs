@@ -25,7 +25,7 @@ fn copy_fleet(lab: &Lab) {
 }
 
 /// A machine and an image, without a connection.
-const SILENT: &str = r#"
+pub(crate) const SILENT: &str = r#"
 source "alicloud-ecs" "web" {
   region        = "cn-beijing"
   image_name    = "web"
@@ -38,6 +38,16 @@ build {
   sources = ["source.alicloud-ecs.web"]
 }
 "#;
+
+/// What people see, without what is written for the CI system.
+fn page(outcome: &Outcome) -> String {
+    let shown = outcome.shown();
+    let lines: Vec<_> = shown
+        .lines()
+        .filter(|line| !line.starts_with("::"))
+        .collect();
+    lines.join("\n")
+}
 
 fn plan_of(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap()
@@ -202,7 +212,103 @@ build {
 "#,
     );
     let outcome = lab.run(&["validate", "web.pkr.hcl"]).await.failure(2);
-    assert_snapshot!(outcome.shown(), @"");
+    assert_snapshot!(page(&outcome), @r#"
+    error: There is no variable `regoin`
+     --> web.pkr.hcl:7:17
+      |
+    7 |   name = "web-${var.regoin}"
+      |                 ^^^^^^^^^^
+      |
+      = help: Did you mean `var.region`?
+
+    error: Option `ssh_username` of builder `alicloud-ecs.web` is missing
+      --> web.pkr.hcl:10:1
+       |
+    10 | source "alicloud-ecs" "web" {
+       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: Set it to the user of the source image, `root` for most of Alibaba Cloud's
+
+    error: Unknown option `image_nmae` in builder `alicloud-ecs.web`
+      --> web.pkr.hcl:12:3
+       |
+    12 |   image_nmae    = "web"
+       |   ^^^^^^^^^^
+       |
+       = help: Did you mean `image_name`?
+
+    error: There is no local `nmae`
+      --> web.pkr.hcl:13:25
+       |
+    13 |   image_name    = upper(local.nmae)
+       |                         ^^^^^^^^^^
+       |
+       = help: Did you mean `local.name`?
+
+    error: Option `instance_type` of builder `alicloud-ecs.web` must be a string, but it is a list
+      --> web.pkr.hcl:14:19
+       |
+    14 |   instance_type = ["a"]
+       |                   ^^^^^ expected a string
+
+    error: Option `io_optimized` of builder `alicloud-ecs.web` must be a bool, but it is the string `"yes"`
+      --> web.pkr.hcl:15:19
+       |
+    15 |   io_optimized  = "yes"
+       |                   ^^^^^ expected a bool
+       |
+       = help: Write `true`
+
+    error: `build` is only known in provisioners and post-processors
+      --> web.pkr.hcl:16:19
+       |
+    16 |   source_image  = build.ID
+       |                   ^^^^^^^^
+       |
+       = help: Move it there
+
+    error: Unknown option `disk_sise` in `image_disk_mappings[0]` of builder `alicloud-ecs.web`
+      --> web.pkr.hcl:19:5
+       |
+    19 |     disk_sise = 20
+       |     ^^^^^^^^^
+       |
+       = help: Did you mean `disk_size`?
+
+    error: There is no source `alicloud-ecs.worker`
+      --> web.pkr.hcl:24:41
+       |
+    24 |   sources = ["source.alicloud-ecs.web", "source.alicloud-ecs.worker"]
+       |                                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: Did you mean `alicloud-ecs.web`?
+
+    error: `length` needs a value that is only known while a build runs
+      --> web.pkr.hcl:27:30
+       |
+    27 |     inline = ["echo ${length(build.Host)}", "echo ${source.nmae}"]
+       |                              ^^^^^^^^^^
+       |
+       = help: Only put it in a string, as in "${build.Host}"; functions see what is known before
+
+    error: `source` has no attribute `nmae`
+      --> web.pkr.hcl:27:53
+       |
+    27 |     inline = ["echo ${length(build.Host)}", "echo ${source.nmae}"]
+       |                                                     ^^^^^^^^^^^
+       |
+       = help: Did you mean `name`?
+
+    error: There is no provisioner of type `shel`
+      --> web.pkr.hcl:30:15
+       |
+    30 |   provisioner "shel" {
+       |               ^^^^^^
+       |
+       = help: Did you mean `shell`? This version has `shell`, `file`, `shell-local`, `powershell`, `windows-shell`, `windows-restart`, `sleep`, `ansible`, `ansible-local` and `breakpoint`
+
+    Error: The template has 12 errors
+    "#);
 }
 
 #[tokio::test]
@@ -213,7 +319,17 @@ async fn syntax_errors_say_where_and_what_to_do() {
         "source \"null\" \"a\" {\n  region = \"cn-beijing\n}\n",
     );
     let outcome = lab.run(&["validate", "web.pkr.hcl"]).await.failure(2);
-    assert_snapshot!(outcome.shown(), @"");
+    assert_snapshot!(page(&outcome), @r#"
+    error: Invalid HCL: this string is never closed
+     --> web.pkr.hcl:2:12
+      |
+    2 |   region = "cn-beijing
+      |            ^
+      |
+      = help: Add the missing double quote; text of several lines goes in a heredoc, `<<-EOT`
+
+    Error: The template has 1 error
+    "#);
 }
 
 #[tokio::test]
@@ -244,7 +360,42 @@ async fn inspect_shows_what_packer_shows() {
     let lab = Lab::without_machines().await;
     copy_fleet(&lab);
     let outcome = lab.run(&["inspect", "fleet"]).await.success();
-    assert_snapshot!(outcome.stdout, @"");
+    assert_snapshot!(page(&outcome), @r#"
+    Packer Inspect: HCL2 mode
+
+    > input-variables:
+
+    var.data_disks: "[{name = \"data\", size = 40}, {name = \"logs\", size = 20}]"
+    var.region: "cn-beijing"
+    var.registry_token: "<sensitive>"
+    var.release: "<unknown>"
+
+    > local-variables:
+
+    local.motd: "<unknown>"
+    local.tags: "<unknown>"
+
+    > builds:
+
+      > fleet:
+
+        sources:
+
+          alicloud-ecs.node
+
+          alicloud-ecs.node
+
+        provisioners:
+
+          file
+
+          shell
+
+        post-processors:
+
+          0:
+            manifest
+    "#);
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ impl<'v, 'd> Decoder<'v, 'd> {
 
     /// One object.
     pub fn object(&mut self, name: &str) -> Option<&'v Value> {
-        let value = self.value(name)?;
+        let value = self.whole(name)?;
         if matches!(value.kind, ValueKind::Object(_)) {
             return Some(value);
         }
@@ -201,7 +201,7 @@ impl<'v, 'd> Decoder<'v, 'd> {
     /// A list of objects; one object counts as a list of one. Elements of
     /// other shapes are reported and left out.
     pub fn object_list(&mut self, name: &str) -> Vec<&'v Value> {
-        let elements = match self.value(name) {
+        let elements = match self.whole(name) {
             None => return Vec::new(),
             Some(Value {
                 kind: ValueKind::List(elements),
@@ -226,6 +226,12 @@ impl<'v, 'd> Decoder<'v, 'd> {
         lookup(self.object, name)
             .map(|entry| &entry.value)
             .filter(|value| value.kind != ValueKind::Null)
+    }
+
+    /// The value, unless it is wrong already.
+    fn whole(&self, name: &str) -> Option<&'v Value> {
+        let value = self.value(name)?;
+        (value.kind != ValueKind::Broken).then_some(value)
     }
 
     /// Where findings go, for the caller's own.
@@ -321,7 +327,7 @@ impl<'v, 'd> Decoder<'v, 'd> {
         name: &str,
         conversion: fn(&Value) -> Result<T, Mismatch>,
     ) -> Option<Spanned<T>> {
-        let value = self.value(name)?;
+        let value = self.whole(name)?;
         match conversion(value) {
             Ok(converted) => Some(Spanned::new(converted, value.span)),
             Err(mismatch) => {

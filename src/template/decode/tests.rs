@@ -358,10 +358,39 @@ fn secrets_are_not_shown() {
     assert!(!format!("{:?}", diagnostics.into_sorted()).contains("hunter2"));
 }
 
+#[test]
+fn what_is_broken_was_reported_and_counts_as_written() {
+    let span = Span::default();
+    let broken = Value {
+        kind: ValueKind::Broken,
+        span,
+    };
+    let object = Value {
+        kind: ValueKind::Object(vec![Entry {
+            key: "number".to_owned(),
+            key_span: span,
+            value: broken,
+        }]),
+        span,
+    };
+    let mut diagnostics = Diagnostics::default();
+    let mut decoder = Decoder::new(&object, TABLES, "builder `x`", &mut diagnostics);
+    assert_eq!(decoder.int("number"), None);
+    assert!(decoder.object_list("number").is_empty());
+    assert!(
+        decoder
+            .value("number")
+            .is_some_and(|value| !value.is_unset())
+    );
+    decoder.finish();
+    assert_eq!(diagnostics.into_sorted(), []);
+}
+
 /// A value without its places.
 fn plain(value: &Value) -> String {
     match &value.kind {
         ValueKind::Null => "null".to_owned(),
+        ValueKind::Broken => "broken".to_owned(),
         ValueKind::Bool(flag) => flag.to_string(),
         ValueKind::Number(text) => text.clone(),
         ValueKind::String(text) => format!("{text:?}"),

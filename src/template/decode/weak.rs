@@ -54,7 +54,9 @@ pub(super) fn string(value: &Value) -> Result<String, Mismatch> {
         ValueKind::Bool(flag) => Ok(if *flag { "1" } else { "0" }.to_owned()),
         ValueKind::Number(digits) => Ok(decimal_text(digits)),
         ValueKind::String(text) => Ok(text.clone()),
-        ValueKind::List(_) | ValueKind::Object(_) => Err(mismatch(value, "a string")),
+        ValueKind::Broken | ValueKind::List(_) | ValueKind::Object(_) => {
+            Err(mismatch(value, "a string"))
+        }
     }
 }
 
@@ -81,7 +83,9 @@ pub(super) fn int(value: &Value) -> Result<i64, Mismatch> {
             }
             wrong()
         }),
-        ValueKind::Null | ValueKind::List(_) | ValueKind::Object(_) => Err(wrong()),
+        ValueKind::Null | ValueKind::Broken | ValueKind::List(_) | ValueKind::Object(_) => {
+            Err(wrong())
+        }
     }
 }
 
@@ -140,7 +144,7 @@ pub(super) fn bool(value: &Value) -> Result<bool, Mismatch> {
         ValueKind::Number(digits) => Ok(digits.parse::<f64>().is_ok_and(|number| number != 0.0)),
         ValueKind::String(text) if text.is_empty() => Ok(false),
         ValueKind::String(text) => parse_bool(text).ok_or_else(|| not_a_bool(value, text)),
-        ValueKind::Null | ValueKind::List(_) | ValueKind::Object(_) => {
+        ValueKind::Null | ValueKind::Broken | ValueKind::List(_) | ValueKind::Object(_) => {
             Err(mismatch(value, "a bool"))
         }
     }

@@ -5,7 +5,9 @@
 //! and `dynamic` blocks what they stand for. Not here: which options there are
 //! (`plan`).
 
-use hcl_edit::expr::{Expression, ObjectKey};
+use std::collections::BTreeMap;
+
+use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Attribute, Block, Body, Structure};
 
 use super::evaluate::Evaluator;
@@ -98,11 +100,16 @@ impl Bodies<'_, '_> {
             let first = first.entry.key_span;
             return self.duplicate(key, span, first);
         }
-        // Null is not set.
-        if let Some(value) = value.filter(|value| *value != Value::Null) {
-            let value = self.plain(value, &attribute.value);
-            members.push(key, span, value, false);
-        }
+        let value = match value {
+            // Null is not set.
+            Some(Value::Null) => return,
+            Some(value) => self.plain(value, &attribute.value),
+            None => plain::Value {
+                kind: ValueKind::Broken,
+                span: self.evaluator.span(&attribute.value),
+            },
+        };
+        members.push(key, span, value, false);
     }
 
     fn add_block(&mut self, key: &str, span: Span, object: plain::Value, members: &mut Members) {
@@ -195,7 +202,8 @@ impl Bodies<'_, '_> {
                 let mut written = Vec::with_capacity(entries.len());
                 for (key, place) in object {
                     let key_span = self.evaluator.span(key);
-                    let Some(name) = self.key_again(key) else {
+                    // It was evaluated before, so nothing new is reported.
+                    let Some(name) = self.evaluator.key(key) else {
                         continue;
                     };
                     if let Some(value) = entries.remove(&name) {
@@ -207,16 +215,13 @@ impl Bodies<'_, '_> {
                         });
                     }
                 }
+                // A key may be another one each time, as of `uuidv4()`.
+                written.extend(self.flat_entries(entries, span));
                 ValueKind::Object(written)
             }
             (value, _) => self.flat(value, span).kind,
         };
         plain::Value { kind, span }
-    }
-
-    /// The key was evaluated before, so nothing is reported that was not.
-    fn key_again(&mut self, key: &ObjectKey) -> Option<String> {
-        self.evaluator.key(key)
     }
 
     /// The value, all of it at one place.
@@ -237,16 +242,18 @@ impl Bodies<'_, '_> {
                     .map(|item| self.flat(item, span))
                     .collect(),
             ),
-            Value::Object(entries) => {
-                let entries = entries.into_iter().map(|(key, value)| Entry {
-                    key,
-                    key_span: span,
-                    value: self.flat(value, span),
-                });
-                ValueKind::Object(entries.collect())
-            }
+            Value::Object(entries) => ValueKind::Object(self.flat_entries(entries, span)),
         };
         plain::Value { kind, span }
+    }
+
+    fn flat_entries(&mut self, entries: BTreeMap<String, Value>, span: Span) -> Vec<Entry> {
+        let entries = entries.into_iter().map(|(key, value)| Entry {
+            key,
+            key_span: span,
+            value: self.flat(value, span),
+        });
+        entries.collect()
     }
 
     /// Variables of HCL2 templates are not for `{{user}}`.

@@ -199,7 +199,7 @@ fn json_values(
 
 fn from_json(value: &plain::Value) -> Value {
     match &value.kind {
-        plain::ValueKind::Null => Value::Null,
+        plain::ValueKind::Null | plain::ValueKind::Broken => Value::Null,
         plain::ValueKind::Bool(flag) => Value::Bool(*flag),
         plain::ValueKind::Number(text) => {
             Number::parse(text).map_or_else(|| text.as_str().into(), Value::Number)

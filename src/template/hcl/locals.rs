@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl_edit::visit::{Visit, visit_traversal};
 
-use super::blocks::{Root, duplicate};
+use super::blocks::{Placed, Root, duplicate};
 use super::evaluate::{Evaluator, Text};
 use super::scope::{Names, Place, Scope};
 use super::secret::collect;
+use super::variables::Resolution;
 use super::world::World;
 use crate::secret::Secret;
 use crate::template::diagnostic::{Diagnostic, Diagnostics};
-use crate::template::source::{Sources, Spanned};
+use crate::template::source::Spanned;
 
 /// A local before it is evaluated.
 struct Local<'f> {
@@ -30,90 +31,84 @@ enum Progress {
     Done,
 }
 
-/// Evaluates all locals; what of them must not be shown joins the secrets.
-pub(super) fn resolve(
-    root: &Root<'_>,
-    variables: &Names,
-    world: &World<'_>,
-    sources: &Sources,
-    secrets: &mut Vec<Secret>,
-    diagnostics: &mut Diagnostics,
-) -> Names {
-    let locals = declared(root, variables, world, sources, diagnostics);
-    // Known by name before any has a value, for "did you mean".
-    let values = locals.keys().map(|name| (name.clone(), None)).collect();
-    let mut resolver = Resolver {
-        locals: &locals,
-        variables,
-        world,
-        values,
-        progress: BTreeMap::new(),
-        path: Vec::new(),
-        secrets,
-        diagnostics,
-    };
-    for name in locals.keys() {
-        resolver.visit(name);
-    }
-    resolver.values
-}
-
-fn declared<'f>(
-    root: &Root<'f>,
-    variables: &Names,
-    world: &World<'_>,
-    sources: &Sources,
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, Local<'f>> {
-    let short = root.locals.iter().map(|definition| Local {
-        name: definition.name(),
-        text: definition.text,
-        expression: &definition.attribute.value,
-        is_sensitive: false,
-    });
-    let mut all: Vec<_> = short.collect();
-    for placed in &root.long_locals {
-        placed.check_contents(
-            &["expression", "sensitive", "description"],
-            &[],
-            diagnostics,
-        );
-        let Some(name) = placed.label(0) else {
-            continue;
+impl Resolution<'_> {
+    /// The values of all locals; what of them must not be shown joins the
+    /// secrets.
+    pub(super) fn locals(&mut self, root: &Root<'_>, variables: &Names) -> Names {
+        let locals = self.declared_locals(root, variables);
+        // Known by name before any has a value, for "did you mean".
+        let values = locals.keys().map(|name| (name.clone(), None)).collect();
+        let mut resolver = Resolver {
+            locals: &locals,
+            variables,
+            world: self.world,
+            values,
+            progress: BTreeMap::new(),
+            path: Vec::new(),
+            secrets: self.secrets,
+            diagnostics: self.diagnostics,
         };
+        for name in locals.keys() {
+            resolver.visit(name);
+        }
+        resolver.values
+    }
+
+    fn declared_locals<'f>(
+        &mut self,
+        root: &Root<'f>,
+        variables: &Names,
+    ) -> BTreeMap<String, Local<'f>> {
+        let short = root.locals.iter().map(|definition| Local {
+            name: definition.name(),
+            text: definition.text,
+            expression: &definition.attribute.value,
+            is_sensitive: false,
+        });
+        let mut all: Vec<_> = short.collect();
+        for placed in &root.long_locals {
+            all.extend(self.long_local(*placed, variables));
+        }
+        let mut locals: BTreeMap<String, Local<'f>> = BTreeMap::new();
+        for local in all {
+            let name = &local.name;
+            if let Some(first) = locals.get(&name.value) {
+                let finding = duplicate("local", name, first.name.span, self.sources);
+                self.diagnostics.push(finding);
+            } else {
+                locals.insert(name.value.clone(), local);
+            }
+        }
+        locals
+    }
+
+    fn long_local<'f>(&mut self, placed: Placed<'f>, variables: &Names) -> Option<Local<'f>> {
+        let attributes = ["expression", "sensitive", "description"];
+        placed.check_contents(&attributes, &[], self.diagnostics);
+        let name = placed.label(0)?;
         let Some(expression) = placed.attribute("expression") else {
             let message = format!("The local `{name}` has no `expression`");
-            diagnostics.push(Diagnostic::error(message, placed.header()));
-            continue;
+            let finding = Diagnostic::error(message, placed.header());
+            self.diagnostics.push(finding);
+            return None;
         };
         let scope = Scope {
             place: Place::Template,
             variables,
             locals: &Names::new(),
-            world,
+            world: self.world,
         };
-        let mut evaluator = Evaluator::new(scope, placed.text, diagnostics);
+        let mut evaluator = Evaluator::new(scope, placed.text, self.diagnostics);
         let sensitive = placed.attribute("sensitive");
-        all.push(Local {
+        Some(Local {
             name,
             text: placed.text,
             expression,
+            // In doubt it is.
             is_sensitive: sensitive
                 .is_some_and(|flag| evaluator.decision(flag, "`sensitive`") != Some(false)),
-        });
+        })
     }
-    let mut locals: BTreeMap<String, Local<'f>> = BTreeMap::new();
-    for local in all {
-        match locals.get(&local.name.value) {
-            Some(first) => {
-                diagnostics.push(duplicate("local", &local.name, first.name.span, sources));
-            }
-            None => {
-                locals.insert(local.name.value.clone(), local);
-            }
-        }
-    }
-    locals
 }
 
 struct Resolver<'r, 'f> {

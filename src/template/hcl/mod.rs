@@ -14,7 +14,6 @@
 //! documentation of HCL2 templates, and Packer itself.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use self::blocks::{File, Root};
 use self::build::Builds;
@@ -57,49 +56,28 @@ pub(super) fn read(
     diagnostics: &mut Diagnostics,
 ) -> Option<Loaded> {
     let bodies = parse(files, sources, diagnostics)?;
-    let world = World {
-        root: files.directory.display().to_string(),
-        directory: PathBuf::from(&inputs.template_dir),
-        pwd: inputs.pwd.clone(),
-        home: (inputs.env)("HOME").map(PathBuf::from),
-        start: inputs.start,
-        env: inputs.env,
-        fence: inputs.fence,
-    };
+    let world = World::new(files, inputs);
     let mut secrets = Vec::new();
     // Variable files are added while blocks point into these.
     let texts = sources.clone();
     let root = Root::new(&bodies, &texts, diagnostics);
-    let declared = Resolution {
+    let mut resolution = Resolution {
         world: &world,
         sources: &texts,
         secrets: &mut secrets,
         diagnostics,
-    }
-    .declared(&root);
+    };
+    let declared = resolution.declared(&root);
     let given = gather(
         &names(&declared),
         files,
         inputs,
         &world,
         sources,
-        diagnostics,
+        resolution.diagnostics,
     );
-    let variables = Resolution {
-        world: &world,
-        sources,
-        secrets: &mut secrets,
-        diagnostics,
-    }
-    .values(&declared, given, unset);
-    let locals = locals::resolve(
-        &root,
-        &variables,
-        &world,
-        sources,
-        &mut secrets,
-        diagnostics,
-    );
+    let variables = resolution.values(&declared, given, unset);
+    let locals = resolution.locals(&root, &variables);
     for placed in &root.packer {
         requirements::check(*placed, &world, diagnostics);
     }

@@ -9,7 +9,7 @@ use super::value::{Deferred, Value};
 use super::world::World;
 use crate::template::PACKER_VERSION;
 use crate::template::interpolate::BUILD_FIELDS;
-use crate::template::nearest::did_you_mean;
+use crate::template::nearest::{did_you_mean, nearest};
 
 /// Values by name; nothing for one that is wrong, which was reported.
 pub(super) type Names = BTreeMap<String, Option<Value>>;
@@ -79,11 +79,15 @@ impl Scope<'_> {
     pub(super) fn attribute(&self, root: &str, name: &str) -> Found {
         self.check_place(root, Some(name))?;
         match root {
-            "var" => declared("variable", name, self.variables, || {
-                format!("Declare it: `variable \"{name}\" {{}}`")
+            "var" => self.variables.get(name).cloned().ok_or_else(|| Unknown {
+                message: format!("There is no variable `{name}`"),
+                help: similar("var", name, self.variables)
+                    .or_else(|| Some(format!("Declare it: `variable \"{name}\" {{}}`"))),
             }),
-            "local" => declared("local", name, self.locals, || {
-                format!("Define it in a `locals` block: `{name} = …`")
+            "local" => self.locals.get(name).cloned().ok_or_else(|| Unknown {
+                message: format!("There is no local `{name}`"),
+                help: similar("local", name, self.locals)
+                    .or_else(|| Some(format!("Define it in a `locals` block: `{name} = …`"))),
             }),
             "build" if name == "name" => self.running(|running| running.build_name.into()),
             "build" => build_field(name),
@@ -184,11 +188,9 @@ impl Scope<'_> {
     }
 }
 
-fn declared(what: &str, name: &str, names: &Names, help: impl FnOnce() -> String) -> Found {
-    names.get(name).cloned().ok_or_else(|| Unknown {
-        message: format!("There is no {what} `{name}`"),
-        help: did_you_mean(name, names.keys().map(String::as_str)).or_else(|| Some(help())),
-    })
+fn similar(root: &str, name: &str, names: &Names) -> Option<String> {
+    let known = nearest(name, names.keys().map(String::as_str))?;
+    Some(format!("Did you mean `{root}.{known}`?"))
 }
 
 fn build_field(name: &str) -> Found {

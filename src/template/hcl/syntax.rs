@@ -48,87 +48,112 @@ fn diagnose(source: SourceId, text: &str, error: &parser::Error) -> Diagnostic {
     diagnostic
 }
 
+/// What the parser complains of.
+#[derive(Clone, Copy)]
+enum Fault {
+    AttributeTwice,
+    KeyTwice,
+    Expression,
+    Escape,
+    Structure,
+    BlockBody,
+    BehindValue,
+    Depth,
+    Nothing,
+    Expected,
+}
+
+impl Fault {
+    /// From the parser's words.
+    fn of(message: &str) -> Self {
+        const WORDS: &[(&str, Fault)] = &[
+            ("redefined attribute", Fault::AttributeTwice),
+            ("redefined object key", Fault::KeyTwice),
+            ("invalid expression", Fault::Expression),
+            ("invalid escape", Fault::Escape),
+            ("invalid unicode", Fault::Escape),
+            ("invalid structure", Fault::Structure),
+            ("invalid block body", Fault::BlockBody),
+            ("expected newline or eof", Fault::BehindValue),
+            ("invalid nesting depth", Fault::Depth),
+            ("at most 128", Fault::Depth),
+            ("unexpected token", Fault::Nothing),
+        ];
+        let found = WORDS.iter().find(|(words, _)| message.contains(words));
+        found.map_or(Self::Expected, |(_, fault)| *fault)
+    }
+}
+
 /// The parser's words in those of a user, who sees `rest` underlined.
 fn explain(message: &str, rest: &str) -> (String, Option<&'static str>) {
-    let word: String = rest
-        .chars()
-        .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-        .take(40)
-        .collect();
-    let next = match rest.chars().next() {
+    let fault = Fault::of(message);
+    (
+        what(fault, message, &next(rest)),
+        cure(fault, message, rest),
+    )
+}
+
+fn next(rest: &str) -> String {
+    let is_word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let word: String = rest.chars().take_while(is_word).take(40).collect();
+    match rest.chars().next() {
         None => "the end of the text".to_owned(),
         Some('\n' | '\r') => "the end of the line".to_owned(),
         Some(_) if !word.is_empty() => format!("`{word}`"),
         Some(c) if c.is_control() => format!("`{}`", c.escape_debug()),
         Some(c) => format!("`{c}`"),
+    }
+}
+
+fn what(fault: Fault, message: &str, next: &str) -> String {
+    match fault {
+        Fault::AttributeTwice => format!("{next} is set twice in this block"),
+        Fault::KeyTwice => format!("the key {next} stands twice in this object"),
+        Fault::Expression => format!("a value is expected here, not {next}"),
+        Fault::Escape => "a backslash before something that is no escape".to_owned(),
+        Fault::Structure => format!("`=` or `{{` is expected here, not {next}"),
+        Fault::BlockBody => format!("{next} is not expected in this block"),
+        Fault::BehindValue => format!("{next} is not expected behind this value"),
+        Fault::Depth => "the nesting is too deep".to_owned(),
+        Fault::Nothing => format!("{next} is not expected here"),
+        Fault::Expected => {
+            let expected = message.rsplit("; ").next().unwrap_or(message);
+            format!("{expected} here, not {next}")
+        }
+    }
+}
+
+fn cure(fault: Fault, message: &str, rest: &str) -> Option<&'static str> {
+    let help = match (fault, rest.chars().next()) {
+        (Fault::AttributeTwice | Fault::KeyTwice, _) => "Keep one of them",
+        (Fault::Expression, Some('\'')) => "Write strings in double quotes",
+        (Fault::Expression, Some('.')) => "A number begins with a digit, for example `0.5`",
+        (Fault::Expression, _) => "Text goes in double quotes",
+        (Fault::Escape, _) => {
+            "The escapes are `\\n`, `\\r`, `\\t`, `\\\"`, `\\\\`, `\\uXXXX` and `\\UXXXXXXXX`; a \
+             backslash is `\\\\`"
+        }
+        (Fault::Structure, Some(':')) => {
+            "An attribute is `name = value`; the colon is JSON's or YAML's"
+        }
+        (Fault::Structure | Fault::Nothing, _) => {
+            "A template is made of blocks, `name \"label\" { … }`, and attributes, `name = value`"
+        }
+        (Fault::BlockBody, _) => {
+            "A block on one line holds one attribute; more go on lines of their own, without commas"
+        }
+        (Fault::BehindValue, Some(',')) => {
+            "Attributes of a block end with the line, without a comma"
+        }
+        (Fault::BehindValue, _) => {
+            "Every attribute has a line of its own; text goes in double quotes"
+        }
+        (Fault::Expected, _) if message.contains("`]`") || message.contains("`)`") => {
+            "Elements are divided by commas"
+        }
+        (Fault::Depth | Fault::Expected, _) => return None,
     };
-    if message.contains("redefined attribute") {
-        return (
-            format!("{next} is set twice in this block"),
-            Some("Keep one of them"),
-        );
-    }
-    if message.contains("redefined object key") {
-        return (
-            format!("the key {next} stands twice in this object"),
-            Some("Keep one of them"),
-        );
-    }
-    if message.starts_with("invalid expression") {
-        let help = match rest.chars().next() {
-            Some('\'') => "Write strings in double quotes",
-            Some('.') => "A number begins with a digit, for example `0.5`",
-            _ => "Text goes in double quotes",
-        };
-        return (format!("a value is expected here, not {next}"), Some(help));
-    }
-    if message.starts_with("invalid escape") || message.starts_with("invalid unicode") {
-        let help = "The escapes are `\\n`, `\\r`, `\\t`, `\\\"`, `\\\\`, `\\uXXXX` and \
-                    `\\UXXXXXXXX`; a backslash is `\\\\`";
-        return (
-            "a backslash before something that is no escape".to_owned(),
-            Some(help),
-        );
-    }
-    if message.starts_with("invalid structure") {
-        let help = match rest.chars().next() {
-            Some(':') => "An attribute is `name = value`; the colon is JSON's or YAML's",
-            _ => "An attribute is `name = value`, a block `name \"label\" { … }`",
-        };
-        return (
-            format!("`=` or `{{` is expected here, not {next}"),
-            Some(help),
-        );
-    }
-    if message.starts_with("invalid block body") {
-        let help = "A block on one line holds one attribute; more go on lines of their own, \
-                    without commas";
-        return (format!("{next} is not expected in this block"), Some(help));
-    }
-    if message.starts_with("expected newline or eof") {
-        let help = match rest.chars().next() {
-            Some(',') => "Attributes of a block end with the line, without a comma",
-            _ => "Every attribute has a line of its own; text goes in double quotes",
-        };
-        return (
-            format!("{next} is not expected behind this value"),
-            Some(help),
-        );
-    }
-    if message.starts_with("invalid nesting depth") || message.contains("at most 128") {
-        return ("the nesting is too deep".to_owned(), None);
-    }
-    if message.starts_with("unexpected token") {
-        let help = "A template is made of blocks, `name \"label\" { … }`, and attributes, \
-                    `name = value`";
-        return (format!("{next} is not expected here"), Some(help));
-    }
-    let expected = message.rsplit("; ").next().unwrap_or(message);
-    let help = match message.contains("`]`") || message.contains("`)`") {
-        true => Some("Elements are divided by commas"),
-        false => None,
-    };
-    (format!("{expected} here, not {next}"), help)
+    Some(help)
 }
 
 fn floor(text: &str, offset: usize) -> usize {

@@ -98,6 +98,7 @@ fn check_findings(world: &World, text: &str, expected: &[&str]) {
 fn plain(value: &Value) -> String {
     match &value.kind {
         ValueKind::Null => "null".to_owned(),
+        ValueKind::Broken => "broken".to_owned(),
         ValueKind::Bool(flag) => flag.to_string(),
         ValueKind::Number(text) => text.clone(),
         ValueKind::String(text) => format!("{text:?}"),

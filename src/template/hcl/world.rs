@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use super::evaluate::render_file;
 use super::functions::{self, FunctionError};
 use super::value::Value;
+use crate::template::file::HclFiles;
 use crate::template::interpolate::Environment;
-use crate::template::variables::Fence;
+use crate::template::variables::{Fence, VariableInputs};
 
 /// The world as the template sees it.
 pub(super) struct World<'a> {
@@ -32,6 +33,24 @@ pub(super) struct World<'a> {
     pub(super) env: Environment<'a>,
     /// What may not be read.
     pub(super) fence: Fence<'a>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(files: &HclFiles, inputs: &VariableInputs<'a>) -> Self {
+        Self {
+            root: files.directory.display().to_string(),
+            directory: PathBuf::from(&inputs.template_dir),
+            pwd: inputs.pwd.clone(),
+            home: (inputs.env)("HOME").map(PathBuf::from),
+            start: inputs.start,
+            env: inputs.env,
+            fence: inputs.fence,
+        }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), String> {
+        (self.fence)(path).map_or(Ok(()), Err)
+    }
 }
 
 impl functions::World for World<'_> {
@@ -82,12 +101,6 @@ impl functions::World for World<'_> {
     ) -> Result<Value, FunctionError> {
         render_file(&path.display().to_string(), &template, variables, self)
             .map_err(FunctionError::new)
-    }
-}
-
-impl World<'_> {
-    fn check(&self, path: &Path) -> Result<(), String> {
-        (self.fence)(path).map_or(Ok(()), Err)
     }
 }
 

@@ -8,6 +8,7 @@ use tar::{Builder, EntryType, Header};
 use super::fake::{GitHub, Repository};
 use super::{MAIN, lab_at, run};
 use crate::harness::Lab;
+use crate::hcl::SILENT;
 use crate::template;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -98,6 +99,21 @@ async fn the_command_line_takes_it_too() {
         let is_read = outcome.text().contains("image_nam") || command == "inspect";
         assert!(is_read, "{command}: {}", outcome.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_fetched_with_its_values() {
+    let github = GitHub::start("").await;
+    let text = SILENT.replace("\"web\"\n  source", "var.name\n  source");
+    let files = archive(&[
+        ("images/web.pkr.hcl", &text),
+        ("images/variables.pkr.hcl", "variable \"name\" {}\n"),
+        ("images/web.auto.pkrvars.hcl", "name = \"fetched\"\n"),
+    ]);
+    let mut lab = lab_with(&github, &[], golden(false, files)).await;
+    lab.unset("GITHUB_ACTIONS");
+    let outcome = lab.run(&["plan", "acme/golden//images@v1"]).await.success();
+    assert!(outcome.stdout.contains("\"fetched\""), "{}", outcome.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,9 @@ use crate::template::diagnostic::Diagnostic;
 use crate::template::hcl::value::{Deferred, Value};
 use crate::template::source::Span;
 
+/// How long a string may become: an end to locals that double each other.
+const LONGEST: usize = 16 << 20;
+
 /// A string while it is put together.
 #[derive(Default)]
 struct Output {
@@ -103,6 +106,10 @@ impl Evaluator<'_> {
                     let bound = self.bind_item(*key, value, at, item);
                     self.write_all(body, output);
                     self.unbind(bound);
+                    // The same error for every element helps nobody.
+                    if output.is_broken {
+                        return None;
+                    }
                 }
             }
         }
@@ -124,6 +131,10 @@ impl Evaluator<'_> {
             return self.report(Diagnostic::error(message, span).help(help));
         };
         output.text.push_str(&text);
+        if output.text.len() > LONGEST {
+            let message = "The string is longer than 16 MiB here";
+            return self.report(Diagnostic::error(message, span));
+        }
         Some(())
     }
 
