@@ -277,12 +277,12 @@ fn a_good_run_ends_with_nothing_left() {
 #[test]
 fn a_file_that_cannot_be_written_is_told_once() {
     let settings = Settings {
-        output_files: vec!["/nowhere/out.env".into()],
-        manifest: Some("/nowhere/manifest.json".into()),
+        output_files: vec!["/proc/nowhere/out.env".into()],
+        manifest: Some("/proc/nowhere/manifest.json".into()),
         ..Settings::default()
     };
     let shown = text(&settings, mixed_run);
-    for file in ["/nowhere/out.env", "/nowhere/manifest.json"] {
+    for file in ["/proc/nowhere/out.env", "/proc/nowhere/manifest.json"] {
         let told = format!("Cannot write `{file}`: No such file or directory");
         assert_eq!(shown.matches(&told).count(), 1, "{shown}");
     }
