@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hcl_edit::Decorated;
 use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl_edit::visit::{Visit, visit_traversal};
 
@@ -196,7 +197,7 @@ impl Visit for Needs {
     fn visit_traversal(&mut self, node: &Traversal) {
         let is_local = matches!(&node.expr, Expression::Variable(root) if root.as_str() == "local");
         if is_local {
-            match node.operators.first().map(|operator| operator.value()) {
+            match node.operators.first().map(Decorated::value) {
                 Some(TraversalOperator::GetAttr(name)) => self.0.push(name.as_str().to_owned()),
                 Some(TraversalOperator::Index(Expression::String(name))) => {
                     self.0.push(name.value().clone());
