@@ -24,6 +24,9 @@ struct Local<'f> {
     is_sensitive: bool,
 }
 
+/// How many locals may need each other in a row: an end before the stack's.
+const LONGEST_CHAIN: usize = 100;
+
 /// How far a local is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -133,6 +136,13 @@ impl Resolver<'_, '_> {
             Some(Progress::Done) => return,
             Some(Progress::Begun) => return self.report_circle(name),
             None => {}
+        }
+        if self.path.len() == LONGEST_CHAIN {
+            let message = format!("More than {LONGEST_CHAIN} locals need each other in a row");
+            self.diagnostics
+                .push(Diagnostic::error(message, local.name.span));
+            self.progress.insert(name.to_owned(), Progress::Done);
+            return;
         }
         self.progress.insert(name.to_owned(), Progress::Begun);
         self.path.push(name.to_owned());
