@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hcl_edit::Decorated;
 use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl_edit::visit::{Visit, visit_traversal};
 
@@ -22,6 +23,9 @@ struct Local<'f> {
     expression: &'f Expression,
     is_sensitive: bool,
 }
+
+/// How many locals may need each other in a row: an end before the stack's.
+const LONGEST_CHAIN: usize = 100;
 
 /// How far a local is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,13 @@ impl Resolver<'_, '_> {
             Some(Progress::Begun) => return self.report_circle(name),
             None => {}
         }
+        if self.path.len() == LONGEST_CHAIN {
+            let message = format!("More than {LONGEST_CHAIN} locals need each other in a row");
+            self.diagnostics
+                .push(Diagnostic::error(message, local.name.span));
+            self.progress.insert(name.to_owned(), Progress::Done);
+            return;
+        }
         self.progress.insert(name.to_owned(), Progress::Begun);
         self.path.push(name.to_owned());
         for needed in needs(local.expression) {
@@ -196,7 +207,7 @@ impl Visit for Needs {
     fn visit_traversal(&mut self, node: &Traversal) {
         let is_local = matches!(&node.expr, Expression::Variable(root) if root.as_str() == "local");
         if is_local {
-            match node.operators.first().map(|operator| operator.value()) {
+            match node.operators.first().map(Decorated::value) {
                 Some(TraversalOperator::GetAttr(name)) => self.0.push(name.as_str().to_owned()),
                 Some(TraversalOperator::Index(Expression::String(name))) => {
                     self.0.push(name.value().clone());

@@ -97,7 +97,7 @@ impl Scope<'_> {
                 let found = entries.iter().find(|(known, _)| *known == name);
                 match found {
                     Some((_, value)) => Ok(Some(value.clone())),
-                    None => Err(no_attribute(root, name, known.collect())),
+                    None => Err(no_attribute(root, name, &known.collect::<Vec<_>>())),
                 }
             }
         }
@@ -199,7 +199,7 @@ fn build_field(name: &str) -> Found {
     }
     let mut known = BUILD_FIELDS.to_vec();
     known.push("name");
-    Err(no_attribute("build", name, known))
+    Err(no_attribute("build", name, &known))
 }
 
 fn deferred(name: &str) -> Value {
@@ -208,7 +208,7 @@ fn deferred(name: &str) -> Value {
     })
 }
 
-fn no_attribute(root: &str, name: &str, known: Vec<&str>) -> Unknown {
+fn no_attribute(root: &str, name: &str, known: &[&str]) -> Unknown {
     let help = did_you_mean(name, known.iter().copied()).or_else(|| {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         (!known.is_empty()).then(|| format!("It has {}", known.join(", ")))

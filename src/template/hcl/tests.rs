@@ -308,6 +308,18 @@ fn locals_are_evaluated_in_the_order_they_need() {
 }
 
 #[test]
+fn a_chain_of_locals_ends_before_the_stack_does() {
+    let link = |number: usize| format!("  a{number} = [local.a{}]\n", number + 1);
+    let links: String = (0..5000).map(link).collect();
+    let text = format!("locals {{\n{links}  a5000 = 1\n}}\n{BUILD}");
+    let findings = read(&World::default(), &text).findings;
+    assert_eq!(
+        findings[0],
+        "error: More than 100 locals need each other in a row@a100"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_locals() {
     let none = World::default();
     let table: &[(&str, &[&str])] = &[

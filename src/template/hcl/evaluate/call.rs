@@ -40,6 +40,12 @@ impl Evaluator<'_> {
                 let help = "Declare a variable with `default = env(\"NAME\")`, and use it here";
                 self.report(Diagnostic::error(message, span).help(help))
             }
+            // It could read itself without end.
+            ("templatefile", Place::File) => {
+                let message = "A template file cannot call `templatefile`";
+                let help = "Render the inner file first, and pass the text as a variable";
+                self.report(Diagnostic::error(message, span).help(help))
+            }
             ("try", _) => self.attempt(call),
             ("can", _) => self.can(call),
             ("convert", _) => self.conversion(call),

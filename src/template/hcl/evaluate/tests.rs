@@ -16,6 +16,18 @@ fn no_fence(_: &Path) -> Option<String> {
     None
 }
 
+fn world() -> World<'static> {
+    World {
+        root: ".".to_owned(),
+        directory: "/t".into(),
+        pwd: "/w".to_owned(),
+        home: None,
+        start: jiff::Timestamp::UNIX_EPOCH,
+        env: &no_environment,
+        fence: &no_fence,
+    }
+}
+
 /// The value of an expression at a place, or its findings as
 /// `message@text`, the text being what the span covers.
 fn evaluate_at(place: Place<'_>, expression: &str) -> Result<Value, Vec<String>> {
@@ -41,15 +53,7 @@ fn evaluate_at(place: Place<'_>, expression: &str) -> Result<Value, Vec<String>>
         ("broken".to_owned(), None),
     ]);
     let locals = Names::from([("name".to_owned(), Some("web".into()))]);
-    let world = World {
-        root: ".".to_owned(),
-        directory: "/t".into(),
-        pwd: "/w".to_owned(),
-        home: None,
-        start: jiff::Timestamp::UNIX_EPOCH,
-        env: &no_environment,
-        fence: &no_fence,
-    };
+    let world = world();
     let scope = Scope {
         place,
         variables: &variables,
@@ -323,4 +327,34 @@ fn places_allow_what_is_known_there() {
         )],
     );
     assert!(evaluate_at(Place::Validation("region"), "var.region != \"\"").is_ok());
+}
+
+#[test]
+fn template_files_see_their_own_variables_only() {
+    let table = [
+        ("a %{ for x in names ~} ${x} %{ endfor ~}", Ok("a a b ")),
+        (
+            "\n${nmaes}",
+            Err("x.tpl:2: There is nothing called `nmaes` here"),
+        ),
+        (
+            "${var.region}",
+            Err("x.tpl:1: A template file refers to its own variables only"),
+        ),
+        (
+            "${templatefile(\"x.tpl\", {})}",
+            Err("x.tpl:1: A template file cannot call `templatefile`"),
+        ),
+        ("${", Err("x.tpl:1: ")),
+    ];
+    for (text, expected) in table {
+        let names = Value::from(vec!["a", "b"]);
+        let variables = BTreeMap::from([("names".to_owned(), names)]);
+        let rendered = render_file("x.tpl", text, variables, &world());
+        let rendered = rendered.map(|value| show(&value));
+        match expected {
+            Ok(expected) => assert_eq!(rendered.as_deref(), Ok(expected), "{text}"),
+            Err(message) => assert!(rendered.unwrap_err().starts_with(message), "{text}"),
+        }
+    }
 }
