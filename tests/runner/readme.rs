@@ -81,7 +81,7 @@ async fn run(world: &World, workflow: &Workflow, prepare: impl FnOnce(Job) -> Jo
     // The rest of the environment knows no keys.
     let url = world.sandbox.url();
     let mut variables = world.variables();
-    let endpoints = ["ECS", "VPC", "STS"].map(|it| format!("ALIBABA_CLOUD_ENDPOINT_{it}"));
+    let endpoints = ["ECS", "VPC", "STS", "OSS"].map(|it| format!("ALIBABA_CLOUD_ENDPOINT_{it}"));
     variables.extend(endpoints.map(|name| (name, url.clone())));
     let env = part.env.iter();
     variables.extend(env.map(|(name, text)| (name.clone(), evaluate(text, &contexts))));
