@@ -122,7 +122,12 @@ fn open_directory(opening: Opening<'_>, sources: &mut Sources) -> Result<Text> {
 fn names(directory: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |error| unreadable(directory, error);
     let entries = fs::read_dir(directory).map_err(unreadable)?;
-    let paths = entries.map(|entry| entry.map(|entry| directory.join(entry.file_name())));
+    let here = directory == Path::new(".");
+    let place = |name: &Path| match here {
+        true => name.to_owned(),
+        false => directory.join(name),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| place(entry.file_name().as_ref())));
     let mut paths: Vec<_> = paths.collect::<std::io::Result<_>>().map_err(unreadable)?;
     paths.sort();
     Ok(paths)

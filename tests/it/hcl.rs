@@ -402,10 +402,16 @@ async fn inspect_shows_what_packer_shows() {
 async fn the_action_takes_a_directory() {
     let lab = Lab::without_machines().await;
     std::fs::create_dir(lab.path("images")).unwrap();
-    lab.write("images/web.pkr.hcl", SILENT);
+    let reading = SILENT.replace(
+        "communicator  = \"none\"",
+        "communicator  = \"none\"\n  \
+         image_description = \"${file(\"note\")} ${file(\"${path.root}/note\")}\"",
+    );
+    lab.write("images/web.pkr.hcl", &reading);
+    lab.write("images/note", "twice");
     let inputs = json!({"command": "build", "template": "images"});
     let outcome = lab.run_action(&inputs).await.success();
-    assert_eq!(the_image(&lab, &outcome)["ImageName"], "web");
+    assert_eq!(the_image(&lab, &outcome)["Description"], "twice twice");
 }
 
 #[tokio::test]

@@ -119,10 +119,19 @@ fn refused(path: &Path, reason: &str) -> FunctionError {
     FunctionError::at(0, format!("The path `{}` {reason}", path.display()))
 }
 
-/// The path that an argument names, from the template's directory.
+/// The path that an argument names, from the template's directory. One with
+/// `path.root` in it starts from the working directory; Packer looks for that
+/// in the template's directory, and finds it only when both are the same.
 fn resolved(arguments: &Arguments<'_>) -> Result<PathBuf, FunctionError> {
     let path = expanded(arguments)?;
-    Ok(arguments.world.template_directory().join(path))
+    let world = arguments.world;
+    let is_there = |path: &Path| matches!(world.is_file(path), Ok(Some(_)));
+    let joined = world.template_directory().join(&path);
+    let as_it_is = world.working_directory().join(&path);
+    Ok(match !is_there(&joined) && is_there(&as_it_is) {
+        true => as_it_is,
+        false => joined,
+    })
 }
 
 /// The path with the home directory for a leading `~`.
