@@ -370,9 +370,15 @@ impl<'v, 'd> Reader<'v, 'd> {
     /// Reports that an option must be set, unless it is: with a value of the
     /// wrong type, which was reported.
     pub fn missing(&mut self, name: &str, help: impl Into<String>) {
-        if self.value(name).is_some_and(|value| !value.is_unset()) {
+        self.missing_all(&[name], help);
+    }
+
+    /// Reports that one of several options must be set, by the first one's name.
+    pub fn missing_all(&mut self, names: &[&str], help: impl Into<String>) {
+        let is_written = |name: &&str| self.value(name).is_some_and(|value| !value.is_unset());
+        let Some(name) = names.first().filter(|_| !names.iter().any(is_written)) else {
             return;
-        }
+        };
         let span = self.decoder.block_span();
         self.error_at(Some(span), name, "is missing", help);
     }

@@ -121,6 +121,18 @@ async fn a_directory_is_built_with_all_its_files() {
 }
 
 #[tokio::test]
+async fn what_hangs_on_an_unset_variable_is_not_said_to_be_missing() {
+    let lab = Lab::new().await;
+    copy_fleet(&lab);
+    let shown = lab.run(&["validate", "fleet"]).await.failure(2).text();
+    assert!(
+        shown.contains("Required variable `release` is not set"),
+        "{shown}"
+    );
+    assert!(!shown.contains("is missing"), "{shown}");
+}
+
+#[tokio::test]
 async fn both_syntaxes_give_the_same_plan() {
     let lab = Lab::quick().await;
     let provisioners = json!([{"type": "shell", "inline": ["echo {{build_name}}"]}]);

@@ -92,7 +92,7 @@ fn instance_types(reader: &mut Reader<'_, '_>) -> Vec<Spanned<String>> {
     }
     if one.is_none() && several.is_empty() {
         let help = "Set it, for example to `ecs.g6.large`; or set `instance_types`";
-        reader.missing("instance_type", help);
+        reader.missing_all(&["instance_type", "instance_types"], help);
     }
     let name = if several.is_empty() {
         "instance_type"

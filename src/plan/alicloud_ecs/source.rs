@@ -35,7 +35,8 @@ pub(super) fn source(reader: &mut Reader<'_, '_>) -> Source {
         (None, Some(family)) => Source::Family(family),
         (None, None) => {
             let help = "Set it to an image's id, or set `image_family` or `source_image_filter`";
-            reader.missing("source_image", help);
+            let names = ["source_image", "image_family", PLACE];
+            reader.missing_all(&names, help);
             Source::Image(Spanned::default_value(String::new()))
         }
     }

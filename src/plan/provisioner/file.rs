@@ -43,7 +43,8 @@ fn source(reader: &mut Reader<'_, '_>, direction: Direction) -> FileSource {
         return FileSource::Content(content);
     }
     if paths.is_empty() {
-        reader.missing("source", "Set `source`, `sources` or `content`");
+        let help = "Set `source`, `sources` or `content`";
+        reader.missing_all(&["source", "sources", "content"], help);
     }
     // What is made while the build runs is nowhere yet.
     let is_generated = reader.flag("generated") && reader.places().confined_to.is_none();

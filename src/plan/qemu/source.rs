@@ -40,7 +40,7 @@ fn urls(reader: &mut Reader<'_, '_>) -> Vec<Spanned<String>> {
     }
     if one.is_none() && several.is_empty() {
         let help = "Set it to the URL or path of the ISO to install from";
-        reader.missing("iso_url", help);
+        reader.missing_all(&["iso_url", "iso_urls"], help);
     }
     let name = if one.is_some() { "iso_url" } else { "iso_urls" };
     let urls: Vec<_> = one.into_iter().chain(several).collect();
