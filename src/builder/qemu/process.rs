@@ -180,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_running_program_can_be_ended() {
-        let process = sh("sleep 3600");
+        let process = sh("exec sleep 3600");
         assert!(process.is_running());
         let ready = std::future::ready(Ok(5));
         assert_eq!(process.while_running(ready).await.unwrap(), 5);
