@@ -192,12 +192,14 @@ fn push_chunk(out: &mut String, time: DateTime, chunk: Chunk) {
     written.expect("writing to a String does not fail");
 }
 
-fn month(time: DateTime) -> &'static str {
+/// The month's English name.
+pub(super) fn month(time: DateTime) -> &'static str {
     // Months count from 1 to 12.
     MONTHS[time.month().unsigned_abs() as usize - 1]
 }
 
-fn weekday(time: DateTime) -> &'static str {
+/// The English name of the day of the week.
+pub(super) fn weekday(time: DateTime) -> &'static str {
     match time.weekday() {
         Weekday::Monday => "Monday",
         Weekday::Tuesday => "Tuesday",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::{DateTime, Weekday};
+use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +10,7 @@ use super::super::value::Value;
 use super::signature::{Arguments, Function, Parameter};
 use super::{FunctionError, Outcome, excerpt};
 use crate::template::go_duration::GoDuration;
-use crate::template::go_time;
+use crate::template::go_time::{self, month, weekday};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -338,36 +338,6 @@ fn unknown_verb(verb: &str) -> FunctionError {
         _ => "Write text in single quotes, as in `'T'`",
     };
     FunctionError::at(0, format!("`{verb}` is no part of a date")).with_hint(hint)
-}
-
-fn month(time: DateTime) -> &'static str {
-    const NAMES: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    NAMES[usize::from(time.month().unsigned_abs()) - 1]
-}
-
-fn weekday(time: DateTime) -> &'static str {
-    match time.weekday() {
-        Weekday::Monday => "Monday",
-        Weekday::Tuesday => "Tuesday",
-        Weekday::Wednesday => "Wednesday",
-        Weekday::Thursday => "Thursday",
-        Weekday::Friday => "Friday",
-        Weekday::Saturday => "Saturday",
-        Weekday::Sunday => "Sunday",
-    }
 }
 
 #[cfg(test)]
